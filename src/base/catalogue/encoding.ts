@@ -1,0 +1,3 @@
+// Codes E4…: what encoding and layout report.
+
+export {};

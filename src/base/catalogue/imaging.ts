@@ -1,0 +1,3 @@
+// Codes E5…: what reading and writing images reports.
+
+export {};

@@ -1,0 +1,3 @@
+// Codes E1…: what the lexer reports.
+
+export {};

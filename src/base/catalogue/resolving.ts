@@ -1,0 +1,3 @@
+// Codes E3…: what name, type and matrix resolution reports.
+
+export {};

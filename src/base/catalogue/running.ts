@@ -1,0 +1,3 @@
+// Codes R…: what a run, an option or a file reports.
+
+export {};

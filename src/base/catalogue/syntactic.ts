@@ -1,0 +1,3 @@
+// Codes E2…: what the parser reports.
+
+export {};

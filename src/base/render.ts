@@ -1,0 +1,44 @@
+// Diagnostics as people read them: message, place, source line with the marked text, help.
+
+import type { Diagnostic } from "./diagnostic.js";
+import { lineText, positionAt, type Span } from "./source.js";
+
+/** `file:line:column` of the start of a span. */
+export function placeText(span: Span): string {
+  const { line, column } = positionAt(span.source, span.start);
+  return `${span.source.name}:${line}:${column}`;
+}
+
+/** Renders one diagnostic; lines are joined by "\n" and the text has no final newline. */
+export function renderDiagnostic(d: Diagnostic): string {
+  const lines = [`${d.severity}[${d.code}]: ${d.message}`];
+  if (d.span) lines.push(`  at ${placeText(d.span)}`, ...markedSource(d.span, d.label ?? ""));
+  for (const s of d.secondary ?? []) lines.push(`  see ${placeText(s.span)}`, ...markedSource(s.span, s.label));
+  if (d.help !== undefined) lines.push(`  help: ${d.help}`);
+  return lines.join("\n");
+}
+
+/** The source line of a span with carets below the marked part; a span over several lines marks its first. */
+export function markedSource(span: Span, label: string): string[] {
+  const start = positionAt(span.source, span.start);
+  const text = lineText(span.source, start.line);
+  const length = Math.max(1, Math.min(span.end - span.start, text.length - start.column + 1));
+  const gutter = String(start.line);
+  // Tabs stay tabs in the padding, so that the carets stand below the text in any terminal.
+  const padding = text.slice(0, start.column - 1).replace(/[^\t]/g, " ");
+  const carets = "^".repeat(length);
+  const blank = " ".repeat(gutter.length);
+  return [` ${gutter} | ${text}`, ` ${blank} | ${padding}${carets}${label === "" ? "" : ` ${label}`}`];
+}
+
+/** Sorts by source name, then offset, then code, so that output never depends on the order of discovery. */
+export function inSourceOrder(diagnostics: readonly Diagnostic[]): Diagnostic[] {
+  const key = (d: Diagnostic): string => d.span?.source.name ?? "";
+  return [...diagnostics].sort(
+    (a, b) => compareText(key(a), key(b)) || (a.span?.start ?? 0) - (b.span?.start ?? 0) || compareText(a.code, b.code),
+  );
+}
+
+function compareText(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

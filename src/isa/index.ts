@@ -1,0 +1,3 @@
+// isa: facts only. Instructions, registers, control bits, MSRs, VMCS and VMCB fields, exits, rules, CPU models, citations.
+
+export * from "./platform.js";
