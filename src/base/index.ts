@@ -4,6 +4,7 @@ export * from "./assert.js";
 export * from "./diagnostic.js";
 export * from "./near-names.js";
 export * from "./number.js";
+export * from "./operators.js";
 export * from "./render.js";
 export * from "./source.js";
 export * from "./catalogue/index.js";
