@@ -112,8 +112,18 @@ export type Expr =
   | { readonly kind: "section-start"; readonly span: Span }
   | { readonly kind: "name"; readonly name: string; readonly span: Span }
   | { readonly kind: "call"; readonly name: Name; readonly args: readonly Arg[]; readonly span: Span }
-  /** `[expr]` or `[segment: expr]`. */
-  | { readonly kind: "memory"; readonly segment?: Expr; readonly address: Expr; readonly span: Span }
+  /**
+   * `[expr]` or `[segment: expr]`. `size` is a size word that stands directly before the bracket (`dword [x] == 1`),
+   * `words` those directly after it (`[rel x]`, `[abs x]`, `[byte rax + 5]`).
+   */
+  | {
+      readonly kind: "memory";
+      readonly size?: Name;
+      readonly words?: readonly Name[];
+      readonly segment?: Expr;
+      readonly address: Expr;
+      readonly span: Span;
+    }
   | { readonly kind: "unary"; readonly op: UnaryOperator; readonly operand: Expr; readonly span: Span }
   | {
       readonly kind: "binary";
