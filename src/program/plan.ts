@@ -44,6 +44,11 @@ export interface PlannedLine {
   /** Where the judgement stands; the line itself owes nothing when absent. */
   readonly judgementSpan?: Span;
   readonly judgement?: Judgement;
+  /**
+   * Index of the line whose judgement claims this line's events: the first line of a judged macro use. Executions of
+   * that line begin rounds; executions of claimed lines go on with the round.
+   */
+  readonly claimedBy?: number;
   readonly address: bigint;
   readonly lengthBytes: number;
   /** Where the guest goes on after an expected trap: the next statement, or the label of `goto`. */

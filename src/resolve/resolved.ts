@@ -137,6 +137,11 @@ export interface LineInfo {
   readonly text: string;
   readonly judgement?: BoundJudgement;
   readonly judgementSpan?: Span;
+  /**
+   * The line that answers for this one: the first line of a judged macro use, whose judgement claims the events of the
+   * whole body in order. Absent on that line itself, and on lines of a body that have their own judgement.
+   */
+  readonly claimedBy?: LineInfo;
   /** Label of `goto`, bound; absent means the next statement. */
   readonly goto?: Value;
   /** The macro uses that led here, outermost first. */
@@ -191,7 +196,10 @@ export type OperandTemplate =
       readonly span: Span;
     };
 
-/** A number that is known, or will be once symbols have addresses. */
+/**
+ * A number that is known, or will be once symbols have addresses. Constants are canonical 64-bit values as in base's
+ * operators.ts: signed, so -1 and not 2^64 - 1. Operators are those of base's `applyUnary` and `applyBinary`.
+ */
 export type Value =
   | { readonly kind: "constant"; readonly value: bigint }
   | { readonly kind: "symbol"; readonly symbol: SymbolId; readonly span: Span }
@@ -213,7 +221,9 @@ export interface BoundRound {
 
 export interface BoundEvent {
   readonly kind: EventKind;
+  /** As isa's event tables name it: `#GP`, `CPUID`, `VMfailValid`; for `enter` the name of the entered guest. */
   readonly subject?: string;
+  /** A known number is unsigned here. */
   readonly fields: readonly { readonly name: string; readonly value: Value | string }[];
   readonly to?: string;
   readonly text: string;
