@@ -1,4 +1,4 @@
-// Writes every generated file of the repository (`npm run generate`); `--check` only compares, and fails on a difference.
+// Writes every generated file of the repository (`npm run generate`); `--check` compares, and fails on a difference.
 //
 // Each file in scripts/generators/ exports `outputs(): readonly { path: string; text: string }[]`, paths relative to
 // the project. Arguments choose generators by name; none means all. tests/tidy.test.ts proves that nothing would change.

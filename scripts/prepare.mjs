@@ -14,6 +14,12 @@ const entries = {
   machine: "src/machine/index.ts",
 };
 
+/** commander is CommonJS and asks for Node's own modules by require, which a module does not have. */
+const requireForCommonJs = [
+  'import { createRequire as createRequireHere } from "node:module";',
+  "const require = createRequireHere(import.meta.url);",
+].join("\n");
+
 await main();
 
 async function main() {
@@ -61,10 +67,7 @@ async function bundle(esbuild) {
     target: "node20",
     legalComments: "none",
     logLevel: "warning",
-    // commander is CommonJS and asks for Node's own modules by require.
-    banner: {
-      js: 'import { createRequire as trCreateRequire } from "node:module"; const require = trCreateRequire(import.meta.url);',
-    },
+    banner: { js: requireForCommonJs },
   });
   writeFileSync(stampFile, stamp);
 }
