@@ -205,6 +205,8 @@ export type Value =
   | { readonly kind: "symbol"; readonly symbol: SymbolId; readonly span: Span }
   | { readonly kind: "here"; readonly span: Span }
   | { readonly kind: "section-start"; readonly span: Span }
+  /** Part of the state in which a guest starts (`l2.CR3`, `l2.CS.RIGHTS`; also `GDT.BASE`): the compiler knows it. */
+  | { readonly kind: "start"; readonly guest: string; readonly what: StartName; readonly span: Span }
   | { readonly kind: "unary"; readonly op: string; readonly operand: Value; readonly span: Span }
   | { readonly kind: "binary"; readonly op: string; readonly left: Value; readonly right: Value; readonly span: Span };
 
@@ -255,3 +257,17 @@ export type BoundCondition =
   | { readonly kind: "cycles"; readonly of: string }
   | { readonly kind: "unary"; readonly op: string; readonly operand: BoundCondition }
   | { readonly kind: "binary"; readonly op: string; readonly left: BoundCondition; readonly right: BoundCondition };
+
+type SegmentPart = "SELECTOR" | "BASE" | "LIMIT" | "RIGHTS";
+
+/** The parts of a guest's start state that expressions can name, after the fields of `StartState`. */
+export type StartName =
+  | "RIP"
+  | "RSP"
+  | "RFLAGS"
+  | "CR0"
+  | "CR3"
+  | "CR4"
+  | "EFER"
+  | `${"GDTR" | "IDTR"}.${"BASE" | "LIMIT"}`
+  | `${"ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDTR" | "TR"}.${SegmentPart}`;
