@@ -1,0 +1,52 @@
+// What a run of tests gives: one result for each cell of each test's matrix, in source order.
+
+import type { Diagnostic } from "../base/index.js";
+import type { RunLog } from "../program/index.js";
+
+export type Outcome = "passed" | "failed" | "skipped";
+
+/** What became of one cell of a test's matrix. */
+export interface CaseResult {
+  readonly file: string;
+  /** The test's title with the values of `each` in place. */
+  readonly title: string;
+  readonly platform: string;
+  /** As messages show it: `vmm hardware nested`. */
+  readonly vmmText: string;
+  readonly outcome: Outcome;
+  /** For `failed` the whole failure report; for `skipped` the reason; empty for `passed`. */
+  readonly detail: string;
+  /** The transcript, where the options ask for it. */
+  readonly transcript?: string;
+  /** What happened, where the options ask for it. */
+  readonly log?: RunLog;
+}
+
+/** A golden file that must be written or removed so that it matches the run (`--update`). */
+export interface GoldenChange {
+  readonly path: string;
+  /** Absent where the file must go. */
+  readonly text?: string;
+}
+
+/** Everything that one file gave. */
+export interface FileResult {
+  readonly file: string;
+  /** What parsing, resolving and compiling reported, in source order. A file with an error runs nothing. */
+  readonly diagnostics: readonly Diagnostic[];
+  readonly cases: readonly CaseResult[];
+  readonly goldenChanges: readonly GoldenChange[];
+}
+
+export interface Totals {
+  readonly passed: number;
+  readonly failed: number;
+  readonly skipped: number;
+}
+
+/** The whole run. `status` is the process's exit status: 0 all passed, 1 a test failed, 2 the input is wrong. */
+export interface SuiteResult {
+  readonly files: readonly FileResult[];
+  readonly totals: Totals;
+  readonly status: 0 | 1 | 2;
+}
