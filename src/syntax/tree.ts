@@ -13,8 +13,16 @@ export interface Name {
 
 export interface SourceFile {
   readonly statements: readonly Statement[];
-  /** The `;;` lines at the top of the file, without the semicolons. */
+  /** The `;;` lines at the top of the file that a blank line ends, without the semicolons. */
   readonly doc?: string;
+  /** Every comment in order of place, `;;` lines included; for the formatter. */
+  readonly comments: readonly Comment[];
+  readonly span: Span;
+}
+
+/** From the first `;` to the end of the line. */
+export interface Comment {
+  readonly text: string;
   readonly span: Span;
 }
 
@@ -48,13 +56,13 @@ export interface Block {
   readonly span: Span;
 }
 
-/** `arg = term { term }`: terms that stand side by side, as in `byte [x]` or `0x9000..0x9fff r denied skip`. */
+/** `arg = term { term }`: terms that stand side by side, as in `strict dword 1` or `0x9000..0x9fff r denied skip`. */
 export interface Arg {
   readonly terms: readonly Term[];
   readonly span: Span;
 }
 
-/** An expression, or two joined by `..`, `:` or `=`. */
+/** An expression, or two joined by `..`, `:` or `=`. A size word before anything but `[` is a term of its own. */
 export type Term =
   | { readonly kind: "single"; readonly expr: Expr; readonly span: Span }
   | {
@@ -62,6 +70,8 @@ export type Term =
       readonly joiner: ".." | ":" | "=";
       readonly left: Expr;
       readonly right: Expr;
+      /** What follows `=` after a `:` pair, as in `value: imm = 1`. */
+      readonly default?: Expr;
       readonly span: Span;
     };
 
