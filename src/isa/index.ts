@@ -5,3 +5,5 @@ export * from "./citations.js";
 export * from "./constants.js";
 export * from "./exceptions.js";
 export * from "./features.js";
+export * from "./registers.js";
+export * from "./decode-record.js";
