@@ -7,3 +7,7 @@ export * from "./exceptions.js";
 export * from "./features.js";
 export * from "./registers.js";
 export * from "./decode-record.js";
+export * from "./decoded-field.js";
+export * from "./events.js";
+export * from "./svm/index.js";
+export * from "./vmx/index.js";

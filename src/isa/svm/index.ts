@@ -1,0 +1,3 @@
+// isa/svm: facts of SVM. VMCB layout, intercepts, exit codes, VMRUN rules.
+
+export * from "./exits.js";
