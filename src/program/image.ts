@@ -20,7 +20,7 @@ export interface SegmentState {
   readonly base: bigint;
   /** Byte-granular limit: the highest offset that may be used. */
   readonly limitBytes: number;
-  /** Access rights as in bits 8 to 23 of a descriptor's high doubleword: type, S, DPL, P, AVL, L, D/B, G. */
+  /** Access rights as in bits 8 to 23 of a descriptor's high doubleword: type, S, DPL, P, AVL, L, D/B, G. 0 is null. */
   readonly rights: number;
 }
 
@@ -73,6 +73,8 @@ export interface Image {
   readonly lowering: Lowering;
   readonly segments: readonly Segment[];
   readonly start: StartState;
+  /** Start states of the guests that other guests start (`guest l2 under l1`), by name. */
+  readonly nestedStarts?: readonly { readonly guest: string; readonly start: StartState }[];
   readonly guests: readonly GuestRange[];
   readonly symbols: readonly ImageSymbol[];
   readonly lines: readonly PlacedLine[];

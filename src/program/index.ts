@@ -4,3 +4,4 @@ export * from "./image.js";
 export * from "./plan.js";
 export * from "./event.js";
 export * from "./memory-map.js";
+export * from "./program.js";

@@ -6,6 +6,7 @@
 
 import type { Span } from "../base/index.js";
 import type { EventKind, FieldValue } from "./event.js";
+import type { SegmentState } from "./image.js";
 
 /** What a judgement says one event must be. Fields not named are not compared. */
 export interface EventPattern {
@@ -53,6 +54,8 @@ export interface PlannedLine {
   readonly lengthBytes: number;
   /** Where the guest goes on after an expected trap: the next statement, or the label of `goto`. */
   readonly resume: bigint;
+  /** The line lies in a `ring 3` block and `resume` does not: going there leaves the ring as its end does. */
+  readonly leavesRing?: boolean;
 }
 
 /** A value that is read from the guest at a probe or at the end of the test. */
@@ -95,7 +98,15 @@ export type Point = { readonly address: bigint; readonly guest: string } & (
   | { readonly kind: "visit"; readonly line: number }
   | { readonly kind: "probe"; readonly expectation: number }
   | { readonly kind: "handler"; readonly vector: number; readonly hasErrorCode: boolean }
-  | { readonly kind: "ring-enter"; readonly ring: 3; readonly stack: bigint }
+  /** Acts in ring 0 only: code in the ring that jumps to the block's first statement passes it. */
+  | {
+      readonly kind: "ring-enter";
+      readonly ring: 3;
+      readonly stack: bigint;
+      readonly cs: SegmentState;
+      readonly ss: SegmentState;
+    }
+  /** Acts only while a ring is entered. */
   | { readonly kind: "ring-leave" }
   | { readonly kind: "raise"; readonly event: string; readonly vector?: number; readonly line: number }
   | { readonly kind: "done" }
