@@ -39,6 +39,8 @@ export interface VmmChoice {
 export interface Policy {
   /** Names of exits that are asked for (`intercept RDTSC, #UD`); `intercept nothing` gives an empty list. */
   readonly intercepts: readonly string[];
+  /** Set by `intercept nothing`: what the baseline policy intercepts without need (AMD: CPUID, HLT) is off too. */
+  readonly interceptNothing?: true;
   readonly memory: readonly MemoryRule[];
   readonly ports: readonly PortRule[];
   readonly msrs: readonly MsrRule[];
