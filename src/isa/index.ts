@@ -11,3 +11,4 @@ export * from "./decoded-field.js";
 export * from "./events.js";
 export * from "./svm/index.js";
 export * from "./vmx/index.js";
+export * from "./models/index.js";
