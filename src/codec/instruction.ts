@@ -22,6 +22,8 @@ export interface MemoryOperand {
   readonly displacementBits?: 8 | 16 | 32 | 64;
   /** RIP-relative (`rel`) or absolute (`abs`) in 64-bit code; the displacement is then the target address. */
   readonly relative?: boolean;
+  /** `far`: CALL and JMP take offset and selector from here. `sizeBits` is then that of the offset. */
+  readonly far?: boolean;
 }
 
 export type OperandValue =
