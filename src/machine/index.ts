@@ -1,0 +1,8 @@
+// machine: the host side of the processor core: memory, registers, images, devices, points, the run loop, events.
+
+export { loadCore, type CoreModule } from "./core-module.js";
+export { Machine, type MachineOptions, type MachinePoint, type Access } from "./machine.js";
+export type { Device, AddressRange } from "./device.js";
+export { RawEvent, type RawEventFields } from "./raw-event.js";
+export type { Stop } from "./stop.js";
+export * as layout from "./layout.generated.js";

@@ -1,0 +1,388 @@
+// A machine: one core with its memory, a platform, devices and points. Everything here is host side: slow paths in
+// plain TypeScript around `run`. Memory is written through one door, so that reset can undo it.
+
+import { assert } from "../base/index.js";
+import type { Image, SegmentState, StartState } from "../program/index.js";
+import type { Platform } from "../isa/index.js";
+import type { CoreExports, CoreModule } from "./core-module.js";
+import { DeviceBus } from "./bus.js";
+import type { Device } from "./device.js";
+import * as layout from "./layout.generated.js";
+import { cpuLayout as cpu, pointRecordLayout, segmentLayout } from "./layout.generated.js";
+import { writeModel } from "./model.js";
+import { RawEvent } from "./raw-event.js";
+import { registerPlaces, segmentIndices, type SegmentRegister } from "./registers.js";
+import { writeResetState } from "./reset-state.js";
+import type { Stop } from "./stop.js";
+
+export interface MachineOptions {
+  readonly platform: Platform;
+  /** Memory above the platform's, for the structures of a bundled VMM. */
+  readonly vmmMemoryBytes?: number;
+}
+
+/** A place where the run appends a visit, or ends before the instruction. */
+export interface MachinePoint {
+  /** Physical address. */
+  readonly address: bigint;
+  readonly action: "visit" | "stop";
+  /** What the host calls it; comes back in the event or the stop. */
+  readonly index: number;
+}
+
+export type Access = "read" | "write" | "execute";
+
+const accessNumbers = { read: 0, write: 1, execute: 2 } as const satisfies Record<Access, number>;
+const pageBytes = 4096;
+const noAddress = 0xffff_ffff_ffff_ffffn;
+const unusable = 0x1_0000;
+
+export class Machine {
+  readonly platform: Platform;
+  /** Bytes of memory on the bus: the platform's, then the VMM's. */
+  readonly memoryBytes: number;
+  /** The core's functions and linear memory, for the rooms beside this file (virtualization.ts). */
+  readonly core: CoreExports;
+  readonly view: DataView;
+  #bytes: Uint8Array;
+  #bus: DeviceBus;
+  #event: RawEvent;
+  #stale = true;
+
+  constructor(module: CoreModule, options: MachineOptions) {
+    this.platform = options.platform;
+    this.memoryBytes = options.platform.memoryBytes + (options.vmmMemoryBytes ?? 0);
+    assert(this.memoryBytes % pageBytes === 0, "memory is whole pages");
+    this.#bus = new DeviceBus(this);
+    const instance = module.instantiate(layout.RAM_BASE + this.memoryBytes, this.#bus);
+    this.core = instance.exports;
+    this.view = new DataView(instance.memory);
+    this.#bytes = new Uint8Array(instance.memory);
+    this.#event = new RawEvent(this.view);
+    this.view.setUint32(layout.CPU_BASE + cpu.ramPages.offset, this.memoryBytes / pageBytes, true);
+    writeModel(this.view, options.platform);
+    this.reset();
+  }
+
+  /** Memory all zero, devices and processor as after power-on; points stay. Costs what the last run wrote. */
+  reset(): void {
+    this.core.resetMemory();
+    writeResetState(this.view, this.platform);
+    this.#bus.reset();
+    this.#stale = true;
+  }
+
+  /** Writes an image's segments and takes its start state. */
+  load(image: Image): void {
+    for (const segment of image.segments) this.writePhysical(segment.address, segment.bytes);
+    this.start(image.start);
+  }
+
+  /** Takes a start state; what it does not say is as after reset. */
+  start(state: StartState): void {
+    writeResetState(this.view, this.platform);
+    for (const [name, value] of Object.entries(state.registers)) this.setRegister(name, value);
+    this.setRegister("RIP", state.rip);
+    this.setRegister("CR0", state.cr0);
+    this.setRegister("CR3", state.cr3);
+    this.setRegister("CR4", state.cr4);
+    this.setRegister("EFER", state.efer);
+    this.setRegister("RFLAGS", state.rflags);
+    this.setRegister("GDTR.BASE", state.gdtr.base);
+    this.setRegister("GDTR.LIMIT", BigInt(state.gdtr.limitBytes));
+    this.setRegister("IDTR.BASE", state.idtr.base);
+    this.setRegister("IDTR.LIMIT", BigInt(state.idtr.limitBytes));
+    for (const [name, segment] of Object.entries(state.segments)) this.setSegment(name as SegmentRegister, segment);
+    this.setSegment("LDTR", state.ldtr);
+    this.setSegment("TR", state.tr);
+    this.#refresh();
+    for (const { address, value } of state.msrs) {
+      const written = this.writeMsr(address, value);
+      assert(written, `the start state names MSR 0x${address.toString(16)}, which the model does not have`);
+    }
+  }
+
+  /** `RAX`, `RIP`, `RFLAGS`, `CR0`, `EFER`, `GDTR.BASE` and so on. */
+  register(name: string): bigint {
+    if (name === "RFLAGS") return BigInt.asUintN(64, this.core.readFlags());
+    const place = registerPlaces.get(name);
+    assert(place, `no register ${name}`);
+    const at = layout.CPU_BASE + place.offset;
+    return place.bytes === 8 ? this.view.getBigUint64(at, true) : BigInt(this.view.getUint32(at, true));
+  }
+
+  setRegister(name: string, value: bigint): void {
+    if (name === "RFLAGS") {
+      this.core.writeFlags(value);
+      this.#stale = true;
+      return;
+    }
+    const place = registerPlaces.get(name);
+    assert(place, `no register ${name}`);
+    const at = layout.CPU_BASE + place.offset;
+    if (place.bytes === 8) this.view.setBigUint64(at, value, true);
+    else this.view.setUint32(at, Number(value & 0xffff_ffffn), true);
+    if (place.derived) this.#stale = true;
+  }
+
+  segment(name: SegmentRegister): SegmentState {
+    const at = segmentAddress(name);
+    const rights = this.view.getUint32(at + segmentLayout.rights.offset, true);
+    return {
+      selector: this.view.getUint32(at + segmentLayout.selector.offset, true),
+      base: this.view.getBigUint64(at + segmentLayout.base.offset, true),
+      limitBytes: this.view.getUint32(at + segmentLayout.limit.offset, true),
+      rights: (rights & unusable) !== 0 ? 0 : rights,
+    };
+  }
+
+  /** Sets a segment register with its hidden part, unchecked. CS also sets the CPL, from its selector. */
+  setSegment(name: SegmentRegister, state: SegmentState): void {
+    const at = segmentAddress(name);
+    this.view.setUint32(at + segmentLayout.selector.offset, state.selector, true);
+    this.view.setBigUint64(at + segmentLayout.base.offset, state.base, true);
+    this.view.setUint32(at + segmentLayout.limit.offset, state.limitBytes, true);
+    this.view.setUint32(at + segmentLayout.rights.offset, state.rights === 0 ? unusable : state.rights, true);
+    if (name === "CS") this.#setWord(cpu.cpl, (this.register("CR0") & 1n) === 0n ? 0 : state.selector & 3);
+    this.#stale = true;
+  }
+
+  /** Current privilege level. */
+  get cpl(): number {
+    return this.#word(cpu.cpl);
+  }
+
+  /** The value of an MSR as the model has it, or undefined where it has none. */
+  readMsr(address: number): bigint | undefined {
+    if (this.core.readMsrForHost(address) === 0) return undefined;
+    return this.view.getBigUint64(layout.CPU_BASE + cpu.stopDetail.offset, true);
+  }
+
+  /** Sets an MSR without the checks of WRMSR; false where the model has none. */
+  writeMsr(address: number, value: bigint): boolean {
+    this.#stale = true;
+    return this.core.writeMsrForHost(address, value) !== 0;
+  }
+
+  /** A copy of memory; bytes outside memory are all ones, devices are not asked. */
+  readPhysical(address: bigint, lengthBytes: number): Uint8Array {
+    const start = Number(address);
+    if (start + lengthBytes <= this.memoryBytes) {
+      return this.#bytes.slice(layout.RAM_BASE + start, layout.RAM_BASE + start + lengthBytes);
+    }
+    const bytes = new Uint8Array(lengthBytes).fill(0xff);
+    if (start < this.memoryBytes) {
+      bytes.set(this.#bytes.subarray(layout.RAM_BASE + start, layout.RAM_BASE + this.memoryBytes));
+    }
+    return bytes;
+  }
+
+  /** Writes memory through the one door: dirty pages are recorded, decoded code is dropped. */
+  writePhysical(address: bigint, bytes: Uint8Array): void {
+    if (bytes.length === 0) return;
+    const at = this.#prepareWrite(address, bytes.length);
+    this.#bytes.set(bytes, at);
+  }
+
+  readU8(address: bigint): number {
+    return this.view.getUint8(this.#inMemory(address, 1));
+  }
+  readU16(address: bigint): number {
+    return this.view.getUint16(this.#inMemory(address, 2), true);
+  }
+  readU32(address: bigint): number {
+    return this.view.getUint32(this.#inMemory(address, 4), true);
+  }
+  readU64(address: bigint): bigint {
+    return this.view.getBigUint64(this.#inMemory(address, 8), true);
+  }
+  writeU8(address: bigint, value: number): void {
+    this.view.setUint8(this.#prepareWrite(address, 1), value);
+  }
+  writeU16(address: bigint, value: number): void {
+    this.view.setUint16(this.#prepareWrite(address, 2), value, true);
+  }
+  writeU32(address: bigint, value: number): void {
+    this.view.setUint32(this.#prepareWrite(address, 4), value, true);
+  }
+  writeU64(address: bigint, value: bigint): void {
+    this.view.setBigUint64(this.#prepareWrite(address, 8), value, true);
+  }
+
+  /** Physical address by the current paging (EPT and nested paging included), as a supervisor; no side effects. */
+  translate(linear: bigint, access: Access = "read"): bigint | undefined {
+    this.#refresh();
+    const physical = this.core.translateForHost(linear, accessNumbers[access]);
+    return physical === -1n ? undefined : BigInt.asUintN(64, physical);
+  }
+
+  /** Replaces all points. Those at one address act in the order given: visits append, the first stop ends the run. */
+  setPoints(points: readonly MachinePoint[]): void {
+    assert(points.length * layout.POINT_RECORD_SIZE <= layout.POINTS_BYTES, "the points region holds every point");
+    const sorted = points.map((point, order) => ({ point, order }));
+    sorted.sort((a, b) => Number(a.point.address - b.point.address) || a.order - b.order);
+    sorted.forEach(({ point }, index) => {
+      const at = layout.POINTS_BASE + index * layout.POINT_RECORD_SIZE;
+      this.view.setBigUint64(at + pointRecordLayout.address.offset, point.address, true);
+      this.view.setUint32(at + pointRecordLayout.index.offset, point.index, true);
+      const action = point.action === "visit" ? layout.POINT_VISIT : layout.POINT_STOP;
+      this.view.setUint32(at + pointRecordLayout.action.offset, action, true);
+    });
+    this.#setWord(cpu.pointCount, points.length);
+    this.core.pointsChanged();
+  }
+
+  /** Runs at most so many instructions. The processor then stands between two instructions. */
+  run(budgetInstructions: number): Stop {
+    this.#refresh();
+    const stop = this.core.run(BigInt(budgetInstructions));
+    const detail = this.view.getUint32(layout.CPU_BASE + cpu.stopDetail.offset, true);
+    switch (stop) {
+      case layout.STOP_POINT:
+        return { kind: "point", index: detail };
+      case layout.STOP_VM_EXIT:
+        return { kind: "vm-exit" };
+      case layout.STOP_HALTED:
+        return { kind: "halted" };
+      case layout.STOP_SHUTDOWN:
+        return { kind: "shutdown" };
+      case layout.STOP_BUDGET:
+        return { kind: "budget-spent" };
+      case layout.STOP_EVENTS_FULL:
+        return { kind: "events-full" };
+      case layout.STOP_DEVICE:
+        return { kind: "device", status: detail };
+      case layout.STOP_PRIVILEGE:
+        return { kind: "privilege" };
+      case layout.STOP_UNSUPPORTED:
+        return { kind: "unsupported", what: this.#unsupported(detail) };
+      default:
+        throw new Error(`internal error: unknown stop ${stop}`);
+    }
+  }
+
+  /** Delivers an event before the next instruction; `type` is a `TYPE_` number of the layout. */
+  injectEvent(vector: number, type: number, errorCode?: number): void {
+    this.#refresh();
+    this.core.injectEvent(vector, type, errorCode ?? 0, errorCode === undefined ? 0 : 1);
+  }
+
+  /** Takes all events since the last call, in order. The event is valid only during the call of `visit`. */
+  drainEvents(visit: (event: RawEvent) => void): void {
+    const head = this.#word(cpu.eventHead);
+    const capacity = layout.EVENTS_BYTES / layout.EVENT_RECORD_SIZE;
+    for (let tail = this.#word(cpu.eventTail); tail !== head; tail++) {
+      visit(this.#event.moveTo(layout.EVENTS_BASE + (tail % capacity) * layout.EVENT_RECORD_SIZE));
+    }
+    this.#setWord(cpu.eventTail, head);
+  }
+
+  /** Appends an event of the host's own (a VMM's inject, emulate, refuse) in sequence with the core's. */
+  appendEvent(
+    kind: number,
+    fields: { rip: bigint; rule?: number; code?: number; a?: bigint; b?: bigint; c?: bigint },
+  ): void {
+    const at = this.core.appendEvent(kind);
+    assert(at !== 0, "the host takes events before the ring is full");
+    const { eventRecordLayout: record } = layout;
+    this.view.setBigUint64(at + record.rip.offset, fields.rip, true);
+    this.view.setUint32(at + record.rule.offset, fields.rule ?? 0, true);
+    this.view.setUint16(at + record.code.offset, fields.code ?? 0, true);
+    this.view.setBigUint64(at + record.a.offset, fields.a ?? 0n, true);
+    this.view.setBigUint64(at + record.b.offset, fields.b ?? 0n, true);
+    this.view.setBigUint64(at + record.c.offset, fields.c ?? 0n, true);
+  }
+
+  /** Instructions retired since reset: the virtual time. */
+  get retired(): bigint {
+    return this.view.getBigUint64(layout.CPU_BASE + cpu.retired.offset, true);
+  }
+
+  /** Puts a device on the bus. */
+  attach(device: Device): void {
+    this.#bus.attach(device);
+  }
+
+  /** INTR: asserted by the interrupt controller as long as it has something to deliver. */
+  setInterruptLine(asserted: boolean): void {
+    this.#setWord(cpu.interruptLine, asserted ? 1 : 0);
+    this.#stale = true;
+  }
+
+  /** An NMI arrives. */
+  raiseNmi(): void {
+    this.#setWord(cpu.nmiPending, 1);
+    this.#stale = true;
+  }
+
+  /** Virtual time at which `Device.elapsed` is called; undefined for never. One for the machine: the bus keeps the least. */
+  setDeadline(retired: bigint | undefined): void {
+    this.view.setBigUint64(layout.CPU_BASE + cpu.deadline.offset, retired ?? noAddress, true);
+  }
+
+  /** Ends the run loop after the current instruction; for devices that power off. */
+  stopFromDevice(status: number): void {
+    this.#setWord(cpu.stopKind, layout.STOP_DEVICE);
+    this.view.setBigUint64(layout.CPU_BASE + cpu.stopDetail.offset, BigInt(status), true);
+  }
+
+  /** Takes pages away from RAM and gives them to devices. */
+  markDevicePages(start: number, end: number): void {
+    for (let page = Math.floor(start / pageBytes); page <= Math.floor(end / pageBytes); page++) {
+      if (page * pageBytes >= this.memoryBytes) return;
+      const at = layout.PAGE_FLAGS_BASE + page;
+      this.view.setUint8(at, this.view.getUint8(at) | layout.PAGE_DEVICE);
+    }
+    this.core.tlbFlush();
+  }
+
+  /** The host changed state that other state follows from; the core looks before it runs on. */
+  invalidate(): void {
+    this.#stale = true;
+  }
+
+  #refresh(): void {
+    if (!this.#stale) return;
+    this.core.refresh();
+    this.#stale = false;
+  }
+
+  #unsupported(detail: number): string {
+    const code = this.readCode(16);
+    const text = [...code].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    return `execute ${detail}: ${text}`;
+  }
+
+  /** Bytes at RIP as far as they are mapped. */
+  readCode(lengthBytes: number): Uint8Array {
+    const linear = this.segment("CS").base + this.register("RIP");
+    const physical = this.translate(linear, "execute");
+    if (physical === undefined) return new Uint8Array(0);
+    const rest = pageBytes - Number(physical & 0xfffn);
+    return this.readPhysical(physical, Math.min(lengthBytes, rest));
+  }
+
+  #word(field: { readonly offset: number }): number {
+    return this.view.getUint32(layout.CPU_BASE + field.offset, true);
+  }
+
+  #setWord(field: { readonly offset: number }, value: number): void {
+    this.view.setUint32(layout.CPU_BASE + field.offset, value, true);
+  }
+
+  #inMemory(address: bigint, bytes: number): number {
+    const start = Number(address);
+    assert(start >= 0 && start + bytes <= this.memoryBytes, `physical address 0x${address.toString(16)} is in memory`);
+    return layout.RAM_BASE + start;
+  }
+
+  #prepareWrite(address: bigint, bytes: number): number {
+    const at = this.#inMemory(address, bytes);
+    this.core.prepareHostWrite(at - layout.RAM_BASE, bytes);
+    return at;
+  }
+}
+
+function segmentAddress(name: SegmentRegister): number {
+  return layout.SEGMENTS_BASE + segmentIndices[name] * layout.SEGMENT_SIZE;
+}

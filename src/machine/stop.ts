@@ -1,0 +1,21 @@
+// Why the run loop returned.
+
+/** Why `Machine.run` returned; the processor stands between two instructions. */
+export type Stop =
+  /** A stop point: the instruction there has not executed. */
+  | { readonly kind: "point"; readonly index: number }
+  /** A VM exit to root operation that the host program owns, performed whole. */
+  | { readonly kind: "vm-exit" }
+  /** HLT, and nothing on the machine can end it. */
+  | { readonly kind: "halted" }
+  /** A triple fault. */
+  | { readonly kind: "shutdown" }
+  | { readonly kind: "budget-spent" }
+  /** The event ring is full: take the events, then run on. */
+  | { readonly kind: "events-full" }
+  /** The instruction at RIP is known, and this machine does not execute it. */
+  | { readonly kind: "unsupported"; readonly what: string }
+  /** A device asked for the end with a status (isa-debug-exit and the like). */
+  | { readonly kind: "device"; readonly status: number }
+  /** A transfer to a more privileged ring, where the host program asked to see those. */
+  | { readonly kind: "privilege" };
