@@ -12,3 +12,5 @@ export * from "./events.js";
 export * from "./svm/index.js";
 export * from "./vmx/index.js";
 export * from "./models/index.js";
+export * from "./rule.js";
+export * from "./rules.js";

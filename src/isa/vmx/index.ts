@@ -4,3 +4,5 @@ export * from "./controls.js";
 export * from "./errors.js";
 export * from "./exits.js";
 export * from "./fields.js";
+export * from "./rules.js";
+export * from "./capabilities.js";
