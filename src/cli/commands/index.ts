@@ -1,0 +1,6 @@
+// All commands, in the order in which help shows them.
+
+import type { Command } from "commander";
+import { register as platforms } from "./platforms.js";
+
+export const commands: readonly ((program: Command) => void)[] = [platforms];

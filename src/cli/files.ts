@@ -1,0 +1,90 @@
+// Files for the rooms that do not read any: sources, the standard library, golden files, images.
+
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { dirname, join, relative, sep } from "node:path";
+import { fileURLToPath } from "node:url";
+import { didYouMean, nearNames, type Source } from "../base/index.js";
+import { UsageError } from "./exit-status.js";
+
+/** Folders that never hold tests of one's own. */
+const notSearched = new Set(["node_modules", ".git", "dist"]);
+
+/** A path as messages and goldens show it: relative to the current directory, with forward slashes. */
+export function shownPath(path: string): string {
+  const shown = relative(".", path).split(sep).join("/");
+  return shown === "" ? "." : shown;
+}
+
+/** All files at or below a path, as shown paths in order of name; an error that names what was meant if it is absent. */
+export function filesAt(path: string): string[] {
+  if (!existsSync(path)) throw new UsageError(`${path}: no such file or directory${nearPaths(path)}`);
+  if (!statSync(path).isDirectory()) return [shownPath(path)];
+  const found: string[] = [];
+  const visit = (folder: string): void => {
+    const entries = readdirSync(folder, { withFileTypes: true });
+    for (const entry of entries.sort((a, b) => (a.name < b.name ? -1 : a.name > b.name ? 1 : 0))) {
+      const file = join(folder, entry.name);
+      if (entry.isDirectory()) {
+        if (!notSearched.has(entry.name)) visit(file);
+      } else found.push(shownPath(file));
+    }
+  };
+  visit(path);
+  return found;
+}
+
+/** A text file as a source. */
+export function readSource(path: string): Source {
+  return { name: shownPath(path), text: readFile(path).toString("utf8") };
+}
+
+/** A file's bytes, or an error that says why not. */
+export function readFile(path: string): Buffer {
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === "ENOENT") throw new UsageError(`${path}: no such file${nearPaths(path)}`);
+    if (code === "EISDIR") throw new UsageError(`${path} is a directory, not a file`);
+    throw new UsageError(`${path}: cannot be read (${code ?? "unknown reason"})`);
+  }
+}
+
+/** Writes a file and the folders above it; `undefined` removes the file. */
+export function replaceFile(path: string, text: string | undefined): void {
+  if (text === undefined) {
+    rmSync(path, { force: true });
+    return;
+  }
+  mkdirSync(dirname(path), { recursive: true });
+  writeFileSync(path, text);
+}
+
+/** A module of the standard library by the name after `use`; each is read once for the process. */
+export function libraryModule(name: string): Source | undefined {
+  if (!/^\w+$/.test(name)) return undefined;
+  if (!modules.has(name)) {
+    const file = join(libraryFolder(), `${name}.trap`);
+    modules.set(name, existsSync(file) ? { name: `stdlib/${name}.trap`, text: readFileSync(file, "utf8") } : undefined);
+  }
+  return modules.get(name);
+}
+
+const modules = new Map<string, Source | undefined>();
+let folder: string | undefined;
+
+/** `stdlib/` lies at the package's root: above the bundle in dist/, its chunks, and the sources alike. */
+function libraryFolder(): string {
+  const here = dirname(fileURLToPath(import.meta.url));
+  folder ??= [join(here, ".."), join(here, "../..")].map((up) => join(up, "stdlib")).find((path) => existsSync(path));
+  if (folder === undefined) throw new Error("the standard library is missing from this installation");
+  return folder;
+}
+
+function nearPaths(path: string): string {
+  const parent = dirname(path);
+  if (!existsSync(parent) || !statSync(parent).isDirectory()) return "";
+  const siblings = readdirSync(parent).map((name) => (parent === "." ? name : `${parent}/${name}`));
+  const help = didYouMean(nearNames(path, siblings));
+  return help === undefined ? "" : ` (${help})`;
+}
