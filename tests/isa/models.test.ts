@@ -135,3 +135,10 @@ test("segment limits in 64-bit mode are an AMD option", () => {
   const writable = (name: string) => ((msr(platform(name), "IA32_EFER")?.writable ?? 0n) >> 13n) & 1n;
   expect([writable("athlon64"), writable("prescott"), writable("haswell")]).toEqual([1n, 0n, 0n]);
 });
+
+test("capability MSRs are there exactly on models with VMX, and tell the generations apart", () => {
+  const withVmx = platformNames.filter((name) => msr(platform(name), "IA32_VMX_BASIC") !== undefined);
+  expect(withVmx).toEqual(["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake"]);
+  const withEpt = platformNames.filter((name) => msr(platform(name), "IA32_VMX_EPT_VPID_CAP") !== undefined);
+  expect(withEpt).toEqual(groupMembers("vtx2"));
+});

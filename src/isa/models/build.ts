@@ -1,7 +1,9 @@
 // How a CPU model is made from what is particular about it: everything else follows from its features.
 
 import { featureNames, type CpuFeature } from "../features.js";
-import type { CpuModel, Generation, MsrModel } from "../platform.js";
+import type { CpuModel, Generation } from "../platform.js";
+import { vmxCapabilityMsrs, vmxModels } from "../vmx/capabilities.js";
+import { cr4Allowed } from "./control-registers.js";
 import { cpuidLeaves, type CpuSignature } from "./cpuid.js";
 import { modelMsrs } from "./msrs.js";
 import { notExecuted } from "./not-executed.js";
@@ -19,8 +21,6 @@ export interface ModelSource {
   readonly linearAddressBits: 32 | 48 | 57;
   readonly asidCount?: number;
   readonly features: readonly CpuFeature[];
-  /** VMX capability MSRs, on processors that have VT-x. */
-  readonly vmxMsrs?: readonly MsrModel[];
   readonly note?: string;
 }
 
@@ -28,7 +28,9 @@ export interface ModelSource {
 export function buildModel(source: ModelSource): CpuModel {
   const { name, title, vendor, generation, physicalAddressBits, linearAddressBits } = source;
   const features = featureNames.filter((feature) => source.features.includes(feature) && !notExecuted.has(feature));
-  const vmxMsrs = features.includes("VMX") ? (source.vmxMsrs ?? []) : [];
+  const vmx = features.includes("VMX") ? vmxModels[name] : undefined;
+  const vmxContext = { longMode: features.includes("LONG_MODE"), cr4Allowed: cr4Allowed(features) };
+  const vmxMsrs = vmx ? vmxCapabilityMsrs(vmx, vmxContext) : [];
   const cpuid = cpuidLeaves({
     ...source,
     // There are at most 47 characters and a final zero.
