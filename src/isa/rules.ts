@@ -21,7 +21,7 @@ const causeIds = new Map<number, string>([
 const causes = new Set(causeIds.values());
 
 /** Every rule of both vendors. */
-export const allRules = rules;
+export const allRules: readonly Rule[] = rules;
 
 /** The rule with that id, or undefined. */
 export function findRule(id: string): Rule | undefined {

@@ -4,5 +4,6 @@ export { loadCore, type CoreModule } from "./core-module.js";
 export { Machine, type MachineOptions, type MachinePoint, type Access } from "./machine.js";
 export type { Device, AddressRange } from "./device.js";
 export { RawEvent, type RawEventFields } from "./raw-event.js";
+export { decodeEvent, type DecodedEvent } from "./decode-event.js";
 export type { Stop } from "./stop.js";
 export * as layout from "./layout.generated.js";

@@ -6,3 +6,4 @@ export * from "./exits.js";
 export * from "./fields.js";
 export * from "./rules.js";
 export * from "./capabilities.js";
+export * from "./slots.js";
