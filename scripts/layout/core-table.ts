@@ -106,6 +106,7 @@ export const cpu: RecordLayout = {
     ["nmiPending", "u32", "1 when an NMI waits"],
     ["nmiBlocked", "u32", "1 from the delivery of an NMI to IRET"],
     ["codeKey", "u32", "what decoded instructions depend on besides their bytes: KEY_ bits"],
+    ["codeEnd", "u64", "first offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode"],
     ["stoppedAt", "u64", "physical address of the stop point where run() returned; all ones for none"],
     ["pointCount", "u32", "records in the points region"],
 
@@ -160,8 +161,8 @@ export const segment: RecordLayout = {
   fields: [
     ["base", "u64", "base address"],
     ["low", "u64", "lowest offset that may be used (not 0 for expand-down)"],
-    ["highRead", "u64", "highest offset that may be read; below low when none may"],
-    ["highWrite", "u64", "highest offset that may be written"],
+    ["endRead", "u64", "first offset after those that may be read; 0 when none may"],
+    ["endWrite", "u64", "first offset after those that may be written; 0 when none may"],
     ["limit", "u32", "byte-granular limit"],
     [
       "rights",
@@ -197,16 +198,21 @@ export const microOp: RecordLayout = {
     ["prefixes", "u8", "PREFIX_ bits"],
     ["operandBytes", "u8", "operand size: 1, 2, 4 or 8"],
     ["addressShift", "u8", "64 minus the address size in bits"],
-    ["reg", "u8", "register operand (ModRM.reg): offset of the register"],
-    ["rm", "u8", "register operand (ModRM.rm or opcode): offset of the register"],
+    ["first", "u8", "first operand, where it is a register"],
+    ["second", "u8", "second operand, where it is a register"],
     ["base", "u8", "base register of the memory operand"],
     ["index", "u8", "index register of the memory operand"],
     ["scale", "u8", "shift of the index"],
     ["segment", "u8", "number of the segment; SEGMENT_FLAT where no check and no base is needed"],
     ["segmentName", "u8", "number of the segment register that the access names, for the fault that follows"],
     ["argument", "u8", "condition, ALU operation and the like; for system registers the number"],
-    ["displacement", "i64", "displacement of the memory operand, sign-extended"],
-    ["immediate", "i64", "immediate, sign-extended; branch displacement; far pointer's offset"],
+    ["displacement", "i32", "displacement of the memory operand"],
+    ["source", "u32", "address of the second operand's value where it is a register or the immediate"],
+    [
+      "immediate",
+      "i64",
+      "immediate, sign-extended; branch displacement; far pointer: offset, selector in bits 47:32; address of moffs",
+    ],
   ],
 };
 
@@ -342,7 +348,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
-  PREFIX: { LOCK: 1, REP: 2, REPNE: 4, OPERAND_SIZE: 8, REX: 16 },
+  PREFIX: { LOCK: 1, REP: 2, REPNE: 4, REX: 8, FIRST_MEMORY: 16, SECOND_MEMORY: 32, SECOND_IMMEDIATE: 64 },
 };
 
 /** Features by the number that the decode table and the feature words of the state use; 0 is no feature. */

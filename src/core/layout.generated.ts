@@ -54,7 +54,7 @@ export const PAGE_TRACES_BASE = 0x1900000;
 export const PAGE_TRACES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2000000;
-export const CPU_SIZE = 864;
+export const CPU_SIZE = 872;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -160,8 +160,10 @@ export const SEGMENT_TR = 8;
 export const PREFIX_LOCK = 1;
 export const PREFIX_REP = 2;
 export const PREFIX_REPNE = 4;
-export const PREFIX_OPERAND_SIZE = 8;
-export const PREFIX_REX = 16;
+export const PREFIX_REX = 8;
+export const PREFIX_FIRST_MEMORY = 16;
+export const PREFIX_SECOND_MEMORY = 32;
+export const PREFIX_SECOND_IMMEDIATE = 64;
 
 export const FEATURE_NONE = 0;
 export const FEATURE_FPU = 1;
@@ -462,6 +464,8 @@ export class Cpu {
   nmiBlocked: u32;
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
   codeKey: u32;
+  /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
+  codeEnd: u64;
   /** Physical address of the stop point where run() returned; all ones for none. */
   stoppedAt: u64;
   /** Records in the points region. */
@@ -553,10 +557,10 @@ export class Segment {
   base: u64;
   /** Lowest offset that may be used (not 0 for expand-down). */
   low: u64;
-  /** Highest offset that may be read; below low when none may. */
-  highRead: u64;
-  /** Highest offset that may be written. */
-  highWrite: u64;
+  /** First offset after those that may be read; 0 when none may. */
+  endRead: u64;
+  /** First offset after those that may be written; 0 when none may. */
+  endWrite: u64;
   /** Byte-granular limit. */
   limit: u32;
   /** Descriptor bits 8 to 23 of the high doubleword: type, S, DPL, P, AVL, L, D/B, G; bit 16: unusable. */
@@ -597,10 +601,10 @@ export class MicroOp {
   operandBytes: u8;
   /** 64 minus the address size in bits. */
   addressShift: u8;
-  /** Register operand (ModRM.reg): offset of the register. */
-  reg: u8;
-  /** Register operand (ModRM.rm or opcode): offset of the register. */
-  rm: u8;
+  /** First operand, where it is a register. */
+  first: u8;
+  /** Second operand, where it is a register. */
+  second: u8;
   /** Base register of the memory operand. */
   base: u8;
   /** Index register of the memory operand. */
@@ -613,9 +617,11 @@ export class MicroOp {
   segmentName: u8;
   /** Condition, ALU operation and the like; for system registers the number. */
   argument: u8;
-  /** Displacement of the memory operand, sign-extended. */
-  displacement: i64;
-  /** Immediate, sign-extended; branch displacement; far pointer's offset. */
+  /** Displacement of the memory operand. */
+  displacement: i32;
+  /** Address of the second operand's value where it is a register or the immediate. */
+  source: u32;
+  /** Immediate, sign-extended; branch displacement; far pointer: offset, selector in bits 47:32; address of moffs. */
   immediate: i64;
 }
 

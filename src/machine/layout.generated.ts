@@ -54,7 +54,7 @@ export const PAGE_TRACES_BASE = 0x1900000;
 export const PAGE_TRACES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2000000;
-export const CPU_SIZE = 864;
+export const CPU_SIZE = 872;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -160,8 +160,10 @@ export const SEGMENT_TR = 8;
 export const PREFIX_LOCK = 1;
 export const PREFIX_REP = 2;
 export const PREFIX_REPNE = 4;
-export const PREFIX_OPERAND_SIZE = 8;
-export const PREFIX_REX = 16;
+export const PREFIX_REX = 8;
+export const PREFIX_FIRST_MEMORY = 16;
+export const PREFIX_SECOND_MEMORY = 32;
+export const PREFIX_SECOND_IMMEDIATE = 64;
 
 export const FEATURE_NONE = 0;
 export const FEATURE_FPU = 1;
@@ -461,88 +463,90 @@ export const cpuLayout = {
   nmiBlocked: { offset: 640, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
   codeKey: { offset: 644, bytes: 4 },
+  /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
+  codeEnd: { offset: 648, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 648, bytes: 8 },
+  stoppedAt: { offset: 656, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 656, bytes: 4 },
+  pointCount: { offset: 664, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 660, bytes: 4 },
+  pending: { offset: 668, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 664, bytes: 4 },
+  vector: { offset: 672, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 668, bytes: 4 },
+  errorCode: { offset: 676, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 672, bytes: 4 },
+  hasErrorCode: { offset: 680, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 676, bytes: 4 },
+  eventType: { offset: 684, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 680, bytes: 4 },
+  rule: { offset: 688, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 688, bytes: 8 },
+  faultLinear: { offset: 696, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 696, bytes: 8 },
+  instructionRip: { offset: 704, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 704, bytes: 4 },
+  instructionLength: { offset: 712, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 708, bytes: 4 },
+  delivering: { offset: 716, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 712, bytes: 4 },
+  deliveringVector: { offset: 720, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 716, bytes: 4 },
+  deliveringType: { offset: 724, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 720, bytes: 4 },
+  deliveringError: { offset: 728, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 724, bytes: 4 },
+  deliveringHasError: { offset: 732, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 728, bytes: 4 },
+  external: { offset: 736, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 736, bytes: 8 },
+  tlbContext: { offset: 744, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 744, bytes: 8 },
+  tlbNext: { offset: 752, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 752, bytes: 4 },
+  pagingMode: { offset: 760, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 756, bytes: 4 },
+  codePage: { offset: 764, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 760, bytes: 8 },
+  codeLinear: { offset: 768, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 768, bytes: 4 },
+  traceNext: { offset: 776, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 772, bytes: 4 },
+  traceGeneration: { offset: 780, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 776, bytes: 4 },
+  dirtyCount: { offset: 784, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 780, bytes: 4 },
+  afterWrite: { offset: 788, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 784, bytes: 8 },
+  scratchLinear: { offset: 792, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 792, bytes: 4 },
+  scratchBytes: { offset: 800, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 796, bytes: 4 },
+  scratchUser: { offset: 804, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 800, bytes: 8 },
+  scratchPhysical1: { offset: 808, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 808, bytes: 8 },
+  scratchPhysical2: { offset: 816, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 816, bytes: 4 },
+  scratchSplit: { offset: 824, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 820, bytes: 4 },
+  eventHead: { offset: 828, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 824, bytes: 4 },
+  eventTail: { offset: 832, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 828, bytes: 4 },
+  guestMode: { offset: 836, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 832, bytes: 4 },
+  nestedPaging: { offset: 840, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 840, bytes: 8 },
+  context: { offset: 848, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 848, bytes: 4 },
+  hostOwned: { offset: 856, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 852, bytes: 4 },
+  vmxOperation: { offset: 860, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 856, bytes: 4 },
+  gif: { offset: 864, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 860, bytes: 4 },
+  monitorArmed: { offset: 868, bytes: 4 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */
@@ -551,10 +555,10 @@ export const segmentLayout = {
   base: { offset: 0, bytes: 8 },
   /** Lowest offset that may be used (not 0 for expand-down). */
   low: { offset: 8, bytes: 8 },
-  /** Highest offset that may be read; below low when none may. */
-  highRead: { offset: 16, bytes: 8 },
-  /** Highest offset that may be written. */
-  highWrite: { offset: 24, bytes: 8 },
+  /** First offset after those that may be read; 0 when none may. */
+  endRead: { offset: 16, bytes: 8 },
+  /** First offset after those that may be written; 0 when none may. */
+  endWrite: { offset: 24, bytes: 8 },
   /** Byte-granular limit. */
   limit: { offset: 32, bytes: 4 },
   /** Descriptor bits 8 to 23 of the high doubleword: type, S, DPL, P, AVL, L, D/B, G; bit 16: unusable. */
@@ -593,10 +597,10 @@ export const microOpLayout = {
   operandBytes: { offset: 6, bytes: 1 },
   /** 64 minus the address size in bits. */
   addressShift: { offset: 7, bytes: 1 },
-  /** Register operand (ModRM.reg): offset of the register. */
-  reg: { offset: 8, bytes: 1 },
-  /** Register operand (ModRM.rm or opcode): offset of the register. */
-  rm: { offset: 9, bytes: 1 },
+  /** First operand, where it is a register. */
+  first: { offset: 8, bytes: 1 },
+  /** Second operand, where it is a register. */
+  second: { offset: 9, bytes: 1 },
   /** Base register of the memory operand. */
   base: { offset: 10, bytes: 1 },
   /** Index register of the memory operand. */
@@ -609,9 +613,11 @@ export const microOpLayout = {
   segmentName: { offset: 14, bytes: 1 },
   /** Condition, ALU operation and the like; for system registers the number. */
   argument: { offset: 15, bytes: 1 },
-  /** Displacement of the memory operand, sign-extended. */
-  displacement: { offset: 16, bytes: 8 },
-  /** Immediate, sign-extended; branch displacement; far pointer's offset. */
+  /** Displacement of the memory operand. */
+  displacement: { offset: 16, bytes: 4 },
+  /** Address of the second operand's value where it is a register or the immediate. */
+  source: { offset: 20, bytes: 4 },
+  /** Immediate, sign-extended; branch displacement; far pointer: offset, selector in bits 47:32; address of moffs. */
   immediate: { offset: 24, bytes: 8 },
 } as const;
 

@@ -1,0 +1,163 @@
+// Hook points of hardware virtualization: every place where a guest's instruction or event may leave the guest.
+//
+// Callers test `cpu.guestMode != 0` (or `cpu.nestedPaging != 0`) themselves, so that code outside a guest pays one
+// predictable branch. A hook that answers true has recorded what the exit is about and has called `pendExit()`: the
+// instruction then ends with ABORT, nothing of it having happened, and the run loop calls `performExit()` at the
+// boundary, RIP being that of the instruction (`cpu.instructionRip`, its length in `cpu.instructionLength`).
+//
+// Where the hooks are called (file: function):
+//   system.ts       cpuid, hlt, invd, wbinvd, invlpg, rdtsc, rdtscp, rdpmc, pause, monitor, mwait, xsetbv, clts, lmsw, smsw,
+//                   mov to and from CRn and DRn, lgdt, lidt, sgdt, sidt, lldt, ltr, sldt, str, swapgs, rdrand, rdseed
+//   msr.ts          rdmsr, wrmsr
+//   io.ts           in, out, ins, outs
+//   stack.ts        pushf, popf;   interrupts.ts: int n, iret, ICEBP
+//   exceptions.ts   settle: exceptions before delivery, triple fault;  interrupts.ts: INTR, NMI;  task.ts: task switch
+//   paging.ts       guestPhysical: every physical address, of a page-table entry or of data
+//   execute.ts      boundary: once between two instructions while ATTENTION_VIRTUALIZATION is set
+//   execute-other.ts the instructions of VMX and SVM themselves: executeVirtualization
+
+import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
+import { ABORT, NO_ADDRESS } from "./state";
+import { raiseUndefined } from "./faults";
+
+/** What an instruction hook is about. VMX and SVM map these to their exits and control bits. */
+export const INTERCEPT_CPUID: u32 = 1;
+export const INTERCEPT_HLT: u32 = 2;
+export const INTERCEPT_INVD: u32 = 3;
+export const INTERCEPT_WBINVD: u32 = 4;
+export const INTERCEPT_INVLPG: u32 = 5;
+export const INTERCEPT_RDTSC: u32 = 6;
+export const INTERCEPT_RDTSCP: u32 = 7;
+export const INTERCEPT_RDPMC: u32 = 8;
+export const INTERCEPT_PAUSE: u32 = 9;
+export const INTERCEPT_MONITOR: u32 = 10;
+export const INTERCEPT_MWAIT: u32 = 11;
+export const INTERCEPT_XSETBV: u32 = 12;
+export const INTERCEPT_SGDT: u32 = 13;
+export const INTERCEPT_SIDT: u32 = 14;
+export const INTERCEPT_LGDT: u32 = 15;
+export const INTERCEPT_LIDT: u32 = 16;
+export const INTERCEPT_SLDT: u32 = 17;
+export const INTERCEPT_STR: u32 = 18;
+export const INTERCEPT_LLDT: u32 = 19;
+export const INTERCEPT_LTR: u32 = 20;
+export const INTERCEPT_PUSHF: u32 = 21;
+export const INTERCEPT_POPF: u32 = 22;
+export const INTERCEPT_INT: u32 = 23;
+export const INTERCEPT_IRET: u32 = 24;
+export const INTERCEPT_ICEBP: u32 = 25;
+export const INTERCEPT_RSM: u32 = 26;
+export const INTERCEPT_INVPCID: u32 = 27;
+export const INTERCEPT_RDRAND: u32 = 28;
+export const INTERCEPT_RDSEED: u32 = 29;
+export const INTERCEPT_GETSEC: u32 = 30;
+export const INTERCEPT_XSAVES: u32 = 31;
+export const INTERCEPT_XRSTORS: u32 = 32;
+
+/** Ends the instruction in progress in a VM exit. */
+export function pendExit(): void {
+  cpu.pending = PENDING_VM_EXIT;
+}
+
+/** An instruction without operands that matter, or with one: linear address of INVLPG, vector of INT, index of XSETBV. */
+export function interceptInstruction(intercept: u32, operand: u64, op: MicroOp): bool {
+  return false;
+}
+
+/** MOV to CRn, after its privilege check and before its #GP checks. */
+export function interceptCrWrite(number: u32, value: u64, op: MicroOp): bool {
+  return false;
+}
+
+/** MOV from CRn. */
+export function interceptCrRead(number: u32, op: MicroOp): bool {
+  return false;
+}
+
+/** The value that MOV to CR0 or CR4 gives the register in a guest, its host-owned bits being kept. */
+export function guestCrWriteValue(number: u32, value: u64): u64 {
+  return value;
+}
+
+/** The value that MOV from CR0 or CR4, or SMSW, shows a guest: shadow bits where the host owns them. */
+export function guestCrReadValue(number: u32, value: u64): u64 {
+  return value;
+}
+
+/** CLTS; true also when it must do nothing because of the shadow. */
+export function interceptClts(op: MicroOp): bool {
+  return false;
+}
+
+/** LMSW with its source operand; `linear` is its memory operand's address or NO_ADDRESS. */
+export function interceptLmsw(value: u64, linear: u64, op: MicroOp): bool {
+  return false;
+}
+
+/** MOV to or from DRn. */
+export function interceptDr(number: u32, write: bool, op: MicroOp): bool {
+  return false;
+}
+
+/** RDMSR, WRMSR after the privilege check. */
+export function interceptMsr(address: u32, write: bool): bool {
+  return false;
+}
+
+/** The value of RDTSC and RDTSCP in a guest. */
+export function guestTsc(value: u64): u64 {
+  return value;
+}
+
+/** IN, OUT, INS, OUTS after the permission checks. `linear` is the string's address or NO_ADDRESS. */
+export function interceptIo(port: u32, bytes: u32, input: bool, linear: u64, op: MicroOp): bool {
+  return false;
+}
+
+/** An exception that is pending (`cpu.vector`, `cpu.errorCode`, `cpu.faultLinear`), before it is delivered. */
+export function interceptException(): bool {
+  return false;
+}
+
+/** A shutdown about to happen in a guest. */
+export function interceptTripleFault(): bool {
+  return false;
+}
+
+/** An external interrupt that the processor would take now. Answers true when it becomes an exit. */
+export function interceptInterrupt(): bool {
+  return false;
+}
+
+/** An NMI that the processor would take now. */
+export function interceptNmi(): bool {
+  return false;
+}
+
+/** A task switch; source 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. */
+export function interceptTaskSwitch(selector: u32, source: u32): bool {
+  return false;
+}
+
+/**
+ * Host-physical address of a guest-physical one, or NO_ADDRESS with an exit or an exception pending. `access` has
+ * ACCESS_ bits; `linear` is the linear address whose translation asks; `walk` is 1 for an access to a paging structure.
+ */
+export function translateGuestPhysical(address: u64, access: u32, linear: u64, walk: u32): u64 {
+  return address;
+}
+
+/** Performs the pending exit at an instruction boundary. True when the run loop is to end in root operation. */
+export function performExit(): bool {
+  return false;
+}
+
+/** Between two instructions while ATTENTION_VIRTUALIZATION is set: windows, timer, traps. True: look again. */
+export function virtualizationBoundary(): bool {
+  return false;
+}
+
+/** An instruction of VMX or SVM by execute number. */
+export function executeVirtualization(op: MicroOp, execute: u32): u32 {
+  return raiseUndefined();
+}
