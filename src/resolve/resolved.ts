@@ -152,7 +152,14 @@ export interface LineInfo {
 
 /** What lies in a section, in order. */
 export type Item =
-  | { readonly kind: "label"; readonly symbol: SymbolId; readonly name: string; readonly span: Span }
+  | {
+      readonly kind: "label";
+      readonly symbol: SymbolId;
+      readonly name: string;
+      readonly span: Span;
+      /** The label is a macro body's own: places in transcripts are not told by it. */
+      readonly inMacro?: boolean;
+    }
   | { readonly kind: "instruction"; readonly line: LineInfo; readonly instruction: InstructionTemplate }
   /** `db`, `dw`, `dd`, `dq`: in code they are a line, in data they are not. */
   | {

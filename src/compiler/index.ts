@@ -1,0 +1,4 @@
+// compiler: a resolved case becomes a program: bytes at addresses, the state in which they start, and the event plan.
+
+export { compile, type CompileOptions } from "./compile.js";
+export type { Encode, Encoded } from "./encoding.js";

@@ -1,0 +1,200 @@
+// Layout: every piece gets its address and its bytes.
+//
+// Sections start at fixed addresses. Pieces whose length depends on addresses start as short as they can be and only
+// grow, until a pass over them changes nothing; what then has a shorter encoding than its place (rare: a longer jump
+// made another distance smaller) is filled up with NOPs. For what NASM accepts this gives the bytes of `nasm -Ox`.
+
+import type { Diagnostic } from "../base/index.js";
+import type { OperandValue } from "../codec/index.js";
+import type { InstructionTemplate, OperandTemplate } from "../resolve/index.js";
+import type { StartState } from "../program/index.js";
+import { checkCount, dataBytes, encodeInstruction, type Encode } from "./encoding.js";
+import type { Section } from "./pieces.js";
+import { evaluate, type Scope } from "./values.js";
+
+/** A section with the address of each of its pieces. Bytes of a piece may be fewer than its length: NOPs follow. */
+export interface PlacedSection {
+  readonly section: Section;
+  readonly start: number;
+  /** First address after the section. */
+  readonly end: number;
+  readonly addresses: readonly number[];
+  readonly lengths: readonly number[];
+  readonly bytes: readonly (Uint8Array | undefined)[];
+}
+
+export interface Layout {
+  readonly sections: readonly PlacedSection[];
+  /** Addresses by symbol. */
+  readonly addresses: readonly (number | undefined)[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What layout takes beside the sections: where each starts, how long it may get, how instructions are encoded. */
+export interface LayoutInput {
+  readonly sections: readonly { readonly section: Section; readonly start: number; readonly roomBytes: number }[];
+  readonly starts: ReadonlyMap<string, StartState>;
+  readonly encode: Encode;
+}
+
+/** Growth ends: every pass but the last makes a piece longer, and no piece grows more often than this. */
+const MAX_GROWTHS = 16;
+
+const NOP = Uint8Array.of(0x90);
+
+/** Places all sections of a case together, since any may name addresses of any other. */
+export function layOut(input: LayoutInput): Layout {
+  const diagnostics: Diagnostic[] = [];
+  const addresses: (number | undefined)[] = [];
+  const scope: Scope = { addresses, starts: input.starts, here: 0, sectionStart: 0 };
+  const work = input.sections.map((placed) => new SectionLayout(placed.section, placed.start, placed.roomBytes));
+  for (const section of work) section.measure(scope, input.encode, diagnostics);
+  for (const section of work) section.assign(addresses);
+  const growing = work.filter((section) => section.open.length > 0);
+  for (let pass = 0, grown = growing.length > 0; grown; pass++) {
+    const last = pass > MAX_GROWTHS * growing.reduce((sum, section) => sum + section.open.length, 1);
+    grown = false;
+    for (const section of growing) grown = section.grow(scope, input.encode) || grown;
+    if (grown) for (const section of growing) section.assign(addresses);
+    if (last) throw new Error("internal error: layout does not end");
+  }
+  for (const section of work) section.finish(scope, input.encode, diagnostics);
+  return { sections: work, addresses, diagnostics };
+}
+
+/** One section while it is being placed. */
+class SectionLayout implements PlacedSection {
+  readonly addresses: number[];
+  readonly lengths: number[];
+  readonly bytes: (Uint8Array | undefined)[];
+  /** Indices of pieces whose length may depend on addresses. */
+  readonly open: number[] = [];
+  end: number;
+
+  constructor(
+    readonly section: Section,
+    readonly start: number,
+    private readonly roomBytes: number,
+  ) {
+    const count = section.pieces.length;
+    this.addresses = new Array<number>(count).fill(start);
+    this.lengths = new Array<number>(count).fill(0);
+    this.bytes = new Array<Uint8Array | undefined>(count).fill(undefined);
+    this.end = start;
+  }
+
+  /** Lengths of everything that does not depend on addresses; the shortest thinkable for what does. */
+  measure(scope: Scope, encode: Encode, diagnostics: Diagnostic[]): void {
+    this.section.pieces.forEach((piece, i) => {
+      switch (piece.kind) {
+        case "instruction":
+          if (dependsOnAddresses(piece.instruction)) this.open.push(i);
+          else this.setBytes(i, encodeInstruction(piece, scope, encode, diagnostics));
+          return;
+        case "bytes":
+          this.lengths[i] = piece.values.length * piece.unitBytes;
+          return;
+        case "zero":
+          if (piece.count.kind === "constant") this.lengths[i] = this.zeroLength(Number(piece.count.value));
+          else this.open.push(i);
+          return;
+        case "separator":
+          this.setBytes(i, NOP);
+      }
+    });
+  }
+
+  /** Gives every piece its address from the lengths so far, and with them the symbols theirs. */
+  assign(symbols: (number | undefined)[]): void {
+    let at = this.start;
+    this.section.pieces.forEach((piece, i) => {
+      this.addresses[i] = at;
+      if (piece.kind === "label") symbols[piece.symbol] = at;
+      else if (piece.kind === "align") this.lengths[i] = padding(at, Number(piece.boundary));
+      at += this.lengths[i] ?? 0;
+    });
+    this.end = at;
+  }
+
+  /** Encodes the open pieces at the current addresses; true when one needs more room than it had. */
+  grow(scope: Scope, encode: Encode): boolean {
+    let grown = false;
+    scope.sectionStart = this.start;
+    for (const i of this.open) {
+      const length = this.openLength(i, scope, encode);
+      if (length <= (this.lengths[i] ?? 0)) continue;
+      this.lengths[i] = length;
+      grown = true;
+    }
+    return grown;
+  }
+
+  private openLength(i: number, scope: Scope, encode: Encode): number {
+    const piece = this.section.pieces[i];
+    scope.here = this.addresses[i] ?? 0;
+    if (piece?.kind === "instruction") {
+      const bytes = encodeInstruction(piece, scope, encode, undefined);
+      this.bytes[i] = bytes;
+      return bytes?.length ?? 0;
+    }
+    const count = piece?.kind === "zero" ? evaluate(piece.count, scope) : undefined;
+    return count === undefined ? 0 : this.zeroLength(Number(count));
+  }
+
+  /** A count beyond all room would only cost memory: the overflow is reported either way. */
+  private zeroLength(count: number): number {
+    return Math.min(Math.max(0, count), this.roomBytes + 1);
+  }
+
+  /** Once addresses stand: reports what could not be encoded, and fills in data. */
+  finish(scope: Scope, encode: Encode, diagnostics: Diagnostic[]): void {
+    scope.sectionStart = this.start;
+    for (const i of this.open) {
+      const piece = this.section.pieces[i];
+      if (piece?.kind !== "instruction" || this.bytes[i] !== undefined) continue;
+      scope.here = this.addresses[i] ?? 0;
+      encodeInstruction(piece, scope, encode, diagnostics);
+    }
+    this.section.pieces.forEach((piece, i) => {
+      scope.here = this.addresses[i] ?? 0;
+      if (piece.kind === "bytes") this.bytes[i] = dataBytes(piece, scope, diagnostics);
+      else if (piece.kind === "zero") checkCount(piece, scope, diagnostics);
+    });
+  }
+
+  private setBytes(i: number, bytes: Uint8Array | undefined): void {
+    this.bytes[i] = bytes;
+    this.lengths[i] = bytes?.length ?? 0;
+  }
+}
+
+/** Bytes from `at` to the next multiple of `boundary`, a power of two. */
+function padding(at: number, boundary: number): number {
+  return (boundary - (at % boundary)) % boundary;
+}
+
+/** Branches take an address that their encoding holds relative to their own. */
+const BRANCH = /^(?:j|loop|call$|xbegin$)/;
+
+/** Whether an instruction's encoding may depend on its own address or on a symbol's. */
+function dependsOnAddresses(instruction: InstructionTemplate): boolean {
+  const branch = BRANCH.test(instruction.mnemonic);
+  return instruction.operands.some((operand) => operandDependsOnAddresses(operand, branch));
+}
+
+function operandDependsOnAddresses(operand: OperandTemplate, branch: boolean): boolean {
+  switch (operand.kind) {
+    case "fixed":
+      return operand.operand.kind === "immediate" ? branch : isRelative(operand.operand);
+    case "immediate":
+      return branch || operand.value.kind !== "constant";
+    case "memory":
+      return operand.displacement.kind !== "constant" || isRelative(operand.operand);
+    case "far":
+      return operand.selector.kind !== "constant" || operand.offset.kind !== "constant";
+  }
+}
+
+function isRelative(operand: OperandValue): boolean {
+  return operand.kind === "memory" && operand.relative === true;
+}

@@ -1,0 +1,131 @@
+// The event plan of a placed program: lines with their places, points in order of address, expectations.
+
+import type { EventPlan, PlannedLine, Point } from "../program/index.js";
+import type { SymbolId, Value } from "../resolve/index.js";
+import { handlerPoints, type GuestSetup } from "./environment/index.js";
+import { bindExpectation, bindJudgement } from "./expectations.js";
+import type { Layout, PlacedSection } from "./layout.js";
+import type { Assembly, Mark, SourceLine } from "./pieces.js";
+import { lineNames } from "./places.js";
+import { evaluate, type Scope } from "./values.js";
+
+/** What a plan is made from. */
+export interface PlanInput {
+  readonly assembly: Assembly;
+  readonly setups: readonly GuestSetup[];
+  readonly layout: Layout;
+  readonly scope: Scope;
+  /** Addresses of the handlers that each guest declares, by vector. */
+  readonly entries: readonly ReadonlyMap<number, bigint>[];
+}
+
+/** Makes the plan. Bundled programs have all points; the carried lowering drops them, since its code does the work. */
+export function makePlan(input: PlanInput): EventPlan {
+  const { assembly, scope } = input;
+  const lines = planLines(input);
+  const inCode = assembly.expectations.length - assembly.case.finals.length;
+  return {
+    lines,
+    points: makePoints(input),
+    expectations: assembly.expectations.map((expectation) => bindExpectation(expectation, scope)),
+    finals: assembly.case.finals.map((_, i) => inCode + i),
+    golden: assembly.case.golden,
+    budgetInstructions: assembly.case.budgetInstructions,
+  };
+}
+
+function planLines({ assembly, layout, scope }: PlanInput): PlannedLine[] {
+  const lines: PlannedLine[] = [];
+  const numbers = new Map(assembly.lines.map((line, i) => [line.info, i]));
+  for (const placed of layout.sections) {
+    const guest = assembly.case.guests[placed.section.guest]?.name ?? "";
+    const names = lineNames(placed, assembly);
+    placed.section.pieces.forEach((piece, i) => {
+      if ((piece.kind !== "instruction" && piece.kind !== "bytes") || piece.line === undefined) return;
+      const source = assembly.lines[piece.line];
+      if (!source) return;
+      const address = placed.addresses[i] ?? 0;
+      const lengthBytes = placed.lengths[i] ?? 0;
+      scope.here = address;
+      scope.sectionStart = placed.start;
+      const claimedBy = source.info.claimedBy && numbers.get(source.info.claimedBy);
+      lines[piece.line] = {
+        guest,
+        place: names.get(piece.line) ?? guest,
+        text: source.info.text,
+        span: source.info.span,
+        ...judgementOf(source, scope),
+        ...(claimedBy !== undefined && { claimedBy }),
+        address: BigInt(address),
+        lengthBytes,
+        ...resumeOf(source, address + lengthBytes, assembly, scope),
+      };
+    });
+  }
+  return lines;
+}
+
+function judgementOf({ info }: SourceLine, scope: Scope): Pick<PlannedLine, "judgement" | "judgementSpan"> {
+  return {
+    ...(info.judgement && { judgement: bindJudgement(info.judgement, scope) }),
+    ...(info.judgementSpan && { judgementSpan: info.judgementSpan }),
+  };
+}
+
+function resumeOf(
+  { info, ringBlock }: SourceLine,
+  next: number,
+  assembly: Assembly,
+  scope: Scope,
+): Pick<PlannedLine, "resume" | "leavesRing"> {
+  if (!info.goto) return { resume: BigInt(next) };
+  const resume = evaluate(info.goto, scope) ?? BigInt(next);
+  const target = symbolOf(info.goto);
+  const targetBlock = target === undefined ? ringBlock : (assembly.ringBlockOf.get(target) ?? 0);
+  return { resume, ...(ringBlock !== 0 && targetBlock !== ringBlock && { leavesRing: true }) };
+}
+
+function symbolOf(value: Value): SymbolId | undefined {
+  return value.kind === "symbol" ? value.symbol : undefined;
+}
+
+function makePoints(input: PlanInput): Point[] {
+  const { layout, setups, entries } = input;
+  const points = setups.flatMap((setup, i) => handlerPoints(setup, entries[i] ?? new Map<number, bigint>()));
+  for (const placed of layout.sections) {
+    const setup = setups[placed.section.guest];
+    if (!setup) continue;
+    placed.section.pieces.forEach((piece, i) => {
+      if (piece.kind !== "mark") return;
+      points.push(pointOf(piece.mark, BigInt(placed.addresses[i] ?? 0), setup, input.scope));
+    });
+  }
+  // Array sort is stable: points at one address keep the order in which they act.
+  return points.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
+}
+
+function pointOf(mark: Mark, address: bigint, setup: GuestSetup, scope: Scope): Point {
+  const at = { address, guest: setup.guest.name };
+  switch (mark.kind) {
+    case "ring-enter": {
+      const { ring3, addresses } = setup.environment;
+      return { ...at, kind: "ring-enter", ring: 3, stack: addresses.ring3Stack, ...ring3 };
+    }
+    case "raise": {
+      const { event, line } = mark;
+      const vector = mark.vector && evaluate(mark.vector, scope);
+      return { ...at, kind: "raise", event, line, ...(vector !== undefined && { vector: Number(vector) }) };
+    }
+    default:
+      return { ...at, ...mark };
+  }
+}
+
+/** Where the handlers that a guest declares begin, by vector. */
+export function handlerEntries(placed: PlacedSection): Map<number, bigint> {
+  const entries = new Map<number, bigint>();
+  placed.section.pieces.forEach((piece, i) => {
+    if (piece.kind === "entry") entries.set(piece.vector, BigInt(placed.addresses[i] ?? 0));
+  });
+  return entries;
+}
