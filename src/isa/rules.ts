@@ -1,6 +1,7 @@
 // All rules by id and by the number that raw events carry. Control bits that cause exits have numbers too: their
 // "rule" is the control's name in lower case.
 
+import { processorRules } from "./processor-rules.js";
 import type { Rule } from "./rule.js";
 import { svmRules } from "./svm/rules.js";
 import { svmIntercepts } from "./svm/intercepts.js";
@@ -11,7 +12,7 @@ import { vmxRules } from "./vmx/rules.js";
 export const vmxControlCauseBase = 0x400;
 export const svmInterceptCauseBase = 0x500;
 
-const rules: readonly Rule[] = [...vmxRules, ...svmRules];
+const rules: readonly Rule[] = [...vmxRules, ...svmRules, ...processorRules];
 const byNumber = new Map(rules.map((r) => [r.number, r]));
 const byId = new Map(rules.map((r) => [r.id, r]));
 const causeIds = new Map<number, string>([
@@ -20,7 +21,7 @@ const causeIds = new Map<number, string>([
 ]);
 const causes = new Set(causeIds.values());
 
-/** Every rule of both vendors. */
+/** Every rule of both vendors and of the processor itself. */
 export const allRules: readonly Rule[] = rules;
 
 /** The rule with that id, or undefined. */

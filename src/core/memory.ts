@@ -1,0 +1,298 @@
+// Memory as instructions see it: segment checks, canonical addresses, alignment, paging, devices.
+//
+// An access is a pointer. `forRead`, `forWrite` and `forUpdate` give the host pointer where the operand's bytes lie, or 0
+// with an exception pending. Operands that cross a page or belong to a device are given a scratch buffer instead, and
+// the store to it must be followed by `finishWrite()`, which says how the instruction ends: every store does that.
+
+import {
+  AFTER_COMMIT, cpu, MicroOp, PAGE_CODE, PAGE_DEVICE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_SS, CPU_BASE,
+  SEGMENT_FS,
+} from "./layout.generated"; // prettier-ignore
+import { AC, code64, CR0_AM, END, isCanonical, NEXT, NO_ADDRESS, segment, realOrVirtual } from "./state";
+import {
+  ACCESS_IMPLICIT, ACCESS_PROBE, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, lastWalkAllowsWrite, translate,
+} from "./paging"; // prettier-ignore
+import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
+import { tagOf, tlbEntry } from "./tlb";
+import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
+import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
+
+// Effective addresses -------------------------------------------------------------------------------------------------
+
+/** Offset of the memory operand within its segment. */
+// @ts-ignore: decorator
+@inline
+export function effectiveAddress(op: MicroOp): u64 {
+  const base = load<u64>(CPU_BASE + <usize>op.base);
+  const index = load<u64>(CPU_BASE + <usize>op.index) << <u64>op.scale;
+  return (base + index + <u64>(<i64>op.displacement)) & (u64.MAX_VALUE >> <u64>op.addressShift);
+}
+
+/** Host pointer of the memory operand's bytes for reading. */
+// @ts-ignore: decorator
+@inline
+export function operandForRead(op: MicroOp, bytes: u32): usize {
+  const offset = effectiveAddress(op);
+  if (op.segment == SEGMENT_FLAT) return forRead(offset, bytes, op.segmentName);
+  return segmentedForRead(op.segment, offset, bytes);
+}
+
+/** Host pointer for writing; what is there before does not matter. */
+// @ts-ignore: decorator
+@inline
+export function operandForWrite(op: MicroOp, bytes: u32): usize {
+  const offset = effectiveAddress(op);
+  if (op.segment == SEGMENT_FLAT) return forWrite(offset, bytes, op.segmentName);
+  return segmentedForWrite(op.segment, offset, bytes);
+}
+
+/** Host pointer for reading, then writing. */
+// @ts-ignore: decorator
+@inline
+export function operandForUpdate(op: MicroOp, bytes: u32): usize {
+  const offset = effectiveAddress(op);
+  const at =
+    op.segment == SEGMENT_FLAT
+      ? forWrite(offset, bytes, op.segmentName)
+      : segmentedForWrite(op.segment, offset, bytes);
+  if (at == SCRATCH_BASE) return fillScratch();
+  return at;
+}
+
+/** Linear address of the memory operand without access; only its segment's base is applied. */
+export function operandLinear(op: MicroOp): u64 {
+  const offset = effectiveAddress(op);
+  if (op.segment == SEGMENT_FLAT) return offset;
+  const linear = segment(op.segment).base + offset;
+  return code64() ? linear : linear & 0xffffffff;
+}
+
+export function segmentedForRead(number: u32, offset: u64, bytes: u32): usize {
+  const it = segment(number);
+  if (offset < it.low || offset + bytes > it.endRead || offset + bytes < offset) {
+    if (!code64() || offset + bytes >= offset) return outsideSegment(number);
+  }
+  return forRead(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
+}
+
+export function segmentedForWrite(number: u32, offset: u64, bytes: u32): usize {
+  const it = segment(number);
+  if (offset < it.low || offset + bytes > it.endWrite || offset + bytes < offset) {
+    if (!code64() || offset + bytes >= offset) return outsideSegment(number);
+  }
+  return forWrite(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
+}
+
+// @ts-ignore: decorator
+@inline
+function segmentBase64(number: u32): u64 {
+  return number >= SEGMENT_FS ? segment(number).base : 0;
+}
+
+function outsideSegment(number: u32): usize {
+  if (number == SEGMENT_SS) raiseCode(VECTOR_SS, 0, RULE_SEGMENT_LIMIT);
+  else raiseProtection(RULE_SEGMENT_LIMIT);
+  return 0;
+}
+
+// Linear addresses ----------------------------------------------------------------------------------------------------
+
+/** Host pointer of bytes at a linear address, as an access of the current CPL. `name` decides between #SS and #GP. */
+// @ts-ignore: decorator
+@inline
+export function forRead(linear: u64, bytes: u32, name: u32): usize {
+  const entry = tlbEntry(linear);
+  const offset = <u32>linear & 0xfff;
+  if (entry.readTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
+  return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_READ));
+}
+
+// @ts-ignore: decorator
+@inline
+export function forWrite(linear: u64, bytes: u32, name: u32): usize {
+  const entry = tlbEntry(linear);
+  const offset = <u32>linear & 0xfff;
+  if (entry.writeTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
+  return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_WRITE));
+}
+
+/** As forWrite, with the bytes that are there in place. */
+export function forUpdate(linear: u64, bytes: u32, name: u32): usize {
+  const at = forWrite(linear, bytes, name);
+  return at == SCRATCH_BASE ? fillScratch() : at;
+}
+
+// @ts-ignore: decorator
+@inline
+function accessOfCpl(access: u32): u32 {
+  return cpu.cpl == 3 ? access | ACCESS_USER : access;
+}
+
+/** Everything that the TLB does not answer. */
+export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usize {
+  const last = linear + bytes - 1;
+  if (code64()) {
+    if (!isCanonical(linear) || !isCanonical(last)) return notCanonical(name);
+  } else if (linear > 0xffffffff || last > 0xffffffff) {
+    // Only a flat segment gets here unchecked; its limit is 4 GiB - 1.
+    return realOrVirtual() ? wrapped(linear, bytes, name, access) : outsideSegment(name);
+  }
+  if (alignmentChecked(access) && (linear & (bytes - 1)) != 0 && bytes <= 8) {
+    raiseCode(VECTOR_AC, 0);
+    return 0;
+  }
+  const split = 0x1000 - (<u32>linear & 0xfff);
+  if (bytes > split) return crossing(linear, bytes, split, access);
+  const physical = translate(linear, access);
+  if (physical == NO_ADDRESS) return 0;
+  if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
+  if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);
+  if ((access & ACCESS_IMPLICIT) == 0 && !alignmentChecked(access)) cacheTranslation(linear, physical, access);
+  return ramPointer(physical);
+}
+
+function notCanonical(name: u32): usize {
+  if (name == SEGMENT_SS) raiseCode(VECTOR_SS, 0, RULE_ADDRESS_CANONICAL);
+  else raiseProtection(RULE_ADDRESS_CANONICAL);
+  return 0;
+}
+
+/** Linear addresses beyond 4 GiB wrap outside 64-bit mode. */
+function wrapped(linear: u64, bytes: u32, name: u32, access: u32): usize {
+  if (linear > 0xffffffff) return slowAccess(linear & 0xffffffff, bytes, name, access);
+  return crossing(linear, bytes, 0x1000 - (<u32>linear & 0xfff), access);
+}
+
+function alignmentChecked(access: u32): bool {
+  return (access & ACCESS_USER) != 0 && (cpu.systemFlags & AC) != 0 && (cpu.cr0 & CR0_AM) != 0;
+}
+
+function cacheTranslation(linear: u64, physical: u64, access: u32): void {
+  const entry = tlbEntry(linear);
+  const tag = tagOf(linear, cpu.tlbContext);
+  const page = <u32>(physical >> 12);
+  if (entry.readTag != tag) {
+    entry.writeTag = 0;
+    entry.executeTag = 0;
+  }
+  // A store that may be done could be a load as well: no x86 page is write-only, EPT refuses that as well.
+  entry.readTag = tag;
+  entry.page = RAM_BASE + (page << 12);
+  entry.physicalPage = page;
+  const fastWrite = (access & ACCESS_WRITE) != 0 && lastWalkAllowsWrite() && (pageFlags(page) & PAGE_CODE) == 0;
+  if (fastWrite) entry.writeTag = tag;
+}
+
+/** An operand in two pages: both are translated first, so that a fault leaves nothing done. */
+function crossing(linear: u64, bytes: u32, split: u32, access: u32): usize {
+  const first = translate(linear, access);
+  if (first == NO_ADDRESS) return 0;
+  const next = linear + split;
+  const second = translate(code64() ? next : next & 0xffffffff, access);
+  if (second == NO_ADDRESS) return 0;
+  return throughScratch(first, second, split, bytes, access);
+}
+
+function throughScratch(first: u64, second: u64, split: u32, bytes: u32, access: u32): usize {
+  cpu.scratchPhysical1 = first;
+  cpu.scratchPhysical2 = second;
+  cpu.scratchSplit = split;
+  cpu.scratchBytes = bytes;
+  if ((access & ACCESS_WRITE) != 0) {
+    cpu.afterWrite |= AFTER_COMMIT;
+    return SCRATCH_BASE;
+  }
+  return fillScratch();
+}
+
+/** Reads the bytes that the scratch buffer stands for. */
+export function fillScratch(): usize {
+  copyPart(cpu.scratchPhysical1, SCRATCH_BASE, cpu.scratchSplit);
+  copyPart(cpu.scratchPhysical2, SCRATCH_BASE + cpu.scratchSplit, cpu.scratchBytes - cpu.scratchSplit);
+  return SCRATCH_BASE;
+}
+
+function copyPart(physical: u64, to: usize, bytes: u32): void {
+  for (let done: u32 = 0; done < bytes; ) {
+    const step = stepBytes(bytes - done);
+    const value = physicalRead(physical + done, step);
+    for (let i: u32 = 0; i < step; i++) store<u8>(to + done + i, <u8>(value >> (i << 3)));
+    done += step;
+  }
+}
+
+/** Devices see whole accesses of 8, 4, 2 or 1 bytes. */
+function stepBytes(rest: u32): u32 {
+  return rest >= 8 ? 8 : rest >= 4 ? 4 : rest >= 2 ? 2 : 1;
+}
+
+/** To be called after a store through a pointer: NEXT, or END where the trace must not go on. */
+// @ts-ignore: decorator
+@inline
+export function finishWrite(): u32 {
+  return cpu.afterWrite == 0 ? NEXT : finishSlowWrite();
+}
+
+function finishSlowWrite(): u32 {
+  const after = cpu.afterWrite;
+  cpu.afterWrite = 0;
+  if ((after & AFTER_COMMIT) != 0) {
+    commitPart(cpu.scratchPhysical1, SCRATCH_BASE, cpu.scratchSplit);
+    commitPart(cpu.scratchPhysical2, SCRATCH_BASE + cpu.scratchSplit, cpu.scratchBytes - cpu.scratchSplit);
+    cpu.afterWrite = 0;
+  }
+  return END;
+}
+
+function commitPart(physical: u64, from: usize, bytes: u32): void {
+  for (let done: u32 = 0; done < bytes; ) {
+    const step = stepBytes(bytes - done);
+    let value: u64 = 0;
+    for (let i: u32 = 0; i < step; i++) value |= <u64>load<u8>(from + done + i) << (i << 3);
+    physicalWrite(physical + done, value, step);
+    done += step;
+  }
+}
+
+/** Drops a store that was prepared and must not happen after all. */
+export function cancelWrite(): void {
+  cpu.afterWrite &= ~AFTER_COMMIT;
+}
+
+// The processor's own accesses ----------------------------------------------------------------------------------------
+
+/** Reads system structures (descriptor tables, TSS) with supervisor rights; `cpu.pending` says whether it faulted. */
+export function systemRead(linear: u64, bytes: u32): u64 {
+  const at = slowAccess(linear, bytes, 0, ACCESS_READ | ACCESS_IMPLICIT);
+  if (at == 0) return 0;
+  return loadSized(at, bytes);
+}
+
+/** Writes system structures with supervisor rights; false with an exception pending. */
+export function systemWrite(linear: u64, value: u64, bytes: u32): bool {
+  const at = slowAccess(linear, bytes, 0, ACCESS_WRITE | ACCESS_IMPLICIT);
+  if (at == 0) return false;
+  storeSized(at, value, bytes);
+  finishWrite();
+  return true;
+}
+
+export function loadSized(at: usize, bytes: u32): u64 {
+  if (bytes == 8) return load<u64>(at);
+  if (bytes == 4) return load<u32>(at);
+  if (bytes == 2) return load<u16>(at);
+  return load<u8>(at);
+}
+
+export function storeSized(at: usize, value: u64, bytes: u32): void {
+  if (bytes == 8) store<u64>(at, value);
+  else if (bytes == 4) store<u32>(at, <u32>value);
+  else if (bytes == 2) store<u16>(at, <u16>value);
+  else store<u8>(at, <u8>value);
+}
+
+/** For the host: physical address of a linear one without side effects; NO_ADDRESS where it is not mapped. */
+export function translateForHost(linear: u64, access: u32): u64 {
+  const kind = access == 1 ? ACCESS_WRITE : access == 2 ? <u32>16 : ACCESS_READ;
+  return translate(linear, kind | ACCESS_PROBE);
+}

@@ -1,0 +1,213 @@
+// Paging: linear to physical (Intel SDM vol. 3A, "Paging"): 32-bit, PAE, 4-level and 5-level, accessed and dirty flags,
+// access rights with WP, NX, SMEP, SMAP and protection keys, reserved bits. Translations are cached in tlb.ts.
+
+import {
+  cpu, Cpu, PAGING_BITS32, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, FEATURE_PSE_36, FEATURE_PAGE1GB, PAGING_LEVEL4,
+} from "./layout.generated"; // prettier-ignore
+import {
+  AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS,
+} from "./state"; // prettier-ignore
+import { physicalRead, physicalWrite } from "./physical";
+import { raisePageFault } from "./faults";
+import { translateGuestPhysical } from "./virtualization";
+
+/** What an access is, in the bits of the page-fault error code. */
+export const ACCESS_READ: u32 = 0;
+export const ACCESS_WRITE: u32 = 2;
+export const ACCESS_USER: u32 = 4;
+export const ACCESS_FETCH: u32 = 16;
+/** Supervisor access that the processor makes itself (descriptor tables, TSS), whatever the CPL: SMAP has no override. */
+export const ACCESS_IMPLICIT: u32 = 0x100;
+/** Asked by the host: no accessed or dirty flags, nothing raised. */
+export const ACCESS_PROBE: u32 = 0x200;
+
+const ERROR_PRESENT: u32 = 1;
+const ERROR_RESERVED: u32 = 8;
+const ERROR_KEY: u32 = 32;
+
+const P: u64 = 1;
+const RW: u64 = 2;
+const US: u64 = 4;
+const A: u64 = 32;
+const D: u64 = 64;
+const PS: u64 = 128;
+const XD: u64 = 1 << 63;
+
+/** Of the last successful walk: whether stores may use it too without another one (dirty flag set, writing allowed). */
+let walkAllowsWrite: bool = false;
+
+// @ts-ignore: decorator
+@inline
+export function lastWalkAllowsWrite(): bool {
+  return walkAllowsWrite;
+}
+
+/** Physical address of a linear one for an access, or NO_ADDRESS with a page fault or an exit pending. */
+export function translate(linear: u64, access: u32): u64 {
+  walkAllowsWrite = false;
+  let physical: u64;
+  if (cpu.pagingMode == PAGING_NONE) {
+    physical = linear & 0xffffffff;
+    walkAllowsWrite = true;
+  } else if (cpu.pagingMode == PAGING_BITS32) physical = walk32(linear, access);
+  else physical = walk64(linear, access);
+  if (physical == NO_ADDRESS || cpu.nestedPaging == 0) return physical;
+  // What the nested tables allow for one kind of access says nothing about another.
+  walkAllowsWrite = walkAllowsWrite && (access & ACCESS_WRITE) != 0;
+  return translateGuestPhysical(physical, access, linear, 0);
+}
+
+function fault(linear: u64, access: u32, bits: u32): u64 {
+  if ((access & ACCESS_PROBE) != 0) return NO_ADDRESS;
+  let code = (access & (ACCESS_WRITE | ACCESS_USER)) | bits;
+  const reportsFetch = (cpu.efer & EFER_NXE) != 0 && cpu.pagingMode != PAGING_BITS32;
+  if (reportsFetch || (cpu.cr4 & CR4_SMEP) != 0) code |= access & ACCESS_FETCH;
+  raisePageFault(linear, code);
+  return NO_ADDRESS;
+}
+
+/** Host-physical address of a paging structure's entry, or NO_ADDRESS with an exit pending. */
+function entryAddress(address: u64, access: u32, linear: u64): u64 {
+  if (cpu.nestedPaging == 0) return address;
+  // The walk itself writes accessed and dirty flags, so nested tables must allow writing.
+  return translateGuestPhysical(address, (access & ACCESS_PROBE) | ACCESS_READ, linear, 1);
+}
+
+/** 32-bit paging: two levels, 4 MiB pages with CR4.PSE. */
+function walk32(linear: u64, access: u32): u64 {
+  const low = linear & 0xffffffff;
+  const pdeAt = entryAddress((cpu.cr3 & 0xfffff000) | ((low >> 20) & 0xffc), access, linear);
+  if (pdeAt == NO_ADDRESS) return NO_ADDRESS;
+  const pde = physicalRead(pdeAt, 4);
+  if ((pde & P) == 0) return fault(linear, access, 0);
+  if ((pde & PS) != 0 && (cpu.cr4 & CR4_PSE) != 0) {
+    // PSE-36 puts bits 39:32 of the address into bits 20:13; above MAXPHYADDR and bit 21 are reserved.
+    const width = hasFeature(FEATURE_PSE_36) ? min<u32>(cpu.physicalAddressBits, 40) - 32 : 0;
+    const reserved: u64 = 0x3fe000 & ~(((<u64>1 << width) - 1) << 13);
+    if ((pde & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
+    if (!allowed(linear, access, pde, pde)) return NO_ADDRESS;
+    mark(pdeAt, pde, access, 4, true);
+    return (pde & 0xffc00000) | (((pde >> 13) & 0xff) << 32) | (low & 0x3fffff);
+  }
+  const pteAt = entryAddress((pde & 0xfffff000) | ((low >> 10) & 0xffc), access, linear);
+  if (pteAt == NO_ADDRESS) return NO_ADDRESS;
+  const pte = physicalRead(pteAt, 4);
+  if ((pte & P) == 0) {
+    mark(pdeAt, pde, access, 4, false);
+    return fault(linear, access, 0);
+  }
+  const rights = pde & pte;
+  if (!allowed(linear, access, rights, pte)) return NO_ADDRESS;
+  mark(pdeAt, pde, access, 4, false);
+  mark(pteAt, pte, access, 4, true);
+  return (pte & 0xfffff000) | (low & 0xfff);
+}
+
+/** PAE, 4-level and 5-level paging: entries of 8 bytes. */
+function walk64(linear: u64, access: u32): u64 {
+  const addressMask: u64 = ((<u64>1 << cpu.physicalAddressBits) - 1) & ~0xfff;
+  let reservedAlways: u64 = 0x000f_ffff_ffff_f000 & ~addressMask;
+  if ((cpu.efer & EFER_NXE) == 0) reservedAlways |= XD;
+  const pae = cpu.pagingMode == PAGING_PAE;
+  if (pae) reservedAlways |= 0x7ff0_0000_0000_0000;
+  let level: u32 = cpu.pagingMode == PAGING_LEVEL5 ? 5 : cpu.pagingMode == PAGING_LEVEL4 ? 4 : 2;
+  let table = cpu.cr3 & addressMask;
+  if (pae) {
+    const pdpte = load<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + (((<u32>linear >> 30) & 3) << 3));
+    if ((pdpte & P) == 0) return fault(linear, access, 0);
+    table = pdpte & addressMask;
+  }
+  let rights: u64 = RW | US;
+  let noExecute: u64 = 0;
+  for (;;) {
+    const shift = level * 9 + 3;
+    const at = entryAddress(table | (((linear >> shift) & 0x1ff) << 3), access, linear);
+    if (at == NO_ADDRESS) return NO_ADDRESS;
+    const entry = physicalRead(at, 8);
+    if ((entry & P) == 0) return fault(linear, access, 0);
+    rights &= entry;
+    noExecute |= entry & XD;
+    const large = level > 1 && (entry & PS) != 0;
+    let reserved = reservedAlways;
+    if (large) {
+      if (level > 3 || (level == 3 && !hasFeature(FEATURE_PAGE1GB))) reserved |= PS;
+      // Bit 12 is PAT in large pages; the bits between it and the page's own address must be 0.
+      else reserved |= ((<u64>1 << shift) - 1) & ~0x1fff;
+    }
+    if ((entry & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
+    if (large || level == 1) {
+      if (!allowed(linear, access, rights | noExecute, entry)) return NO_ADDRESS;
+      mark(at, entry, access, 8, true);
+      const inPage = (<u64>1 << shift) - 1;
+      return (entry & addressMask & ~inPage) | (linear & inPage);
+    }
+    mark(at, entry, access, 8, false);
+    table = entry & addressMask;
+    level--;
+  }
+}
+
+/** Access rights (SDM vol. 3A, "Access Rights"): `rights` is the AND of RW and US over the walk with the OR of XD. */
+function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
+  const write = (access & ACCESS_WRITE) != 0;
+  const fetch = (access & ACCESS_FETCH) != 0;
+  const userPage = (rights & US) != 0;
+  let denied = false;
+  if (fetch && (rights & XD) != 0 && (cpu.efer & EFER_NXE) != 0) denied = true;
+  if ((access & ACCESS_USER) != 0) {
+    if (!userPage || (write && (rights & RW) == 0)) denied = true;
+  } else {
+    if (write && (rights & RW) == 0 && (cpu.cr0 & CR0_WP) != 0) denied = true;
+    if (userPage && fetch && (cpu.cr4 & CR4_SMEP) != 0) denied = true;
+    if (userPage && !fetch && (cpu.cr4 & CR4_SMAP) != 0) {
+      if ((access & ACCESS_IMPLICIT) != 0 || (cpu.systemFlags & AC) == 0) denied = true;
+    }
+  }
+  if (denied) {
+    fault(linear, access, ERROR_PRESENT);
+    return false;
+  }
+  const keyed = (cpu.cr4 & CR4_PKE) != 0 && cpu.pagingMode >= PAGING_LEVEL4;
+  if (keyed && userPage && !fetch && !keyAllows(<u32>(leaf >> 59) & 15, access)) {
+    fault(linear, access, ERROR_PRESENT | ERROR_KEY);
+    return false;
+  }
+  const supervisorWrites = (rights & RW) != 0 || ((access & ACCESS_USER) == 0 && (cpu.cr0 & CR0_WP) == 0);
+  const dirty = write || (leaf & D) != 0;
+  walkAllowsWrite = supervisorWrites && dirty && !keyed;
+  return true;
+}
+
+/** Protection keys: PKRU has an access-disable and a write-disable bit for each key. */
+function keyAllows(key: u32, access: u32): bool {
+  const bits = (cpu.pkru >> (key << 1)) & 3;
+  if ((bits & 1) != 0) return false;
+  if ((bits & 2) == 0 || (access & ACCESS_WRITE) == 0) return true;
+  return (access & ACCESS_USER) == 0 && (cpu.cr0 & CR0_WP) == 0;
+}
+
+/** Sets the accessed flag, and the dirty flag of a leaf that is written. */
+function mark(at: u64, entry: u64, access: u32, bytes: u32, leaf: bool): void {
+  if ((access & ACCESS_PROBE) != 0) return;
+  let marked = entry | A;
+  if (leaf && (access & ACCESS_WRITE) != 0) marked |= D;
+  if (marked != entry) physicalWrite(at, marked, bytes);
+}
+
+/** Loads the four PDPTEs of PAE paging; true when reserved bits are clear (SDM vol. 3A, "PDPTE Registers"). */
+export function loadPdptes(cr3: u64): bool {
+  const base = cr3 & 0xffffffe0;
+  const addressMask: u64 = ((<u64>1 << cpu.physicalAddressBits) - 1) & ~0xfff;
+  const reserved: u64 = ~addressMask & ~0xe19;
+  for (let i: u64 = 0; i < 4; i++) {
+    const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
+    if (at == NO_ADDRESS) return false;
+    const entry = physicalRead(at, 8);
+    if ((entry & P) != 0 && (entry & reserved) != 0) return false;
+  }
+  for (let i: u64 = 0; i < 4; i++) {
+    const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
+    store<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + (<usize>i << 3), physicalRead(at, 8));
+  }
+  return true;
+}

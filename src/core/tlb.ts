@@ -1,0 +1,63 @@
+// Cached translations. The manual leaves their organisation open: ours is direct mapped by linear page, and a tag holds
+// a context number, so that a flush, a change of address space and a VM entry or exit cost one addition.
+// Bits 1:0 of the context are the kind of access (user, alignment or SMAP override), the rest numbers address spaces.
+
+import { cpu, TLB_BASE, TLB_BYTES, TLB_ENTRY_SIZE, TlbEntry } from "./layout.generated";
+import { updateContext } from "./state";
+
+const ENTRIES: u32 = TLB_BYTES / TLB_ENTRY_SIZE;
+const CONTEXT_STEP: u64 = 4;
+const CONTEXT_LIMIT: u64 = 0x1000;
+
+/** The only entry where a linear page may be. */
+// @ts-ignore: decorator
+@inline
+export function tlbEntry(linear: u64): TlbEntry {
+  return changetype<TlbEntry>(TLB_BASE + (((<u32>(linear >> 12)) & (ENTRIES - 1)) << 5));
+}
+
+// @ts-ignore: decorator
+@inline
+export function tagOf(linear: u64, context: u64): u64 {
+  return (linear & ~0xfff) | context;
+}
+
+/** Forgets all translations of the current address space. */
+export function flushTlb(): void {
+  setTlbSpace(newTlbSpace());
+}
+
+/** An address-space number that no entry carries. */
+export function newTlbSpace(): u64 {
+  if (cpu.tlbNext < CONTEXT_STEP || cpu.tlbNext >= CONTEXT_LIMIT) {
+    memory.fill(TLB_BASE, 0, TLB_BYTES);
+    cpu.tlbNext = CONTEXT_STEP;
+  }
+  const space = cpu.tlbNext;
+  cpu.tlbNext += CONTEXT_STEP;
+  return space;
+}
+
+/** Makes the translations of an address space the valid ones. */
+export function setTlbSpace(space: u64): void {
+  cpu.tlbContext = space;
+  cpu.codePage = 0;
+  updateContext();
+}
+
+/** Forgets one linear page, in all address spaces. */
+export function flushTlbPage(linear: u64): void {
+  const entry = tlbEntry(linear);
+  entry.readTag = 0;
+  entry.writeTag = 0;
+  entry.executeTag = 0;
+  cpu.codePage = 0;
+}
+
+/** A physical page now holds decoded code, or is clean again: stores must come through the slow path. */
+export function forbidFastWrites(page: u32): void {
+  for (let i: u32 = 0; i < ENTRIES; i++) {
+    const entry = changetype<TlbEntry>(TLB_BASE + i * TLB_ENTRY_SIZE);
+    if (entry.physicalPage == page) entry.writeTag = 0;
+  }
+}
