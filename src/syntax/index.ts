@@ -1,3 +1,6 @@
 // syntax: text to tokens to tree. Gives every word its place and none its meaning.
 
+export * from "./operators.js";
+export * from "./parse.js";
+export * from "./render-tree.js";
 export * from "./tree.js";

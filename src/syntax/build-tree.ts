@@ -1,0 +1,135 @@
+// Concrete syntax to tree: files, blocks and statements. Judgement lines find the statement above them, documentation
+// the statement below it.
+
+import type { CstNode } from "chevrotain";
+import { syntactic, type Span } from "../base/index.js";
+import { brokenArg, buildArgs } from "./build-expr.js";
+import { buildJudgement } from "./build-events.js";
+import { nameOf, nodeOf, nodesOf, span, tokenOf, tokenSpan, tokensOf } from "./cst.js";
+import type { Build } from "./cst.js";
+import type { Token } from "./lexer.js";
+import { lineOf } from "./mistakes.js";
+import type { Arg, Block, JudgementClause, Label, Statement } from "./tree.js";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+
+/** The statements of a `file` or `block` node. */
+export function buildStatements(build: Build, node: CstNode): Statement[] {
+  const statements: Mutable<Statement>[] = [];
+  for (const item of nodesOf(node, "item")) {
+    const built = buildItem(build, item);
+    if (built === undefined) continue;
+    if ("judgements" in built) {
+      statements.push(built);
+      continue;
+    }
+    const judged = statements[statements.length - 1];
+    if (judged === undefined) build.diagnostics.push(syntactic.judgesNothing(undefined, { span: built.span }));
+    else {
+      judged.judgements = [...judged.judgements, built];
+      judged.fullSpan = { ...judged.fullSpan, end: built.span.end };
+    }
+  }
+  return statements;
+}
+
+function buildItem(build: Build, item: CstNode): Statement | JudgementClause | undefined {
+  const statement = nodeOf(item, "statement");
+  if (statement !== undefined) return buildStatement(build, statement);
+  const events = nodeOf(item, "events");
+  if (events !== undefined) return buildJudgement(build, events);
+  const on = nodeOf(item, "onLine");
+  return on && buildOn(build, on);
+}
+
+/** `on names` with a judgement belongs to the line above; with a block or alone it is a statement. */
+function buildOn(build: Build, node: CstNode): Statement | JudgementClause | undefined {
+  const on = tokenOf(node, "On");
+  if (on === undefined) return undefined;
+  const names = tokensOf(node, "Name").map((token) => nameOf(build, token));
+  const events = nodeOf(node, "events");
+  if (events !== undefined) {
+    const judgement = buildJudgement(build, events, names);
+    return { ...judgement, span: { ...judgement.span, start: on.startOffset } };
+  }
+  const args = names.map((name): Arg => {
+    const expr = { kind: "name", name: name.text, span: name.span } as const;
+    return { terms: [{ kind: "single", expr, span: name.span }], span: name.span };
+  });
+  return finish(build, { first: on, head: on, labels: [], prefixes: [], args, node });
+}
+
+function buildStatement(build: Build, node: CstNode): Statement | undefined {
+  const labels = tokensOf(node, "Label");
+  const prefixes = tokensOf(node, "Prefix");
+  const head = tokenOf(node, "Name");
+  const first = labels[0] ?? prefixes[0] ?? head;
+  if (first === undefined) return undefined;
+  if (head?.image === "on" && labels.length === 0 && nodesOf(node, "arg").length === 0) {
+    build.diagnostics.push(syntactic.onWithoutNames(undefined, { span: tokenSpan(build, head) }));
+  }
+  const args = buildArgs(build, nodesOf(node, "arg"));
+  return finish(build, { first, head, labels, prefixes, args, node });
+}
+
+interface Pieces {
+  readonly first: Token;
+  readonly head: Token | undefined;
+  readonly labels: readonly Token[];
+  readonly prefixes: readonly Token[];
+  readonly args: readonly Arg[];
+  /** The node that may hold a block and events. */
+  readonly node: CstNode;
+}
+
+function finish(build: Build, pieces: Pieces): Statement {
+  const { first, head, node } = pieces;
+  const blockNode = nodeOf(node, "block");
+  const eventsNode = nodeOf(node, "events");
+  const block = blockNode && buildBlock(build, blockNode);
+  const judgements = eventsNode === undefined ? [] : [buildJudgement(build, eventsNode)];
+  const args = withBroken(build, first, pieces.args);
+  const lastWord =
+    head ?? pieces.prefixes[pieces.prefixes.length - 1] ?? pieces.labels[pieces.labels.length - 1] ?? first;
+  const end = Math.max(lastWord.endOffset, args[args.length - 1]?.span.end ?? 0);
+  const fullEnd = Math.max(end, judgements[0]?.span.end ?? block?.span.end ?? 0);
+  const doc = build.docs.get(first.startOffset);
+  return {
+    labels: pieces.labels.map((token) => buildLabel(build, token)),
+    prefixes: pieces.prefixes.map((token) => nameOf(build, token)),
+    ...(head !== undefined && { head: nameOf(build, head) }),
+    args,
+    ...(block !== undefined && { block }),
+    judgements,
+    ...(doc !== undefined && { doc }),
+    span: span(build, first.startOffset, end),
+    fullSpan: span(build, first.startOffset, fullEnd),
+  };
+}
+
+/** A line that could not be read whole gets an unreadable argument, so that nobody reports what is missing there. */
+function withBroken(build: Build, first: Token, args: readonly Arg[]): readonly Arg[] {
+  if (build.brokenLines.size === 0 || !build.brokenLines.has(lineOf(build.source, first.startOffset))) return args;
+  return [...args, brokenArg(build, args[args.length - 1]?.span.end ?? first.endOffset)];
+}
+
+function buildLabel(build: Build, token: Token): Label {
+  const name = token.image;
+  const place = tokenSpan(build, token);
+  const dot = name.indexOf(".", 1);
+  if (dot !== -1) {
+    const facts = { name, first: name.slice(0, dot), last: name.slice(name.lastIndexOf(".") + 1) };
+    build.diagnostics.push(syntactic.dottedLabel(facts, { span: place }));
+  }
+  return { name, span: place };
+}
+
+function buildBlock(build: Build, node: CstNode): Block {
+  const open = tokenOf(node, "LCurly");
+  const close = tokenOf(node, "RCurly");
+  const statements = buildStatements(build, node);
+  const start = open?.startOffset ?? statements[0]?.fullSpan.start ?? 0;
+  const end = close?.endOffset ?? statements[statements.length - 1]?.fullSpan.end ?? start;
+  const place: Span = span(build, start, end);
+  return { statements, span: place };
+}

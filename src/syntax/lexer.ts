@@ -1,0 +1,381 @@
+// Text to tokens, in one pass and without backtracking. Written by hand, not with chevrotain's lexer: a number is taken
+// whole and judged afterwards, and starting costs nothing. It reports what no line could contain (codes E1…); where a
+// token cannot be read, one that stands for it comes out, so that the parser has nothing more to report.
+
+import type { IToken, TokenType } from "chevrotain";
+import { lexical, type Diagnostic, type Source } from "../base/index.js";
+import { readNumber } from "./numbers.js";
+import { unescape } from "./strings.js";
+import * as t from "./token-types.js";
+import type { Comment } from "./tree.js";
+
+/** A chevrotain token, but `endOffset` is the offset after the last character; `payload` is the value of a number or string, absent where it could not be read. */
+export interface Token extends IToken {
+  endOffset: number;
+  payload: bigint | string | undefined;
+}
+
+export interface Lexed {
+  readonly tokens: Token[];
+  readonly comments: readonly Comment[];
+  /** `;;` lines by the offset of the first token of the line directly below them. */
+  readonly docs: ReadonlyMap<number, string>;
+  /** `;;` lines at the top of the file that a blank line ends. */
+  readonly fileDoc?: string;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** Character classes; characters beyond ASCII are handled apart. */
+const OTHER = 0;
+const SPACE = 1;
+const LETTER = 2;
+const DIGIT = 3;
+
+/** Spaces that text editors and web pages bring along. */
+const SPACES: ReadonlySet<string> = new Set(
+  "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff",
+);
+
+const classes = new Uint8Array(128);
+for (const char of "\t\v\f\r ") classes[char.charCodeAt(0)] = SPACE;
+for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") classes[char.charCodeAt(0)] = LETTER;
+for (const char of "0123456789") classes[char.charCodeAt(0)] = DIGIT;
+
+/** Signs of two characters, looked up before those of one. */
+const pairs: ReadonlyMap<string, TokenType> = new Map([
+  ["=>", t.Arrow],
+  ["..", t.Range],
+  ["$$", t.SectionStart],
+  ...["==", "!=", "<=", ">=", "<<", ">>", "&&", "||"].map((text) => [text, t.Binary] as const),
+]);
+
+const singles: ReadonlyMap<string, TokenType> = new Map([
+  ...([
+    ["{", t.LCurly],
+    ["}", t.RCurly],
+    [")", t.RParen],
+    ["[", t.LBracket],
+    ["]", t.RBracket],
+  ] as const),
+  ...([
+    [",", t.Comma],
+    [":", t.Colon],
+    ["=", t.Assign],
+    ["$", t.Here],
+    ["?", t.Hole],
+  ] as const),
+  ...([
+    ["+", t.Plus],
+    ["-", t.Minus],
+    ["~", t.Tilde],
+    ["!", t.Bang],
+    ["*", t.Star],
+  ] as const),
+  ...["/", "%", "&", "|", "^", "<", ">"].map((text) => [text, t.Binary] as const),
+]);
+
+/** What a character that often comes from copied text was probably meant to be. */
+const lookAlikes: Readonly<Record<string, string>> = {
+  "\u2018": "'",
+  "\u2019": "'",
+  "\u201c": '"',
+  "\u201d": '"',
+  "\u2013": "-",
+  "\u2014": "-",
+  "\u2212": "-",
+  "\u21d2": "=>",
+  "\u2192": "=>",
+  "\u2026": "..",
+  "\u00d7": "*",
+  "\u2260": "!=",
+  "\u2264": "<=",
+  "\u2265": ">=",
+};
+
+/** Reads a whole source. */
+export function lex(source: Source): Lexed {
+  return new Lexer(source).run();
+}
+
+class Lexer {
+  private readonly text: string;
+  private at = 0;
+  private readonly tokens: Token[] = [];
+  private readonly comments: Comment[] = [];
+  private readonly docs = new Map<number, string>();
+  private readonly diagnostics: Diagnostic[] = [];
+  private fileDoc: string | undefined;
+  private pendingDoc: string[] = [];
+  /** Tokens that existed when the current line began: tells whether a token or comment is the first of its line. */
+  private tokensAtLineStart = 0;
+  private lineHasComment = false;
+
+  constructor(private readonly source: Source) {
+    this.text = source.text;
+    if (this.text.charCodeAt(0) === 0xfeff) this.at = 1;
+  }
+
+  run(): Lexed {
+    const { text } = this;
+    while (this.at < text.length) {
+      const code = text.charCodeAt(this.at);
+      const kind = code < 128 ? classes[code] : OTHER;
+      if (kind === SPACE) this.at++;
+      else if (code === 0x0a) this.newLine();
+      else if (code === 0x3b) this.comment();
+      else {
+        if (this.pendingDoc.length > 0) this.attachDoc();
+        if (kind === LETTER) this.word();
+        else if (kind === DIGIT) this.number();
+        else this.sign(code);
+      }
+    }
+    if (this.tokens.length === 0) this.endFileDoc();
+    return {
+      tokens: this.tokens,
+      comments: this.comments,
+      docs: this.docs,
+      ...(this.fileDoc !== undefined && { fileDoc: this.fileDoc }),
+      diagnostics: this.diagnostics,
+    };
+  }
+
+  private push(type: TokenType, start: number, payload?: bigint | string): void {
+    this.tokens.push(makeToken(type, this.text.slice(start, this.at), start, this.at, payload));
+  }
+
+  private report(reporter: (span: { source: Source; start: number; end: number }) => Diagnostic, start: number): void {
+    this.diagnostics.push(reporter({ source: this.source, start, end: Math.max(this.at, start + 1) }));
+  }
+
+  /** Ends a line; lines without a token leave no token behind. */
+  private newLine(): void {
+    const start = this.at++;
+    if (this.tokens.length > this.tokensAtLineStart) this.push(t.NewLine, start);
+    else if (!this.lineHasComment) {
+      if (this.tokens.length === 0) this.endFileDoc();
+      this.pendingDoc = [];
+    }
+    this.tokensAtLineStart = this.tokens.length;
+    this.lineHasComment = false;
+  }
+
+  private comment(): void {
+    const start = this.at;
+    const lineEnd = this.text.indexOf("\n", start);
+    this.at = lineEnd === -1 ? this.text.length : lineEnd;
+    const text = this.text.slice(start, this.at).trimEnd();
+    this.comments.push({ text, span: { source: this.source, start, end: start + text.length } });
+    if (this.tokens.length > this.tokensAtLineStart) return;
+    this.lineHasComment = true;
+    if (text.startsWith(";;")) this.pendingDoc.push(text.replace(/^;;+ ?/, ""));
+    else this.pendingDoc = [];
+  }
+
+  private attachDoc(): void {
+    if (this.tokens.length === this.tokensAtLineStart) this.docs.set(this.at, this.pendingDoc.join("\n"));
+    this.pendingDoc = [];
+  }
+
+  private endFileDoc(): void {
+    if (this.fileDoc === undefined && this.pendingDoc.length > 0) this.fileDoc = this.pendingDoc.join("\n");
+  }
+
+  /** A word, a dotted name, or a local name; the dot of a local name is already known to be followed by a letter. */
+  private word(): void {
+    const { text } = this;
+    const start = this.at++;
+    for (;;) {
+      const code = text.charCodeAt(this.at);
+      const wordGoesOn = code < 128 && (classes[code] ?? 0) >= LETTER;
+      if (wordGoesOn || (code === 0x2e && this.isLetter(this.at + 1))) this.at++;
+      else break;
+    }
+    const image = text.slice(start, this.at);
+    this.tokens.push(makeToken(t.judgementWords.get(image) ?? t.Word, image, start, this.at));
+  }
+
+  private isLetter(at: number): boolean {
+    const code = this.text.charCodeAt(at);
+    return code < 128 && classes[code] === LETTER;
+  }
+
+  private isWordPart(at: number): boolean {
+    const code = this.text.charCodeAt(at);
+    return code < 128 && (classes[code] ?? 0) >= LETTER;
+  }
+
+  private number(): void {
+    const start = this.at;
+    while (this.isWordPart(this.at)) this.at++;
+    if (this.text[this.at] === "." && classes[this.text.charCodeAt(this.at + 1)] === DIGIT) {
+      this.at++;
+      while (this.isWordPart(this.at)) this.at++;
+    }
+    const text = this.text.slice(start, this.at);
+    const reading = text.includes(".")
+      ? {
+          reason: "it has a fraction",
+          help: "write the bytes of a floating-point value as a whole number, in hexadecimal",
+        }
+      : readNumber(text);
+    if ("value" in reading) return this.push(t.NumberToken, start, reading.value);
+    this.push(t.NumberToken, start);
+    const facts = { text: shorten(text) };
+    if ("tooLarge" in reading) this.report((span) => lexical.hugeNumber(facts, { span }), start);
+    else this.report((span) => lexical.badNumber({ ...facts, ...reading }, { span }), start);
+  }
+
+  private sign(code: number): void {
+    const start = this.at;
+    const char = this.text[start] ?? "";
+    if (char === '"' || char === "'" || char === "`") return this.string(char);
+    if (char === "#") return this.exception();
+    if (char === "\\") return this.backslash();
+    if (char === "." && this.isLetter(start + 1)) return this.word();
+    if (char === "%" && this.tokens.length === this.tokensAtLineStart && this.isLetter(start + 1))
+      return this.directive();
+    if (char === "/" && (this.text[start + 1] === "/" || this.text[start + 1] === "*")) return this.foreignComment();
+    const pair = pairs.get(this.text.slice(start, start + 2));
+    const type = pair ?? (char === "(" ? this.parenthesis() : singles.get(char));
+    if (type === undefined) return this.unknown(code);
+    this.at += pair === undefined ? 1 : 2;
+    this.push(type, start);
+  }
+
+  /** A parenthesis that touches the name before it opens arguments. */
+  private parenthesis(): TokenType {
+    const last = this.tokens[this.tokens.length - 1];
+    if (last === undefined || last.endOffset !== this.at) return t.LParen;
+    return last.tokenType === t.Exception || t.nameTypes.has(last.tokenType) ? t.CallParen : t.LParen;
+  }
+
+  private string(quote: string): void {
+    const start = this.at;
+    const lineEnd = this.lineEnd();
+    let close = start + 1;
+    while (close < lineEnd && this.text[close] !== quote) close += quote === "`" && this.text[close] === "\\" ? 2 : 1;
+    const closed = close < lineEnd;
+    this.at = closed ? close + 1 : lineEnd;
+    if (!closed) {
+      this.push(t.StringToken, start);
+      return this.report((span) => lexical.openString({ quote }, { span }), start);
+    }
+    const inner = this.text.slice(start + 1, close);
+    const value =
+      quote === "`" ? unescape(inner, (offset, escape) => this.badEscape(start + 1 + offset, escape)) : inner;
+    this.push(t.StringToken, start, value);
+  }
+
+  private badEscape(start: number, escape: string): void {
+    const span = { source: this.source, start, end: start + escape.length };
+    this.diagnostics.push(lexical.badEscape({ escape }, { span }));
+  }
+
+  /** Offset of the end of the current line, a carriage return not included. */
+  private lineEnd(): number {
+    const found = this.text.indexOf("\n", this.at);
+    const end = found === -1 ? this.text.length : found;
+    return this.text[end - 1] === "\r" ? end - 1 : end;
+  }
+
+  private exception(): void {
+    const start = this.at++;
+    while (this.isWordPart(this.at)) this.at++;
+    if (this.at === start + 1) {
+      const next = this.text[this.at] ?? "";
+      this.report((span) => lexical.bareHash({ next }, { span }), start);
+      if (next === " ") this.at = this.lineEnd();
+    } else this.push(t.Exception, start);
+  }
+
+  /** A backslash joins the next line, with nothing but spaces and a comment behind it. */
+  private backslash(): void {
+    const start = this.at++;
+    while (classes[this.text.charCodeAt(this.at)] === SPACE) this.at++;
+    if (this.text[this.at] === ";") {
+      const end = this.lineEnd();
+      this.comments.push({
+        text: this.text.slice(this.at, end).trimEnd(),
+        span: { source: this.source, start: this.at, end },
+      });
+      this.at = end;
+      if (this.text[this.at] === "\r") this.at++;
+    }
+    if (this.at >= this.text.length) return;
+    if (this.text[this.at] === "\n") this.at++;
+    else {
+      this.at = start + 1;
+      this.report((span) => lexical.strayBackslash(undefined, { span }), start);
+    }
+  }
+
+  private directive(): void {
+    const start = this.at++;
+    while (this.isWordPart(this.at)) this.at++;
+    const directive = this.text.slice(start, this.at);
+    this.report((span) => lexical.preprocessor({ directive }, { span }), start);
+    this.at = this.lineEnd();
+  }
+
+  private foreignComment(): void {
+    const start = this.at;
+    this.at += 2;
+    const text = this.text.slice(start, this.at);
+    this.report((span) => lexical.foreignComment({ text }, { span }), start);
+    this.at = this.lineEnd();
+  }
+
+  /** Skips a run of characters that have no meaning, and reports it once. */
+  private unknown(code: number): void {
+    const start = this.at;
+    const first = String.fromCodePoint(this.text.codePointAt(start) ?? code);
+    this.at += first.length;
+    if (SPACES.has(first)) {
+      while (SPACES.has(this.text[this.at] ?? "")) this.at++;
+      return this.reportUnknown(start, "this space", "replace it by an ordinary space");
+    }
+    while (this.at < this.text.length && this.isUnknown(this.at)) this.at++;
+    const likely = lookAlikes[first];
+    this.reportUnknown(start, nameOf(first), likely === undefined ? undefined : `write ${likely}`);
+  }
+
+  private isUnknown(at: number): boolean {
+    const code = this.text.charCodeAt(at);
+    return code >= 128
+      ? !SPACES.has(this.text[at] ?? "")
+      : code < 0x20
+        ? classes[code] !== SPACE && code !== 0x0a
+        : code === 0x7f;
+  }
+
+  private reportUnknown(start: number, character: string, hint: string | undefined): void {
+    this.report(
+      (span) => lexical.unknownCharacter({ character, ...(hint !== undefined && { hint }) }, { span }),
+      start,
+    );
+  }
+}
+
+/** A token in one shape, whatever its kind, so that the parser stays fast. */
+export function makeToken(
+  tokenType: TokenType,
+  image: string,
+  startOffset: number,
+  endOffset: number,
+  payload?: bigint | string,
+): Token {
+  return { image, startOffset, endOffset, tokenTypeIdx: tokenType.tokenTypeIdx ?? 0, tokenType, payload };
+}
+
+/** Visible characters as they are, all others by their code point. */
+function nameOf(character: string): string {
+  const code = character.codePointAt(0) ?? 0;
+  const visible = (code > 0x20 && code < 0x7f) || /[\p{L}\p{N}\p{P}\p{S}]/u.test(character);
+  const point = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
+  return code < 0x80 && visible ? character : visible ? `${character} (${point})` : `the character ${point}`;
+}
+
+function shorten(text: string): string {
+  return text.length <= 40 ? text : `${text.slice(0, 40)}…`;
+}

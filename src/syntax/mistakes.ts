@@ -1,0 +1,203 @@
+// What chevrotain noticed, in words. The parser only notes which token or rule it was waiting for; which mistake that
+// is follows from the tokens around the place. One line gives one diagnostic: the first is the cause.
+
+import type { IParserErrorMessageProvider, IRecognitionException } from "chevrotain";
+import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
+import { spanOf } from "./brackets.js";
+import type { Token } from "./lexer.js";
+import * as t from "./token-types.js";
+
+/** Mistakes in one file after which the rest is not read; keeps the time for a file that is no source bounded. */
+export const mostMistakes = 100;
+
+/** Thrown through the parser when `mostMistakes` is exceeded; `offset` is the place of the last one. */
+export class TooManyMistakes extends Error {
+  constructor(readonly offset: number) {
+    super("too many mistakes");
+  }
+}
+
+/** Notes what was expected in place of a message: a token's name, or a rule's. */
+export function expectationNotes(): IParserErrorMessageProvider & { count: number } {
+  const noted = (what: string, at: Token): string => {
+    if (++notes.count > mostMistakes) throw new TooManyMistakes(at.startOffset);
+    return what;
+  };
+  const notes: IParserErrorMessageProvider & { count: number } = {
+    count: 0,
+    buildMismatchTokenMessage: ({ expected, actual }) => noted(expected.name, actual as Token),
+    buildNotAllInputParsedMessage: ({ firstRedundant }) => noted("EOF", firstRedundant as Token),
+    buildNoViableAltMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as Token),
+    buildEarlyExitMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as Token),
+  };
+  return notes;
+}
+
+/** The diagnostics for a parse: in order, at most one a line, none on lines that `reported` has already. */
+export function describeMistakes(
+  source: Source,
+  tokens: readonly Token[],
+  errors: readonly IRecognitionException[],
+  reported: readonly Diagnostic[],
+): Diagnostic[] {
+  const indexOf = new Map<number, number>();
+  const lines = new Set(reported.map((d) => lineOf(source, d.span?.start ?? 0)));
+  const found: Diagnostic[] = [];
+  if (errors.length > 0) tokens.forEach((token, index) => indexOf.set(token.startOffset, index));
+  for (const error of errors) {
+    const token = error.token as Token;
+    const index = Number.isNaN(token.startOffset) ? tokens.length : (indexOf.get(token.startOffset) ?? tokens.length);
+    const diagnostic = describe({ source, tokens, index, expected: error.message });
+    const line = lineOf(source, diagnostic.span?.start ?? 0);
+    if (lines.has(line)) continue;
+    lines.add(line);
+    found.push(diagnostic);
+  }
+  return found;
+}
+
+/** A place where the parser did not find what it expected. */
+interface Failure {
+  readonly source: Source;
+  readonly tokens: readonly Token[];
+  /** Index of the token that did not fit; the number of tokens at the end of the file. */
+  readonly index: number;
+  readonly expected: string;
+}
+
+function describe(failure: Failure): Diagnostic {
+  const arrow = wrongArrow(failure);
+  if (arrow !== undefined) return arrow;
+  switch (failure.expected) {
+    case t.RParen.name:
+    case t.RBracket.name:
+      return openBracket(failure);
+    case "arg":
+    case "expr":
+    case "named":
+      return missingPart(failure, (after, found, span) => syntactic.missingValue({ after, ...found }, { span }));
+    case "eventList":
+    case "event":
+    case "round":
+    case t.Plain.name:
+      return missingPart(failure, (after, found, span) => syntactic.missingEvent({ after, ...found }, { span }));
+    case t.Name.name:
+      return missingPart(failure, (after, found, span) =>
+        syntactic.missingName({ after, what: nameAfter(after), ...found }, { span }),
+      );
+    default:
+      return unexpected(failure);
+  }
+}
+
+function wrongArrow({ source, tokens, index }: Failure): Diagnostic | undefined {
+  const token = tokens[index];
+  const previous = tokens[index - 1];
+  if (token === undefined || previous === undefined) return undefined;
+  if (token.image === ">" && previous.image === "-" && previous.endOffset === token.startOffset) {
+    const span = { source, start: previous.startOffset, end: token.endOffset };
+    return syntactic.wrongArrow({ text: "->" }, { span, fix: arrowFix(span) });
+  }
+  if (token.tokenType !== t.Assign || !t.nameTypes.has(previous.tokenType)) return undefined;
+  const span = spanOf(source, token);
+  return syntactic.wrongArrow({ text: "=" }, { span, fix: arrowFix(span) });
+}
+
+function arrowFix(span: Span): { title: string; edits: { span: Span; newText: string }[] } {
+  return { title: "write `=>`", edits: [{ span, newText: "=>" }] };
+}
+
+/** A bracket is open at the failure: it is never closed, or something foreign stands inside. */
+function openBracket(failure: Failure): Diagnostic {
+  const { source, tokens, index, expected } = failure;
+  const [open, close] = expected === t.RParen.name ? ["(", ")"] : ["[", "]"];
+  const token = tokens[index];
+  const opener = openerBefore(tokens, index, close);
+  if (opener !== undefined && endsLine(token)) {
+    return syntactic.openBracket({ open, close }, { span: spanOf(source, opener) });
+  }
+  return syntactic.closeExpected({ found: textOf(token), close: `\`${close}\`` }, { span: placeOf(failure) });
+}
+
+function openerBefore(tokens: readonly Token[], index: number, close: string): Token | undefined {
+  const isOpen = (token: Token): boolean => token.image === (close === ")" ? "(" : "[");
+  let depth = 0;
+  for (let i = index - 1; i >= 0; i--) {
+    const token = tokens[i] as Token;
+    if (token.image === close) depth++;
+    else if (isOpen(token) && depth-- === 0) return token;
+  }
+  return undefined;
+}
+
+/** Something is missing after the token before the failure, or something else stands there. */
+function missingPart(
+  failure: Failure,
+  report: (after: string, found: { found?: string }, span: Span) => Diagnostic,
+): Diagnostic {
+  const { source, tokens, index } = failure;
+  const previous = tokens[index - 1];
+  const token = tokens[index];
+  const after = textOf(previous);
+  if (endsLine(token) && previous !== undefined) return report(after, {}, spanOf(source, previous));
+  return report(after, { found: textOf(token) }, placeOf(failure));
+}
+
+function nameAfter(after: string): string {
+  if (after === "`to`") return "the name of a guest, or `vmm`,";
+  return after === "`goto`" ? "a label" : "a name";
+}
+
+/** A statement was complete, and something follows it; or a line begins with what no line begins with. */
+function unexpected(failure: Failure): Diagnostic {
+  const { tokens, index } = failure;
+  const token = tokens[index];
+  const previous = tokens[index - 1]?.tokenType;
+  const found = textOf(token);
+  const site = { span: placeOf(failure) };
+  if (token !== undefined && (token.tokenType === t.RParen || token.tokenType === t.RBracket)) {
+    return syntactic.closesNothing({ text: token.image }, site);
+  }
+  if (previous === undefined || previous === t.NewLine || previous === t.LCurly)
+    return syntactic.badLineStart({ found }, site);
+  return syntactic.unexpected({ found, after: partBefore(tokens, index) }, site);
+}
+
+/** Which part of its line a failure follows. */
+function partBefore(tokens: readonly Token[], index: number): "statement" | "event" | "block" | "names" {
+  if (tokens[index - 1]?.tokenType === t.RCurly) return "block";
+  for (let i = index - 1; i >= 0; i--) {
+    const type = (tokens[i] as Token).tokenType;
+    if (type === t.Arrow) return "event";
+    if (type === t.On) return "names";
+    if (type === t.NewLine || type === t.LCurly) break;
+  }
+  return "statement";
+}
+
+function endsLine(token: Token | undefined): boolean {
+  if (token === undefined) return true;
+  const type = token.tokenType;
+  return type === t.NewLine || type === t.RCurly || type === t.LCurly || type === t.Arrow;
+}
+
+function textOf(token: Token | undefined): string {
+  return token === undefined || token.tokenType === t.NewLine ? "the end of the line" : `\`${shorten(token.image)}\``;
+}
+
+function shorten(text: string): string {
+  return text.length <= 30 ? text : `${text.slice(0, 30)}…`;
+}
+
+/** The place of the failing token; the end of the file belongs to the last token. */
+function placeOf({ source, tokens, index }: Failure): Span {
+  const token = tokens[index];
+  if (token !== undefined) return spanOf(source, token);
+  const last = tokens[tokens.length - 1];
+  return last === undefined ? { source, start: 0, end: 0 } : spanOf(source, last);
+}
+
+/** Offset of the start of the line: tells lines apart without counting them. */
+export function lineOf(source: Source, offset: number): number {
+  return source.text.lastIndexOf("\n", offset - 1) + 1;
+}
