@@ -7,8 +7,8 @@
 //      bit 24 a ModRM byte follows, bit 25 its mod field is ignored (MOV to and from CRn and DRn: always a register).
 //   3. Build the 32-bit key: bits 0-7 ModRM byte (0 where the slot has none), 8-9 mandatory prefix (0 none, 1 66, 2 F3,
 //      3 F2; the last of F3 and F2 wins over 66), 10 REX.W or VEX.W, 11-12 operand size (1 16, 2 32, 3 64), 13-14 address
-//      size (1 16, 2 32, 3 64), 15 64-bit mode, 16-17 VEX.L, 18 ModRM names a register (mod = 3, or mod is ignored).
-//      The operand size of the key is that of the prefixes alone: REX.W 64, else 66 toggles the default (32 in 64-bit mode).
+//      size (1 16, 2 32, 3 64), 15 64-bit mode, 16-17 VEX.L, 18 ModRM names a register (mod = 3, or mod is ignored), 19 REX.B.
+//      (XCHG with register 8 differs from NOP by REX.B alone.) The operand size of the key is that of the prefixes alone: REX.W 64, else 66 toggles the default (32 in 64-bit mode).
 //   4. Candidates are triples of u32: mask, value, form. The first with (key & mask) == value is the form; none: #UD.
 //   5. FORMS + form * 32 is the form's record:
 //        0  u16 execute number          2  u8 argument (condition code and the like)     3  u8 operand count, 0 to 4

@@ -14,3 +14,7 @@ export * from "./vmx/index.js";
 export * from "./models/index.js";
 export * from "./rule.js";
 export * from "./rules.js";
+export * from "./instruction.js";
+export * from "./instructions/index.js";
+export * from "./mnemonics.js";
+export * from "./notation.js";

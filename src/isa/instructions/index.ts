@@ -1,0 +1,25 @@
+// isa/instructions: every instruction, one family per file.
+
+import type { Instruction } from "../instruction.js";
+import { arithmeticInstructions } from "./arithmetic.js";
+import { controlTransferInstructions } from "./control-transfer.js";
+import { dataTransferInstructions } from "./data-transfer.js";
+import { flagAndHintInstructions } from "./flags-misc.js";
+import { segmentInstructions } from "./segments.js";
+import { shiftAndBitInstructions } from "./shifts-bits.js";
+import { stringAndPortInstructions } from "./string-io.js";
+import { systemInstructions } from "./system.js";
+import { virtualizationInstructions } from "./virtualization.js";
+
+/** Every instruction, in the order that breaks ties between forms of the same length. */
+export const instructions: readonly Instruction[] = [
+  ...dataTransferInstructions,
+  ...arithmeticInstructions,
+  ...shiftAndBitInstructions,
+  ...controlTransferInstructions,
+  ...stringAndPortInstructions,
+  ...flagAndHintInstructions,
+  ...segmentInstructions,
+  ...systemInstructions,
+  ...virtualizationInstructions,
+];

@@ -1,0 +1,67 @@
+// Mnemonics and prefixes as people write them: which words are instructions, and which facts belong to them.
+
+import type { Instruction } from "./instruction.js";
+import { instructions } from "./instructions/index.js";
+
+let byMnemonic: ReadonlyMap<string, Instruction> | undefined;
+
+/** Instructions by lower-case mnemonic, aliases included; built when first asked for. */
+function table(): ReadonlyMap<string, Instruction> {
+  if (byMnemonic === undefined) {
+    const found = new Map<string, Instruction>();
+    for (const instruction of instructions) {
+      for (const name of [instruction.mnemonic, ...instruction.aliases]) found.set(name.toLowerCase(), instruction);
+    }
+    byMnemonic = found;
+  }
+  return byMnemonic;
+}
+
+/** The instruction that a lower-case mnemonic names. */
+export const findInstruction = (mnemonic: string): Instruction | undefined => table().get(mnemonic);
+
+/** True for a lower-case mnemonic. */
+export const isMnemonic = (word: string): boolean => table().has(word);
+
+/** Every mnemonic in lower case, aliases included, in table order. */
+export const mnemonics = (): Iterable<string> => table().keys();
+
+/** What a word in front of a mnemonic asks for. */
+export type PrefixKind = "lock" | "repeat" | "segment" | "operand-size" | "address-size" | "encoding";
+
+/** Prefix words in lower case. */
+export const prefixes: Readonly<Record<string, { readonly kind: PrefixKind; readonly byte?: number }>> = {
+  lock: { kind: "lock", byte: 0xf0 },
+  rep: { kind: "repeat", byte: 0xf3 },
+  repe: { kind: "repeat", byte: 0xf3 },
+  repz: { kind: "repeat", byte: 0xf3 },
+  repne: { kind: "repeat", byte: 0xf2 },
+  repnz: { kind: "repeat", byte: 0xf2 },
+  es: { kind: "segment", byte: 0x26 },
+  cs: { kind: "segment", byte: 0x2e },
+  ss: { kind: "segment", byte: 0x36 },
+  ds: { kind: "segment", byte: 0x3e },
+  fs: { kind: "segment", byte: 0x64 },
+  gs: { kind: "segment", byte: 0x65 },
+  o16: { kind: "operand-size" },
+  o32: { kind: "operand-size" },
+  o64: { kind: "operand-size" },
+  a16: { kind: "address-size" },
+  a32: { kind: "address-size" },
+  a64: { kind: "address-size" },
+};
+
+/** True for a lower-case prefix word. */
+export const isPrefix = (word: string): boolean => Object.hasOwn(prefixes, word);
+
+/** Size words of memory and immediates, in lower case, with their bits. */
+export const sizeWords: Readonly<Record<string, 8 | 16 | 32 | 48 | 64 | 80 | 128 | 256>> = {
+  byte: 8,
+  word: 16,
+  dword: 32,
+  fword: 48,
+  qword: 64,
+  tword: 80,
+  oword: 128,
+  yword: 256,
+};
