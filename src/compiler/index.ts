@@ -1,4 +1,5 @@
 // compiler: a resolved case becomes a program: bytes at addresses, the state in which they start, and the event plan.
 
 export { compile, type CompileOptions } from "./compile.js";
+export { renderListing, renderMap } from "./listing.js";
 export type { Encode, Encoded } from "./encoding.js";
