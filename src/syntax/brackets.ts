@@ -17,10 +17,13 @@ export interface Bracketed {
 
 /** Folds, balances and bounds. Linear in the number of tokens. */
 export function arrangeBrackets(source: Source, lexed: Token[]): Bracketed {
-  const folded = foldNewLines(lexed);
-  const bounded = boundNesting(source, folded);
+  const hung = hangBraces(source, foldNewLines(lexed));
+  const bounded = boundNesting(source, hung.tokens);
   const balanced = balanceBraces(source, bounded.tokens);
-  return { tokens: balanced.tokens, diagnostics: [...bounded.diagnostics, ...balanced.diagnostics] };
+  return {
+    tokens: balanced.tokens,
+    diagnostics: [...hung.diagnostics, ...bounded.diagnostics, ...balanced.diagnostics],
+  };
 }
 
 /** Takes out the newlines between a parenthesis and its partner. One without a partner does not reach past its line. */
@@ -41,6 +44,25 @@ function foldNewLines(tokens: Token[]): Token[] {
     }
   }
   return folded.size === 0 ? tokens : tokens.filter((token) => !folded.has(token));
+}
+
+/** A `{` on a line of its own belongs to the line above. It is reported, and read as it was meant. */
+function hangBraces(source: Source, tokens: Token[]): Bracketed {
+  const diagnostics: Diagnostic[] = [];
+  const misplaced = new Set<Token>();
+  for (let i = 1; i + 1 < tokens.length; i++) {
+    const token = tokens[i] as Token;
+    if (token.tokenType !== t.NewLine || tokens[i + 1]?.tokenType !== t.LCurly) continue;
+    const last = tokens[i - 1] as Token;
+    if (last.tokenType === t.LCurly || last.tokenType === t.RCurly) continue;
+    const brace = spanOf(source, tokens[i + 1] as Token);
+    const edit = { span: { source, start: last.endOffset, end: brace.end }, newText: " {" };
+    misplaced.add(token);
+    diagnostics.push(
+      syntactic.braceOnOwnLine(undefined, { span: brace, fix: { title: "move `{` up", edits: [edit] } }),
+    );
+  }
+  return { tokens: misplaced.size === 0 ? tokens : tokens.filter((token) => !misplaced.has(token)), diagnostics };
 }
 
 /** Cuts a file off before the statement whose brackets are nested too deeply. */

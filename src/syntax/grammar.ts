@@ -24,6 +24,11 @@ export class Grammar extends CstParser {
     return type === t.RParen || type === t.RBracket;
   }
 
+  /** Nothing is skipped to make a line fit: the token in the way may be the end of the line. */
+  protected override canTokenTypeBeDeletedInRecovery(): boolean {
+    return false;
+  }
+
   public readonly file = this.RULE("file", () => {
     this.OPTION(() => this.SUBRULE(this.item));
     this.MANY(() => {

@@ -256,7 +256,7 @@ class Lexer {
     let close = start + 1;
     while (close < lineEnd && this.text[close] !== quote) close += quote === "`" && this.text[close] === "\\" ? 2 : 1;
     const closed = close < lineEnd;
-    this.at = closed ? close + 1 : lineEnd;
+    this.at = closed ? close + 1 : this.endOfOpenString(lineEnd);
     if (!closed) {
       this.push(t.StringToken, start);
       return this.report((span) => lexical.openString({ quote }, { span }), start);
@@ -265,6 +265,12 @@ class Lexer {
     const value =
       quote === "`" ? unescape(inner, (offset, escape) => this.badEscape(start + 1 + offset, escape)) : inner;
     this.push(t.StringToken, start, value);
+  }
+
+  /** An open string leaves a `{` at the end of its line to the block that it probably opens. */
+  private endOfOpenString(lineEnd: number): number {
+    const rest = this.text.slice(this.at + 1, lineEnd).trimEnd();
+    return rest.endsWith("{") ? this.at + rest.length : lineEnd;
   }
 
   private badEscape(start: number, escape: string): void {

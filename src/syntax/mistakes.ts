@@ -49,11 +49,20 @@ export function describeMistakes(
     const index = Number.isNaN(token.startOffset) ? tokens.length : (indexOf.get(token.startOffset) ?? tokens.length);
     const diagnostic = describe({ source, tokens, index, expected: error.message });
     const line = lineOf(source, diagnostic.span?.start ?? 0);
-    if (lines.has(line)) continue;
-    lines.add(line);
+    const lineWithFolds = lineStart(source, tokens, index);
+    if (lines.has(line) || lines.has(lineWithFolds)) continue;
+    lines.add(line).add(lineWithFolds);
     found.push(diagnostic);
   }
   return found;
+}
+
+/** Offset of the line that a token is on, the newlines inside parentheses not counted. */
+function lineStart(source: Source, tokens: readonly Token[], index: number): number {
+  let first = Math.min(index, tokens.length - 1);
+  while (first > 0 && tokens[first - 1]?.tokenType !== t.NewLine) first--;
+  const token = tokens[first];
+  return token === undefined ? 0 : lineOf(source, token.startOffset);
 }
 
 /** A place where the parser did not find what it expected. */
@@ -80,6 +89,7 @@ function describe(failure: Failure): Diagnostic {
     case "event":
     case "round":
     case t.Plain.name:
+    case t.LParen.name:
       return missingPart(failure, (after, found, span) => syntactic.missingEvent({ after, ...found }, { span }));
     case t.Name.name:
       return missingPart(failure, (after, found, span) =>
@@ -96,11 +106,10 @@ function wrongArrow({ source, tokens, index }: Failure): Diagnostic | undefined 
   if (token === undefined || previous === undefined) return undefined;
   if (token.image === ">" && previous.image === "-" && previous.endOffset === token.startOffset) {
     const span = { source, start: previous.startOffset, end: token.endOffset };
-    return syntactic.wrongArrow({ text: "->" }, { span, fix: arrowFix(span) });
+    return syntactic.wrongArrow({ text: "->", name: "" }, { span, fix: arrowFix(span) });
   }
   if (token.tokenType !== t.Assign || !t.nameTypes.has(previous.tokenType)) return undefined;
-  const span = spanOf(source, token);
-  return syntactic.wrongArrow({ text: "=" }, { span, fix: arrowFix(span) });
+  return syntactic.wrongArrow({ text: "=", name: previous.image }, { span: spanOf(source, token) });
 }
 
 function arrowFix(span: Span): { title: string; edits: { span: Span; newText: string }[] } {
@@ -116,7 +125,21 @@ function openBracket(failure: Failure): Diagnostic {
   if (opener !== undefined && endsLine(token)) {
     return syntactic.openBracket({ open, close }, { span: spanOf(source, opener) });
   }
+  const head = opener && tokens[tokens.indexOf(opener) - 1];
+  if (
+    token?.tokenType === t.Comma &&
+    opener?.tokenType === t.CallParen &&
+    head !== undefined &&
+    beginsLine(tokens, head)
+  ) {
+    return syntactic.parenthesizedOperands({ name: head.image }, { span: spanOf(source, opener) });
+  }
   return syntactic.closeExpected({ found: textOf(token), close: `\`${close}\`` }, { span: placeOf(failure) });
+}
+
+function beginsLine(tokens: readonly Token[], token: Token): boolean {
+  const previous = tokens[tokens.indexOf(token) - 1]?.tokenType;
+  return previous === undefined || previous === t.NewLine || previous === t.LCurly || previous === t.Colon;
 }
 
 function openerBefore(tokens: readonly Token[], index: number, close: string): Token | undefined {
@@ -160,7 +183,15 @@ function unexpected(failure: Failure): Diagnostic {
   }
   if (previous === undefined || previous === t.NewLine || previous === t.LCurly)
     return syntactic.badLineStart({ found }, site);
+  if (token !== undefined && joinsValues(token)) {
+    return syntactic.missingValue({ after: textOf(tokens[index - 1]), found }, site);
+  }
   return syntactic.unexpected({ found, after: partBefore(tokens, index) }, site);
+}
+
+function joinsValues(token: Token): boolean {
+  const type = token.tokenType;
+  return type === t.Comma || type === t.Range || type === t.Star || type === t.Binary;
 }
 
 /** Which part of its line a failure follows. */
@@ -199,5 +230,5 @@ function placeOf({ source, tokens, index }: Failure): Span {
 
 /** Offset of the start of the line: tells lines apart without counting them. */
 export function lineOf(source: Source, offset: number): number {
-  return source.text.lastIndexOf("\n", offset - 1) + 1;
+  return offset === 0 ? 0 : source.text.lastIndexOf("\n", offset - 1) + 1;
 }

@@ -21,12 +21,12 @@ export function readNumber(text: string): NumberReading {
   const lower = text.toLowerCase();
   const unit = suffixes[lower[lower.length - 1] ?? ""];
   const { radix, digits } = split(unit === undefined ? lower : lower.slice(0, -1));
-  if (unit !== undefined && radix !== 10) return unitAfterOtherRadix(text, radix);
+  if (unit !== undefined && radix !== 10) return badDigit(text, lower.slice(-1), radix);
   const clean = digits.replaceAll("_", "");
   if (clean === "") return { reason: "it has no digits", help: `write at least one digit after ${text}` };
   if (digits.endsWith("_")) return { reason: "it ends with `_`", help: "`_` stands between digits" };
   for (const digit of clean) {
-    if (!(Number.parseInt(digit, 36) < radix)) return badDigit(text, clean, digit, radix);
+    if (!(Number.parseInt(digit, 36) < radix)) return badDigit(text, digit, radix);
   }
   if (clean.length > longestDigits) return { tooLarge: true };
   const value = BigInt(`${prefixOfRadix[radix] ?? ""}${clean}`) * (unit ?? 1n);
@@ -49,19 +49,15 @@ function onlyDecimalDigits(text: string): boolean {
   return true;
 }
 
-function unitAfterOtherRadix(text: string, radix: number): NumberReading {
-  return {
-    reason: `K, M and G follow only decimal numbers, and this one has base ${radix}`,
-    help: `multiply: ${text.slice(0, -1)} * 1${text.slice(-1).toUpperCase()}`,
-  };
+function badDigit(text: string, digit: string, radix: number): NumberReading {
+  const bySuffix = radix !== 10 && !/^0[a-z]/i.test(text);
+  const base = bySuffix ? `base ${radix}, which its last letter asks for` : `base ${radix}`;
+  return { reason: `${digit} is not a digit of ${base}`, help: helpForDigit(text, digit, radix) };
 }
 
-function badDigit(text: string, clean: string, digit: string, radix: number): NumberReading {
-  const looksHex = radix === 10 && /^[0-9a-f]+$/.test(clean);
-  return {
-    reason: `${digit} is not a digit of base ${radix}`,
-    help: looksHex
-      ? `if it is hexadecimal, write 0x${clean}`
-      : `a name cannot begin with a digit; if ${text} is a name, put a letter or \`_\` first`,
-  };
+function helpForDigit(text: string, digit: string, radix: number): string {
+  if (digit in suffixes && radix !== 10) return "K, M and G follow decimal numbers only";
+  if (/^(?!0[bd])[0-9a-f_]+$/i.test(text)) return `if it is hexadecimal, write 0x${text}`;
+  if (radix === 10) return `a name cannot begin with a digit; if ${text} is a name, put a letter or \`_\` first`;
+  return "0x begins base 16, 0b base 2, 0o base 8; without these the base is 10";
 }

@@ -21,7 +21,8 @@ export function parse(source: Source): Phase<SourceFile> {
   const known = [...lexed.diagnostics, ...arranged.diagnostics];
   const parsed = parseTokens(source, arranged.tokens, known);
   const diagnostics = [...known, ...parsed.diagnostics];
-  const brokenLines = new Set(diagnostics.map((d) => lineOf(source, d.span?.start ?? 0)));
+  const unread = [...lexed.diagnostics, ...parsed.diagnostics];
+  const brokenLines = new Set(unread.map((d) => lineOf(source, d.span?.start ?? 0)));
   const build = { source, docs: lexed.docs, diagnostics, brokenLines };
   const statements = buildStatements(build, parsed.cst);
   return { output: fileOf(source, lexed, statements), diagnostics: inSourceOrder(diagnostics) };

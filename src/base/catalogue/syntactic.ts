@@ -168,13 +168,13 @@ export const dottedLabel = diagnostic<{ name: string; first: string; last: strin
   help: (f) => `write \`.${f.last}:\` below \`${f.first}:\`, or join the words with \`_\``,
 });
 
-export const wrongArrow = diagnostic<{ text: string }>({
+export const wrongArrow = diagnostic<{ text: string; name: string }>({
   code: "E2015",
   severity: "error",
   title: "Another sign where `=>` is meant",
   explanation: "What a line must do stands after `=>`.",
   message: (f) => `\`${f.text}\` does not begin a judgement`,
-  help: () => "write `=>`",
+  help: (f) => (f.text === "=" ? `write \`=>\`, or \`const ${f.name} = …\` to declare a constant` : "write `=>`"),
 });
 
 export const badLineStart = diagnostic<{ found: string }>({
@@ -205,4 +205,24 @@ export const onWithoutNames = diagnostic({
     "`on` says where something holds: it is followed by names of platforms and groups, such as `on vtx1, haswell`.",
   message: () => "`on` needs the names of platforms or groups",
   help: () => "write for example `on vtx2, svm2`, or `on all`",
+});
+
+export const braceOnOwnLine = diagnostic({
+  code: "E2019",
+  severity: "error",
+  title: "A `{` on a line of its own",
+  explanation: "A line holds one statement, and a block belongs to its statement: `{` stands at the end of that line.",
+  message: () => "`{` must stand on the line whose block it opens",
+  help: () => "move it to the end of the line above",
+});
+
+export const parenthesizedOperands = diagnostic<{ name: string }>({
+  code: "E2020",
+  severity: "error",
+  title: "Operands in parentheses",
+  explanation:
+    "Operands of instructions, macros and declarations follow their name without parentheses, separated by commas. " +
+    "Parentheses after a name belong to expressions, such as `count(exit CPUID)`, and to the fields of events.",
+  message: (f) => `the operands of ${f.name} stand without parentheses`,
+  help: (f) => `write \`${f.name} first, second\``,
 });
