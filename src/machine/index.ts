@@ -7,3 +7,5 @@ export { RawEvent, type RawEventFields } from "./raw-event.js";
 export { decodeEvent, type DecodedEvent } from "./decode-event.js";
 export type { Stop } from "./stop.js";
 export * as layout from "./layout.generated.js";
+export * from "./boot/index.js";
+export * from "./devices/index.js";

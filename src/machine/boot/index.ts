@@ -1,0 +1,7 @@
+// boot: from an image that knows nothing of this project to memory and a start state.
+
+export { acpiTables } from "./acpi.js";
+export { isElf } from "./elf.js";
+export { loadMultiboot, type MultibootModule, type MultibootOptions } from "./multiboot.js";
+export { loadRaw, type RawOptions } from "./raw.js";
+export type { RawMode } from "./start-states.js";

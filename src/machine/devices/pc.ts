@@ -1,0 +1,103 @@
+// A small PC around a machine: the devices that test kernels expect, wired as on a board (docs/machine.md).
+
+import type { Machine } from "../machine.js";
+import type { Device } from "../device.js";
+import { Clock } from "./clock.js";
+import { Cmos } from "./cmos.js";
+import { DebugConsole } from "./debug-console.js";
+import { FwCfg } from "./fw-cfg.js";
+import { IoApic } from "./io-apic.js";
+import { LocalApic } from "./local-apic.js";
+import { PciHost } from "./pci.js";
+import { PicPair } from "./pic.js";
+import { Pit } from "./pit.js";
+import { PowerPorts, type PowerEnd } from "./power.js";
+import { SerialPort } from "./serial.js";
+import { TestDevice } from "./test-device.js";
+
+export interface PcOptions {
+  /** Takes what the guest sends on COM1. */
+  readonly serial: (byte: number) => void;
+  /** Takes what the guest writes to port 0xe9; the serial sink when absent. */
+  readonly console?: (byte: number) => void;
+  /** Takes diagnostic codes written to this port (0x80 on most boards). */
+  readonly post?: { readonly port: number; readonly sink: (code: number) => void };
+}
+
+/** The board of a machine. */
+export interface Pc {
+  readonly serial: SerialPort;
+  readonly localApic: LocalApic;
+  /** How the guest ended the run, once `Machine.run` has returned with a device's stop. */
+  readonly end: () => PowerEnd | undefined;
+}
+
+/** Lines of the board. */
+const serialLine = 4;
+const timerLine = 0;
+const timerPin = 2;
+const apicBaseMsr = 0x1b;
+
+/** Puts the devices on the machine's bus and connects their lines. */
+export function attachPc(machine: Machine, options: PcOptions): Pc {
+  let end: PowerEnd | undefined;
+  let externalPending = false;
+  const clock = new Clock(machine);
+  const pic = new PicPair((asserted) => {
+    externalPending = asserted;
+    localApic.update();
+  });
+  const localApic: LocalApic = new LocalApic(clock, {
+    taskPriorityClass: () => Number(machine.register("CR8")),
+    setTaskPriorityClass: (value) => machine.setRegister("CR8", BigInt(value)),
+    apicBase: () => machine.readMsr(apicBaseMsr) ?? 0n,
+    setInterrupt: (asserted) => machine.setInterruptLine(asserted),
+    raiseNmi: () => machine.raiseNmi(),
+    externalPending: () => externalPending,
+    acknowledgeExternal: () => pic.acknowledge(),
+    endOfInterrupt: (vector) => ioApic.endOfInterrupt(vector),
+  });
+  const ioApic: IoApic = new IoApic((message) => {
+    if (!localApic.isDestination(message.destination, message.logical)) return;
+    localApic.deliver(message.mode, message.vector, message.levelTriggered);
+  });
+  const setLine = (line: number, asserted: boolean): void => {
+    if (line < 16) pic.setLine(line, asserted);
+    ioApic.setPin(line === timerLine ? timerPin : line, asserted);
+  };
+  const serial = new SerialPort({ sink: options.serial, interrupt: (asserted) => setLine(serialLine, asserted) });
+  const power = new PowerPorts((how) => {
+    end = how;
+    machine.stopFromDevice(0);
+  });
+  const { post } = options;
+  const devices: readonly Device[] = [
+    clock,
+    localApic,
+    ioApic,
+    pic,
+    new Pit(clock, (asserted) => setLine(timerLine, asserted)),
+    new Cmos(() => machine.retired, machine.platform.memoryBytes),
+    serial,
+    new DebugConsole(options.console ?? options.serial),
+    new FwCfg({ memoryBytes: machine.platform.memoryBytes, cpuCount: 1 }),
+    new PciHost(),
+    new TestDevice({ setLine, flush: () => machine.core.tlbFlush() }),
+    ...(post ? [postPort(post.port, post.sink)] : []),
+    power,
+  ];
+  for (const device of devices) {
+    device.reset();
+    machine.attach(device);
+  }
+  return { serial, localApic, end: () => end };
+}
+
+function postPort(port: number, sink: (code: number) => void): Device {
+  return {
+    name: "diagnostic codes",
+    ports: [[port, port]],
+    reset: () => undefined,
+    writePort: (_port, value) => sink(value & 0xff),
+  };
+}
