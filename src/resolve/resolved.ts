@@ -3,7 +3,7 @@
 
 import type { Span } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
-import type { CodeBits, InstructionValue, OperandValue, MemoryOperand } from "../codec/index.js";
+import type { CodeBits, MemoryOperand, OperandValue } from "../codec/index.js";
 import type { EventKind } from "../program/index.js";
 
 /** All tests of one file. */

@@ -1,0 +1,102 @@
+// Code: statements to items. What a statement is follows from its first word: a declaration of the language, data, a
+// macro, or else an instruction.
+
+import { resolving } from "../base/index.js";
+import type { Statement } from "../syntax/index.js";
+import { makeLine, statementText, type Target } from "./build.js";
+import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
+import { codeDeclarations } from "./declarations.js";
+import { maxCaseStatements, report, type Frame } from "./frame.js";
+import { bindInstruction } from "./instructions.js";
+import { bindJudgement } from "./judgements.js";
+import { fullLabel, passLabel } from "./labels.js";
+import { expandMacro, findMacro } from "./macros.js";
+import { onlyExpr } from "./expressions.js";
+
+/** Resolves statements in order and puts what they become into the target. */
+export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {
+  for (const [index, statement] of statements.entries()) {
+    if (++frame.unit.statements > maxCaseStatements) {
+      if (frame.unit.statements === maxCaseStatements + 1 && statement.head) {
+        report(frame, resolving.tooManyStatements, { limit: maxCaseStatements }, statement.head.span);
+      }
+      return;
+    }
+    resolveLabels(statement, frame, target);
+    resolveStatement(statement, { statements, index }, frame, target);
+  }
+}
+
+function resolveLabels(statement: Statement, frame: Frame, target: Target): void {
+  for (const label of statement.labels) {
+    const name = fullLabel(label.name, frame);
+    const meaning = frame.scope.own(name) ?? frame.scope.find(name);
+    // A label that is declared twice keeps its first place; the second has been reported.
+    if (meaning?.kind === "label" && meaning.span === label.span) {
+      target.items.push({ kind: "label", symbol: meaning.symbol, name, span: label.span });
+    }
+    passLabel(label.name, frame);
+  }
+}
+
+/** Where a statement stands among its neighbours: `on` blocks look at those before them. */
+interface Place {
+  readonly statements: readonly Statement[];
+  readonly index: number;
+}
+
+function resolveStatement(statement: Statement, place: Place, frame: Frame, target: Target): void {
+  const { head } = statement;
+  if (!head) {
+    const [judgement] = statement.judgements;
+    if (judgement) report(frame, resolving.nothingToJudge, { what: "a label" }, judgement.span);
+    return;
+  }
+  const argument = frame.scope.find(head.text);
+  if (argument?.kind === "block") {
+    refuseJudgements(statement, frame);
+    return resolveCode(argument.block.statements, argument.frame, target);
+  }
+  const word = argument?.kind === "argument" ? (wordOf(argument.arg) ?? head.text) : head.text;
+  const declaration = codeDeclarations.get(word);
+  if (declaration) {
+    refuseJudgements(statement, frame);
+    refusePrefixes(statement, frame);
+    return declaration.resolve(statement, frame, target, place.statements, place.index);
+  }
+  const macro = findMacro(word, frame);
+  if (macro) {
+    refusePrefixes(statement, frame);
+    return expandMacro(macro, statement, frame, target);
+  }
+  const unitBytes = dataUnits.get(word);
+  if (unitBytes !== undefined) {
+    refusePrefixes(statement, frame);
+    const values = bindBytes(statement, unitBytes, frame);
+    const own = bindJudgement(statement, frame);
+    if (values)
+      target.items.push({ kind: "bytes", line: makeLine(statement, frame, own, target.claim), unitBytes, values });
+    return;
+  }
+  if (resolveDataWord(word, statement, frame, target)) return refuseJudgements(statement, frame);
+  const own = bindJudgement(statement, frame);
+  const instruction = bindInstruction(statement, word, frame, target);
+  if (instruction) {
+    target.items.push({ kind: "instruction", line: makeLine(statement, frame, own, target.claim), instruction });
+  }
+}
+
+function wordOf(arg: Parameters<typeof onlyExpr>[0]): string | undefined {
+  const expr = onlyExpr(arg);
+  return expr?.kind === "name" ? expr.name : undefined;
+}
+
+function refuseJudgements(statement: Statement, frame: Frame): void {
+  const [judgement] = statement.judgements;
+  if (judgement) report(frame, resolving.nothingToJudge, { what: `\`${statementText(statement)}\`` }, judgement.span);
+}
+
+function refusePrefixes(statement: Statement, frame: Frame): void {
+  const [prefix] = statement.prefixes;
+  if (prefix) report(frame, resolving.prefixOfNothing, { prefix: prefix.text }, prefix.span);
+}

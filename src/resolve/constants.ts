@@ -1,0 +1,65 @@
+// The library's constants: machine facts of isa/ by the manuals' names, and the selectors of every guest's GDT.
+
+import {
+  bitTables,
+  exceptions,
+  msrAddresses,
+  svmExitNames,
+  vmcbFields,
+  vmcsFields,
+  vmxExitReasons,
+} from "../isa/index.js";
+import { toValue } from "../base/index.js";
+import { selectors } from "../program/index.js";
+import type { CaseUnit } from "./frame.js";
+
+let made: ReadonlyMap<string, bigint> | undefined;
+
+/** Built when the first constant is asked for: most files ask for a few, and start-up should not pay for all. */
+function constants(): ReadonlyMap<string, bigint> {
+  if (made) return made;
+  const found = new Map<string, bigint>();
+  const add = (name: string, value: bigint | number): void => {
+    if (!found.has(name)) found.set(name, toValue(BigInt(value)));
+  };
+  for (const [table, bits] of Object.entries(bitTables)) {
+    for (const [name, value] of Object.entries(bits)) add(`${table}.${name}`, value);
+  }
+  for (const [name, address] of Object.entries(msrAddresses)) {
+    add(`MSR.${name}`, address);
+    add(name, address);
+  }
+  for (const field of vmcsFields) add(field.name, field.encoding);
+  for (const reason of vmxExitReasons) add(`EXIT.${reason.name}`, reason.number);
+  for (const exit of svmExitNames()) add(`SVM.${exit.name}`, exit.exit.code);
+  for (const field of vmcbFields) add(`VMCB.${field.name}`, field.offsetBytes);
+  for (const exception of exceptions) add(`VECTOR.${exception.name.replace("#", "")}`, exception.vector);
+  for (const [name, selector] of Object.entries(selectors)) add(`GDT.${name}`, selector);
+  made = found;
+  return found;
+}
+
+/** The value of a constant that is the same on every platform. */
+export function libraryConstant(name: string): bigint | undefined {
+  return constants().get(name);
+}
+
+/** Constants that follow from the platform's model: the name, and how the value is computed. */
+const ofPlatform: Readonly<Record<string, (msr: (name: string) => bigint) => bigint>> = {
+  /** The VMCS revision identifier: bits 30:0 of IA32_VMX_BASIC (Intel SDM vol. 3, "Basic VMX Information"). */
+  "VMX.REVISION": (msr) => msr("IA32_VMX_BASIC") & 0x7fff_ffffn,
+};
+
+/** The value of a constant that depends on the platform of the case; 0 where the platform lacks the thing. */
+export function platformConstant(name: string, unit: CaseUnit): bigint | undefined {
+  const compute = ofPlatform[name];
+  if (!compute) return undefined;
+  const msrs = unit.platform?.cpu.msrs;
+  if (!msrs) return undefined;
+  return toValue(compute((wanted) => msrs.find((m) => m.name === wanted)?.reset ?? 0n));
+}
+
+/** Names of all constants of the library, for suggestions and completion. */
+export function libraryConstantNames(): string[] {
+  return [...constants().keys(), ...Object.keys(ofPlatform)];
+}

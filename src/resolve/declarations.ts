@@ -1,0 +1,244 @@
+// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `repeat`, `expect`, `raise`, `done`.
+
+import { resolving, toUnsigned } from "../base/index.js";
+import { exceptions } from "../isa/index.js";
+import type { Expr, Statement } from "../syntax/index.js";
+import type { Target } from "./build.js";
+import { bindExpectation } from "./conditions.js";
+import { evaluate, evaluateKnown, onlyExpr } from "./expressions.js";
+import { report, suggestion, type Frame } from "./frame.js";
+import { collectLabels } from "./labels.js";
+import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
+import { placeTerms } from "./operands.js";
+import type { Item, PageRule } from "./resolved.js";
+import { Scope } from "./scope.js";
+
+type Resolve = (
+  statement: Statement,
+  frame: Frame,
+  target: Target,
+  statements: readonly Statement[],
+  index: number,
+) => void;
+
+/** A declaration as messages show it, and what it does. */
+interface Declaration {
+  readonly shape: string;
+  readonly resolve: Resolve;
+}
+
+/** Iterations of one `repeat`. */
+const maxRepeat = 0x1_0000n;
+
+/** Every word that is a declaration inside a guest. */
+export const codeDeclarations: ReadonlyMap<string, Declaration> = new Map<string, Declaration>([
+  ["data", { shape: "data { … }", resolve: resolveData }],
+  ["ring", { shape: "ring 3 { … }", resolve: resolveRing }],
+  ["handler", { shape: "handler #PF { … }", resolve: resolveHandler }],
+  ["map", { shape: "map START..END RIGHTS [to ADDRESS]", resolve: resolveMap }],
+  ["on", { shape: "on PLATFORM, GROUP { … }", resolve: resolveOn }],
+  ["repeat", { shape: "repeat COUNT { … }", resolve: resolveRepeat }],
+  ["expect", { shape: "expect CONDITION", resolve: resolveExpect }],
+  ["raise", { shape: "raise intr VECTOR", resolve: resolveRaise }],
+  ["done", { shape: "done", resolve: resolveDone }],
+]);
+
+/** Reports that a declaration does not have its shape. */
+function misshapen(statement: Statement, frame: Frame): void {
+  const shape = codeDeclarations.get(statement.head?.text ?? "")?.shape ?? "";
+  report(frame, resolving.declarationShape, { shape }, statement.span);
+}
+
+/** What only code can hold is refused in a `data` block. */
+function refusedInData(statement: Statement, frame: Frame, target: Target): boolean {
+  if (target.isData) report(frame, resolving.codeInData, { text: statement.head?.text ?? "" }, statement.span);
+  return target.isData;
+}
+
+function resolveData(statement: Statement, frame: Frame, target: Target): void {
+  if (!statement.block || statement.args.length > 0) return misshapen(statement, frame);
+  resolveDataBlock(statement.block.statements, frame, target);
+}
+
+/** Resolves the statements of a `data` block; its local labels do not mix with those of the code around it. */
+export function resolveDataBlock(statements: readonly Statement[], frame: Frame, target: Target): void {
+  const owner = frame.labelOwner;
+  target.resolve(statements, frame, { ...target, items: target.guest.data, isData: true });
+  frame.labelOwner = owner;
+}
+
+function resolveRing(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
+  if (!expr || !statement.block) return misshapen(statement, frame);
+  const ring = evaluateKnown(expr, frame, "the ring");
+  if (ring === undefined) return;
+  if (ring !== 0n && ring !== 3n) return report(frame, resolving.badRing, { ring }, expr.span);
+  if (target.ring !== 0) return report(frame, resolving.nestedRing, {}, statement.span);
+  const body: Item[] = [];
+  target.resolve(statement.block.statements, frame, { ...target, items: body, ring: ring === 3n ? 3 : 0 });
+  target.items.push({ kind: "ring", ring: ring === 3n ? 3 : 0, body, span: statement.span });
+}
+
+function resolveHandler(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
+  if (!expr || !statement.block) return misshapen(statement, frame);
+  const vector = vectorOf(expr, frame);
+  if (vector === undefined) return;
+  const known = target.guest.handlers.find((handler) => handler.vector === vector);
+  if (known) {
+    const secondary = [{ span: known.span, label: "first here" }];
+    return report(frame, resolving.duplicateName, { what: "handler of vector", name: `${vector}` }, expr.span, {
+      secondary,
+    });
+  }
+  const code: Item[] = [];
+  const owner = frame.labelOwner;
+  const { guest, resolve } = target;
+  resolve(statement.block.statements, frame, { resolve, items: code, guest, ring: 0, isData: false });
+  frame.labelOwner = owner;
+  guest.handlers.push({ vector, code, span: statement.span });
+}
+
+/** A vector: an exception by name, or a number from 0 to 255. */
+function vectorOf(expr: Expr, frame: Frame): number | undefined {
+  if (expr.kind === "exception") {
+    const found = exceptions.find((e) => e.name === `#${expr.name}`);
+    if (found) return found.vector;
+    const help = suggestion(
+      `#${expr.name}`,
+      exceptions.map((e) => e.name),
+    );
+    report(frame, resolving.unknownException, { name: `#${expr.name}`, help }, expr.span);
+    return undefined;
+  }
+  const vector = evaluateKnown(expr, frame, "a vector");
+  if (vector === undefined) return undefined;
+  if (vector >= 0n && vector <= 255n) return Number(vector);
+  report(frame, resolving.badVector, { vector }, expr.span);
+  return undefined;
+}
+
+type PageRights = Pick<PageRule, "present" | "writable" | "user" | "executable">;
+
+/** What `map` can say about a page, word by word; what is not said stays as it is for all pages. */
+const pageRights: Readonly<Record<string, Partial<PageRights>>> = {
+  absent: { present: false },
+  ro: { writable: false },
+  rw: { writable: true },
+  user: { user: true },
+  supervisor: { user: false },
+  x: { executable: true },
+  nx: { executable: false },
+};
+
+const openPage: PageRights = { present: true, writable: true, user: true, executable: true };
+
+function resolveMap(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  const [arg, more] = statement.args;
+  if (!arg || more || statement.block) return misshapen(statement, frame);
+  const [range, ...words] = placeTerms(arg, frame);
+  if (range?.term.kind !== "pair" || range.term.joiner !== "..") return misshapen(statement, frame);
+  const bounds = bindRange(range.term.left, range.term.right, range.frame);
+  if (!bounds) return;
+  let rights = openPage;
+  for (let at = 0; at < words.length; at++) {
+    const word = words[at];
+    const expr = word?.term.kind === "single" ? word.term.expr : undefined;
+    if (!word || expr?.kind !== "name") return misshapen(statement, frame);
+    if (expr.name === "to") {
+      const destination = words[at + 1];
+      if (destination?.term.kind !== "single" || at + 2 !== words.length) return misshapen(statement, frame);
+      const to = evaluateKnown(destination.term.expr, destination.frame, "the address that a page is mapped to");
+      if (to !== undefined)
+        pushPageRule(target, { ...bounds, to: toUnsigned(to, 64), ...rights, span: statement.span });
+      return;
+    }
+    const said = Object.hasOwn(pageRights, expr.name) ? pageRights[expr.name] : undefined;
+    if (!said) {
+      const help = suggestion(expr.name, Object.keys(pageRights));
+      return report(
+        frame,
+        resolving.unknownRights,
+        { name: expr.name, names: Object.keys(pageRights), help },
+        expr.span,
+      );
+    }
+    rights = { ...rights, ...said };
+  }
+  pushPageRule(target, { ...bounds, ...rights, span: statement.span });
+}
+
+function pushPageRule(target: Target, rule: PageRule): void {
+  target.guest.maps.push(rule);
+}
+
+/** The bounds of `START..END`, both inclusive, as unsigned numbers. */
+export function bindRange(left: Expr, right: Expr, frame: Frame): { start: bigint; end: bigint } | undefined {
+  const first = evaluateKnown(left, frame, "the start of a range");
+  const last = evaluateKnown(right, frame, "the end of a range");
+  if (first === undefined || last === undefined) return undefined;
+  const [start, end] = [toUnsigned(first, 64), toUnsigned(last, 64)];
+  if (start <= end) return { start, end };
+  report(frame, resolving.emptyRange, { start, end }, { ...left.span, end: right.span.end });
+  return undefined;
+}
+
+function resolveOn(
+  statement: Statement,
+  frame: Frame,
+  target: Target,
+  statements: readonly Statement[],
+  index: number,
+): void {
+  if (!statement.block || statement.args.length === 0) return misshapen(statement, frame);
+  checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
+  if (selectedBlocks(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
+}
+
+function resolveRepeat(statement: Statement, frame: Frame, target: Target): void {
+  const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
+  if (!expr || !statement.block) return misshapen(statement, frame);
+  const count = evaluateKnown(expr, frame, "the count of `repeat`");
+  if (count === undefined) return;
+  if (count < 0n || count > maxRepeat) return report(frame, resolving.badCount, { count, max: maxRepeat }, expr.span);
+  for (let round = 0n; round < count; round++) {
+    // Labels are each round's own.
+    const inner: Frame = { ...frame, scope: new Scope(frame.scope) };
+    collectLabels(statement.block.statements, inner);
+    target.resolve(statement.block.statements, inner, target);
+  }
+}
+
+function resolveExpect(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  const expectation = bindExpectation(statement, frame);
+  if (expectation) target.items.push({ kind: "expect", expectation });
+}
+
+function resolveRaise(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  const [arg, more] = statement.args;
+  const [event, vector, rest] = arg ? placeTerms(arg, frame) : [];
+  const name = event?.term.kind === "single" && event.term.expr.kind === "name" ? event.term.expr : undefined;
+  if (!name || more || rest || statement.block) return misshapen(statement, frame);
+  const names = ["intr", "nmi", "init", "smi"];
+  if (!names.includes(name.name)) {
+    const help = suggestion(name.name, names);
+    return report(frame, resolving.unknownInterrupt, { name: name.name, names, help }, name.span);
+  }
+  const needsVector = name.name === "intr";
+  if (needsVector !== (vector !== undefined)) return misshapen(statement, frame);
+  const { span } = statement;
+  if (!vector) return void target.items.push({ kind: "raise", event: name.name, span });
+  const value = vector.term.kind === "single" ? evaluate(vector.term.expr, vector.frame) : undefined;
+  if (value) target.items.push({ kind: "raise", event: name.name, vector: value, span });
+}
+
+function resolveDone(statement: Statement, frame: Frame, target: Target): void {
+  if (refusedInData(statement, frame, target)) return;
+  if (statement.args.length > 0 || statement.block) return misshapen(statement, frame);
+  target.items.push({ kind: "done", span: statement.span });
+}

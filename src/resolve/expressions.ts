@@ -1,0 +1,149 @@
+// Expressions: from syntax to a value that is known, or will be at layout. Arithmetic is base's, 64 bits wide.
+//
+// `undefined` is poison: something in the expression is wrong and has been reported.
+
+import { applyBinary, applyUnary, assertNever, resolving, toValue, type Span } from "../base/index.js";
+import type { Arg, Expr } from "../syntax/index.js";
+import { report, type Frame } from "./frame.js";
+import { findName, reportUnknown } from "./names.js";
+import { registerName } from "./registers.js";
+import type { ConstantDeclaration } from "./scope.js";
+import type { Value } from "./resolved.js";
+
+/** A known number as a value. */
+export function constant(value: bigint): Value {
+  return { kind: "constant", value: toValue(value) };
+}
+
+/** The value of an expression. */
+export function evaluate(expr: Expr, frame: Frame): Value | undefined {
+  switch (expr.kind) {
+    case "number":
+      return constant(expr.value);
+    case "string":
+      return constant(characters(expr.value));
+    case "here":
+    case "section-start":
+      return { kind: expr.kind, span: expr.span };
+    case "name":
+      return evaluateName(expr.name, expr.span, frame);
+    case "group":
+      return evaluate(expr.inner, frame);
+    case "unary": {
+      const operand = evaluate(expr.operand, frame);
+      return operand && unary(expr.op, operand, expr.span);
+    }
+    case "binary": {
+      const left = evaluate(expr.left, frame);
+      const right = evaluate(expr.right, frame);
+      return left && right && binary(expr.op, left, right, expr.span, frame);
+    }
+    case "missing":
+      return undefined;
+    case "memory":
+    case "exception":
+    case "call":
+      report(frame, resolving.noNumber, { what: describe(expr) }, expr.span);
+      return undefined;
+    default:
+      return assertNever(expr);
+  }
+}
+
+/** The value of an expression that must be known before layout. */
+export function evaluateKnown(expr: Expr, frame: Frame, what: string): bigint | undefined {
+  const value = evaluate(expr, frame);
+  if (value === undefined || value.kind === "constant") return value?.value;
+  report(frame, resolving.notYetKnown, { what }, expr.span);
+  return undefined;
+}
+
+/** Applies a unary operator, at once where the operand is known. */
+export function unary(op: string, operand: Value, span: Span): Value {
+  if (operand.kind === "constant") return constant(applyUnary(op, operand.value));
+  return { kind: "unary", op, operand, span };
+}
+
+/** Applies a binary operator, at once where both sides are known. */
+export function binary(op: string, left: Value, right: Value, span: Span, frame: Frame): Value | undefined {
+  if (left.kind !== "constant" || right.kind !== "constant") return { kind: "binary", op, left, right, span };
+  const result = applyBinary(op, left.value, right.value);
+  if (result !== undefined) return constant(result);
+  report(frame, resolving.divisionByZero, {}, span);
+  return undefined;
+}
+
+function evaluateName(name: string, span: Span, frame: Frame): Value | undefined {
+  const found = findName(name, frame, span);
+  switch (found?.kind) {
+    case undefined:
+      if (registerName(name)) report(frame, resolving.noNumber, { what: `the register ${name}` }, span);
+      else reportUnknown(name, frame, span);
+      return undefined;
+    case "value":
+      return found.value;
+    case "label":
+      return { kind: "symbol", symbol: found.symbol, span };
+    case "constant":
+      return evaluateConstant(found.declaration, found.frame);
+    case "argument": {
+      const expr = onlyExpr(found.arg);
+      if (expr) return evaluate(expr, found.frame);
+      report(frame, resolving.noNumber, { what: `the value of ${name}` }, span);
+      return undefined;
+    }
+    case "block":
+      report(frame, resolving.noNumber, { what: `the block ${name}` }, span);
+      return undefined;
+    default:
+      return found satisfies never;
+  }
+}
+
+function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value | undefined {
+  const memory = frame.unit.constants;
+  const known = memory.get(declaration);
+  if (known === "poison") return undefined;
+  if (known === "busy") {
+    report(frame, resolving.cyclicConstant, { name: declaration.name.text }, declaration.name.span);
+    memory.set(declaration, "poison");
+    return undefined;
+  }
+  if (known) return known;
+  memory.set(declaration, "busy");
+  const value = evaluate(declaration.value, frame);
+  // What is open (an address, a guest's start state) may differ from guest to guest.
+  if (value === undefined) memory.set(declaration, "poison");
+  else if (value.kind === "constant") memory.set(declaration, value);
+  else memory.delete(declaration);
+  return value;
+}
+
+/** The expression of an argument that is nothing else. */
+export function onlyExpr(arg: Arg): Expr | undefined {
+  const [term, more] = arg.terms;
+  return term?.kind === "single" && more === undefined ? term.expr : undefined;
+}
+
+/** The number that a string stands for where a number is wanted: its UTF-8 bytes, the first one lowest, as in NASM. */
+function characters(text: string): bigint {
+  let value = 0n;
+  for (const byte of new TextEncoder().encode(text).slice(0, 8).toReversed()) value = (value << 8n) | BigInt(byte);
+  return value;
+}
+
+/** What an expression is, in words of the language. */
+export function describe(expr: Expr): string {
+  switch (expr.kind) {
+    case "memory":
+      return "a memory operand";
+    case "exception":
+      return `the exception #${expr.name}`;
+    case "call":
+      return `${expr.name.text}(…)`;
+    case "string":
+      return "a string";
+    default:
+      return "this";
+  }
+}

@@ -1,0 +1,115 @@
+// Frames: the circumstances in which a piece of source is resolved. One case has one `CaseUnit`; every guest, macro
+// use and argument has a frame of it.
+
+import { nearNames, didYouMean, type Diagnostic, type Reporter, type Site, type Span } from "../base/index.js";
+import type { CodeBits } from "../codec/index.js";
+import type { Platform } from "../isa/index.js";
+import type { ConstantDeclaration, Module, Scope } from "./scope.js";
+import type { SymbolId, Value } from "./resolved.js";
+
+/** Collects diagnostics; what is found once more in another cell of the matrix counts once. */
+export class Reports {
+  readonly diagnostics: Diagnostic[] = [];
+  private readonly seen = new Set<string>();
+
+  add(found: Diagnostic): void {
+    const { span } = found;
+    const key = `${found.code} ${span?.source.name} ${span?.start} ${span?.end} ${found.message}`;
+    if (this.seen.has(key)) return;
+    this.seen.add(key);
+    this.diagnostics.push(found);
+  }
+}
+
+/** Uses of macros inside one another; deeper is taken for a recursion. */
+export const maxExpansionDepth = 64;
+
+/** Statements that one case may expand to. */
+export const maxCaseStatements = 200_000;
+
+/** The circumstances of one cell of a test's matrix. */
+export interface Cell {
+  readonly platform: Platform;
+  /** Names of every platform and group that `on` can list. */
+  readonly platformNames: ReadonlySet<string>;
+  /** Whether a bundled VMM runs the outermost guest. */
+  readonly underVmm: boolean;
+}
+
+/** What all frames of one case share. */
+export class CaseUnit {
+  /** Memory of the constants' values: they may depend on the platform. `busy` marks one that is being computed. */
+  readonly constants = new Map<ConstantDeclaration, Value | "busy" | "poison">();
+  readonly guestNames: string[] = [];
+  readonly guestFrames = new Map<string, Frame>();
+  /** Set when something was asked that may differ between platforms of one matrix. */
+  readsPlatform = false;
+  statements = 0;
+  private readonly guestsOfSymbols: string[] = [];
+
+  constructor(
+    readonly reports: Reports,
+    private readonly cell?: Cell,
+  ) {}
+
+  /** A new symbol, an address in the memory of a guest. */
+  newSymbol(guest: string): SymbolId {
+    return this.guestsOfSymbols.push(guest) - 1;
+  }
+
+  guestOfSymbol(symbol: SymbolId): string {
+    return this.guestsOfSymbols[symbol] ?? "";
+  }
+
+  /** The platform of the case; absent where plain code is assembled. */
+  get platform(): Platform | undefined {
+    this.readsPlatform = true;
+    return this.cell?.platform;
+  }
+
+  get platformNames(): ReadonlySet<string> {
+    return this.cell?.platformNames ?? new Set();
+  }
+
+  /** Whether a bundled VMM runs the outermost guest. */
+  get underVmm(): boolean {
+    return this.cell?.underVmm ?? false;
+  }
+}
+
+/** A guest as names see it. */
+export interface GuestParts {
+  readonly name: string;
+  /** The file in which the guest is declared. */
+  readonly module: Module;
+  /** The guest's own labels, and around them the test's names. */
+  readonly scope: Scope;
+  /** The copies of modules' data that this guest has, made when a name of theirs is first used. */
+  readonly moduleFrames: Map<Module, Frame>;
+}
+
+/** Where a piece of source stands. */
+export interface Frame {
+  readonly unit: CaseUnit;
+  readonly scope: Scope;
+  /** The file whose constants, macros and modules are seen. */
+  readonly module: Module;
+  readonly bits: CodeBits;
+  readonly guest?: GuestParts;
+  /** The macro uses that led here, outermost first. */
+  readonly expansions: readonly Span[];
+  /** The label to which `.local` ones belong now. */
+  labelOwner: string;
+}
+
+/** Reports a diagnostic from a frame: inside a macro the chain of uses is shown too. */
+export function report<F>(frame: Frame, reporter: Reporter<F>, facts: F, span: Span, rest: Site = {}): void {
+  const chain = [...frame.expansions].reverse().map((use) => ({ span: use, label: "expanded from here" }));
+  const secondary = [...(rest.secondary ?? []), ...chain];
+  frame.unit.reports.add(reporter(facts, { ...rest, span, ...(secondary.length > 0 && { secondary }) }));
+}
+
+/** The help text `did you mean …?`, where something is near. */
+export function suggestion(name: string, candidates: Iterable<string>): string | undefined {
+  return didYouMean(nearNames(name, new Set(candidates)));
+}

@@ -1,0 +1,55 @@
+// Instructions: the mnemonic is known, the operands are bound. Which form it takes is the encoder's business.
+
+import { resolving } from "../base/index.js";
+import type { Statement } from "../syntax/index.js";
+import { statementText, type Target } from "./build.js";
+import { dataUnits } from "./data.js";
+import { codeDeclarations } from "./declarations.js";
+import { report, suggestion, type Frame } from "./frame.js";
+import { macroNames } from "./macros.js";
+import { isOfMissingModule } from "./names.js";
+import { bindOperand } from "./operands.js";
+import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
+import { isMnemonic, mnemonics } from "../isa/index.js";
+
+/** The instruction that a statement is; undefined when something is wrong and has been reported. */
+export function bindInstruction(
+  statement: Statement,
+  word: string,
+  frame: Frame,
+  target: Target,
+): InstructionTemplate | undefined {
+  const { head } = statement;
+  if (!head) return undefined;
+  const mnemonic = word.toLowerCase();
+  if (!isMnemonic(mnemonic)) {
+    if (isOfMissingModule(word, frame)) return undefined;
+    const help = suggestion(word, candidates(frame));
+    report(frame, resolving.unknownWord, { word, help }, head.span);
+    return undefined;
+  }
+  if (target.isData) {
+    report(frame, resolving.codeInData, { text: statementText(statement) }, statement.span);
+    return undefined;
+  }
+  if (statement.block) {
+    report(frame, resolving.unexpectedBlock, { word }, statement.block.span);
+    return undefined;
+  }
+  const operands: OperandTemplate[] = [];
+  for (const arg of statement.args) {
+    const operand = bindOperand(arg, frame);
+    if (operand) operands.push(operand);
+  }
+  if (operands.length < statement.args.length) return undefined;
+  const prefixes = statement.prefixes.map((prefix) => prefix.text.toLowerCase());
+  return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
+}
+
+function* candidates(frame: Frame): Iterable<string> {
+  yield* mnemonics();
+  yield* codeDeclarations.keys();
+  yield* dataUnits.keys();
+  yield* macroNames(frame);
+  yield* ["zero", "align"];
+}

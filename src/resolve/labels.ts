@@ -1,0 +1,48 @@
+// Labels: every label of a piece of code gets its symbol before any statement is resolved, so that names may be used
+// before the line that declares them. `.local` labels are kept under the label they belong to.
+
+import { resolving } from "../base/index.js";
+import type { Statement } from "../syntax/index.js";
+import { report, type Frame } from "./frame.js";
+import { selectedBlocks } from "./on.js";
+
+/** The name under which a label is kept, and the owner of the local labels that follow it. */
+export function fullLabel(label: string, frame: Frame): string {
+  return label.startsWith(".") ? frame.labelOwner + label : label;
+}
+
+/** Steps past a label: what follows belongs to it, unless it is itself local. */
+export function passLabel(label: string, frame: Frame): void {
+  if (!label.startsWith(".")) frame.labelOwner = label;
+}
+
+/** Declares the labels of statements and of the blocks inside them; those of macro bodies are the macro use's own. */
+export function collectLabels(statements: readonly Statement[], frame: Frame): void {
+  const owner = frame.labelOwner;
+  collect(statements, frame);
+  frame.labelOwner = owner;
+}
+
+/** Declarations whose block is part of the code, or of the data, around it. */
+const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within", "never"]);
+
+function collect(statements: readonly Statement[], frame: Frame): void {
+  for (const [index, statement] of statements.entries()) {
+    for (const label of statement.labels) {
+      const name = fullLabel(label.name, frame);
+      const guest = frame.guest?.name ?? "";
+      const symbol = frame.unit.newSymbol(guest);
+      const known = frame.scope.declare(name, { kind: "label", symbol, guest, span: label.span });
+      if (known) {
+        const secondary = known.kind === "label" ? [{ span: known.span, label: "first here" }] : [];
+        report(frame, resolving.duplicateName, { what: "label", name: label.name }, label.span, { secondary });
+      }
+      passLabel(label.name, frame);
+    }
+    const word = statement.head?.text;
+    if (word === undefined || !statement.block) continue;
+    if (openBlocks.has(word)) collect(statement.block.statements, frame);
+    else if (word === "data") collectLabels(statement.block.statements, frame);
+    else if (word === "on" && selectedBlocks(statements, index, frame)) collect(statement.block.statements, frame);
+  }
+}

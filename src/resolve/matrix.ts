@@ -1,0 +1,111 @@
+// The matrix of a test: platforms by VMMs by `each` values. Every cell becomes a case.
+
+import { resolving, spanText } from "../base/index.js";
+import type { Arg, Statement } from "../syntax/index.js";
+import { report, suggestion, type Frame } from "./frame.js";
+import { namesOf } from "./on.js";
+import type { Platform } from "../isa/index.js";
+import type { PlatformTable } from "./platforms.js";
+import { noVmm, readVmm, type WrittenVmm } from "./policy.js";
+
+/** A platform of a test; where the test names it itself, it must be able to run it. */
+export interface WrittenPlatform {
+  readonly platform: Platform;
+  readonly isDirect: boolean;
+}
+
+/** One choice of values for the names of all `each` lines. */
+export type Row = readonly { readonly name: string; readonly arg: Arg }[];
+
+/** The platforms that an `on` line lists, in written order, each once. */
+export function readOn(statement: Statement | undefined, table: PlatformTable, frame: Frame): WrittenPlatform[] {
+  const found = new Map<string, WrittenPlatform>();
+  const add = (platform: Platform | undefined, isDirect: boolean): void => {
+    if (platform && (isDirect || !found.has(platform.name))) found.set(platform.name, { platform, isDirect });
+  };
+  if (!statement) {
+    for (const name of table.members("all") ?? []) add(table.find(name), false);
+    return [...found.values()];
+  }
+  for (const name of namesOf(statement.args, frame, "platforms and groups")) {
+    const members = table.members(name.text);
+    if (members) for (const member of members) add(table.find(member), false);
+    else if (table.names.has(name.text)) add(table.find(name.text), true);
+    else {
+      const help = suggestion(name.text, table.names);
+      report(frame, resolving.unknownPlatform, { name: name.text, help }, name.span);
+    }
+  }
+  return [...found.values()];
+}
+
+/** The VMMs that a `vmm` line lists; without one, none. */
+export function readVmms(statement: Statement | undefined, frame: Frame): Omit<WrittenVmm, "span">[] {
+  if (!statement) return [noVmm];
+  if (statement.args.length === 0) report(frame, resolving.declarationShape, { shape: "vmm VMM" }, statement.span);
+  const vmms = statement.args.flatMap((arg) => readVmm(arg, frame) ?? []);
+  if (statement.block && vmms.length > 0 && vmms.every((vmm) => vmm.stack.length === 0)) {
+    report(frame, resolving.policyOfNobody, {}, statement.block.span);
+  }
+  return vmms;
+}
+
+/** The rows of all `each` lines: their product, the first line varying slowest. */
+export function readRows(statements: readonly Statement[], frame: Frame): Row[] {
+  let rows: Row[] = [[]];
+  const names = new Set<string>();
+  for (const statement of statements) {
+    const table = readEach(statement, frame);
+    for (const { name } of table[0] ?? []) {
+      if (names.has(name)) report(frame, resolving.duplicateName, { what: "value", name }, statement.span);
+      names.add(name);
+    }
+    rows = rows.flatMap((row) => table.map((more) => [...row, ...more]));
+  }
+  return rows;
+}
+
+const eachShape = "each NAME = VALUE, VALUE";
+const tableShape = "each NAME, NAME { row VALUE, VALUE }";
+
+/** `each a = v, v` is a table of one column; `each a, b { row x, y }` is a table as it stands. */
+function readEach(statement: Statement, frame: Frame): Row[] {
+  const [first, ...more] = statement.args;
+  const term = first?.terms[0];
+  if (first && term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !statement.block) {
+    const name = term.left.name;
+    const head: Arg = {
+      terms: [{ kind: "single", expr: term.right, span: term.right.span }, ...first.terms.slice(1)],
+      span: { ...first.span, start: term.right.span.start },
+    };
+    return [head, ...more].map((arg) => [{ name, arg }]);
+  }
+  const names = statement.block ? namesOf(statement.args, frame, "names of values") : [];
+  if (!statement.block || names.length === 0) {
+    report(frame, resolving.declarationShape, { shape: statement.block ? tableShape : eachShape }, statement.span);
+    return [];
+  }
+  const rows: Row[] = [];
+  for (const line of statement.block.statements) {
+    if (line.head?.text !== "row") report(frame, resolving.declarationShape, { shape: tableShape }, line.span);
+    else if (line.args.length !== names.length) {
+      report(frame, resolving.rowLength, { given: line.args.length, names: names.map((n) => n.text) }, line.span);
+    } else {
+      rows.push(
+        names.map((name, column) => ({ name: name.text, arg: line.args[column] ?? { terms: [], span: line.span } })),
+      );
+    }
+  }
+  if (rows.length === 0) report(frame, resolving.emptyMatrix, { what: "`each` has no row" }, statement.span);
+  return rows;
+}
+
+/** The values of a row as they are shown: their source text. */
+export function rowTexts(row: Row): { readonly name: string; readonly text: string }[] {
+  return row.map(({ name, arg }) => ({ name, text: spanText(arg.span).replace(/\s+/g, " ").trim() }));
+}
+
+/** A test's title with `{name}` replaced by the value's text. */
+export function titleOf(name: string, texts: readonly { readonly name: string; readonly text: string }[]): string {
+  return name.replace(/\{([^{}]*)\}/g, (whole, key: string) => texts.find((t) => t.name === key.trim())?.text ?? whole);
+}

@@ -1,0 +1,126 @@
+// Modules: what a file declares for others and itself, and the library modules that it uses.
+//
+// Sources come in as values. What a module declares does not depend on who uses it, so it is read once for each source
+// and kept with it: a thousand test files read the library once.
+
+import { resolving, type Diagnostic, type Span } from "../base/index.js";
+import { parse, type Arg, type SourceFile, type Statement } from "../syntax/index.js";
+import { CaseUnit, Reports, report, suggestion, type Frame } from "./frame.js";
+import { readMacro } from "./macros.js";
+import { namesOf } from "./on.js";
+import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";
+import type { Source } from "../base/index.js";
+
+/** The library modules that `use` can name. */
+export type ModuleSources = ReadonlyMap<string, Source>;
+
+interface Loaded {
+  readonly module: Module;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What a module source gave, for each set of modules that it was read among. */
+const loadedOf = new WeakMap<ModuleSources, Map<string, Loaded | "busy">>();
+
+/** Statements at file level that are not a module's business: tests and platforms. */
+export const fileDeclarations: ReadonlySet<string> = new Set(["test", "platform"]);
+
+/** A frame in which nothing is known but the module itself, for reading declarations. */
+export function declarationFrame(module: Module, reports: Reports): Frame {
+  return { unit: new CaseUnit(reports), scope: new Scope(), module, bits: 64, expansions: [], labelOwner: "" };
+}
+
+/** Reads the declarations of a file. Tests and platforms are left to the caller; anything else is reported. */
+export function readModule(name: string, file: SourceFile, sources: ModuleSources, reports: Reports): Module {
+  const constants = new Map<string, ConstantDeclaration>();
+  const macros = new Map<string, MacroDeclaration>();
+  const uses = new Map<string, Module>();
+  const data: Statement[] = [];
+  const missing = new Set<string>();
+  const module: Module = { name, constants, macros, data, uses, missing };
+  const frame = declarationFrame(module, reports);
+  const names = new Map<string, Span>();
+  /** False when the name is taken, which is reported. */
+  const isNew = (what: string, declared: { readonly text: string; readonly span: Span }): boolean => {
+    const first = names.get(declared.text);
+    if (first) {
+      const secondary = [{ span: first, label: "first here" }];
+      report(frame, resolving.duplicateName, { what, name: declared.text }, declared.span, { secondary });
+    } else names.set(declared.text, declared.span);
+    return first === undefined;
+  };
+  for (const statement of file.statements) {
+    const word = statement.head?.text;
+    if (word === "use") {
+      for (const used of namesOf(statement.args, frame, "modules")) {
+        const found = loadModule(used.text, used.span, sources, frame);
+        if (found) uses.set(used.text, found);
+        else missing.add(used.text);
+      }
+    } else if (word === "const") {
+      const declaration = readConstant(statement, frame);
+      if (declaration && isNew("constant", declaration.name)) constants.set(declaration.name.text, declaration);
+    } else if (word === "macro") {
+      const declaration = readMacro(statement, frame);
+      if (declaration && isNew("macro", declaration.name)) macros.set(declaration.name.text, declaration);
+    } else if (word === "data" && statement.block) data.push(statement);
+    else if (word === undefined || !fileDeclarations.has(word)) reportMisplaced(statement, frame);
+  }
+  return module;
+}
+
+function reportMisplaced(statement: Statement, frame: Frame): void {
+  const word = statement.head?.text ?? statement.labels[0]?.name ?? "";
+  const help = suggestion(word, ["use", "const", "macro", "data", ...fileDeclarations]);
+  report(frame, resolving.notAtFileLevel, { word, help }, statement.head?.span ?? statement.span);
+}
+
+/** Reads `const NAME = VALUE`. */
+export function readConstant(statement: Statement, frame: Frame): ConstantDeclaration | undefined {
+  const [arg, more] = statement.args;
+  const term = arg?.terms.length === 1 ? arg.terms[0] : undefined;
+  if (term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !more) {
+    return { name: { text: term.left.name, span: term.left.span }, value: term.right };
+  }
+  if (!isMissing(arg)) report(frame, resolving.declarationShape, { shape: "const NAME = VALUE" }, statement.span);
+  return undefined;
+}
+
+/** True where the parser could not read an argument and has said so. */
+export function isMissing(arg: Arg | undefined): boolean {
+  return (
+    arg?.terms.some((term) =>
+      term.kind === "single" ? term.expr.kind === "missing" : [term.left, term.right].some((e) => e.kind === "missing"),
+    ) ?? false
+  );
+}
+
+function loadModule(name: string, span: Span, sources: ModuleSources, frame: Frame): Module | undefined {
+  let loaded = loadedOf.get(sources);
+  if (!loaded) loadedOf.set(sources, (loaded = new Map()));
+  const known = loaded.get(name);
+  if (known === "busy") {
+    report(frame, resolving.moduleCycle, { name }, span);
+    return undefined;
+  }
+  if (known) return adopt(known, frame);
+  const source = sources.get(name);
+  if (!source) {
+    report(frame, resolving.unknownModule, { name, help: suggestion(name, sources.keys()) }, span);
+    return undefined;
+  }
+  loaded.set(name, "busy");
+  const reports = new Reports();
+  const parsed = parse(source);
+  for (const found of parsed.diagnostics) reports.add(found);
+  const module = readModule(name, parsed.output, sources, reports);
+  const made = { module, diagnostics: reports.diagnostics };
+  loaded.set(name, made);
+  return adopt(made, frame);
+}
+
+/** Whoever uses a module gets its diagnostics too. */
+function adopt({ module, diagnostics }: Loaded, frame: Frame): Module {
+  for (const found of diagnostics) frame.unit.reports.add(found);
+  return module;
+}

@@ -1,0 +1,61 @@
+// `on`: lists of platforms and groups. One meaning everywhere: in a test's header, before a block, in a judgement.
+
+import { resolving } from "../base/index.js";
+import type { Platform } from "../isa/index.js";
+import type { Arg, Name, Statement } from "../syntax/index.js";
+import { report, suggestion, type Frame } from "./frame.js";
+
+/** Groups by name: those of the generations, and `all`. */
+export const groupNames = ["unassisted", "vtx1", "vtx2", "svm1", "svm2", "all"] as const;
+
+/** True when a name of a platform or a group holds for a platform. */
+export function holdsOn(name: string, platform: Platform): boolean {
+  return name === "all" || name === platform.name || name === platform.cpu.generation;
+}
+
+/** Reports names that are neither a platform's nor a group's. */
+export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
+  for (const name of names) {
+    if (frame.unit.platformNames.has(name.text)) continue;
+    const help = suggestion(name.text, frame.unit.platformNames);
+    report(frame, resolving.unknownPlatform, { name: name.text, help }, name.span);
+  }
+}
+
+/**
+ * Whether the `on` block at `index` is the one that counts on the case's platform: of blocks that stand directly one
+ * after the other, the first whose names hold.
+ */
+export function selectedBlocks(statements: readonly Statement[], index: number, frame: Frame): boolean {
+  const { platform } = frame.unit;
+  if (!platform) return false;
+  const holds = (statement: Statement): boolean =>
+    statement.args.some((arg) => wordsOf(arg).some((name) => holdsOn(name, platform)));
+  const block = statements[index];
+  if (!block || !holds(block)) return false;
+  for (let before = index - 1; before >= 0; before--) {
+    const statement = statements[before];
+    if (statement?.head?.text !== "on" || statement.block === undefined) return true;
+    if (holds(statement)) return false;
+  }
+  return true;
+}
+
+/** The words of an argument, whatever else stands there. */
+export function wordsOf(arg: Arg): string[] {
+  return arg.terms.flatMap((term) => (term.kind === "single" && term.expr.kind === "name" ? [term.expr.name] : []));
+}
+
+/** The names that arguments list; words only, anything else has been reported. */
+export function namesOf(args: readonly Arg[], frame: Frame, what: string): Name[] {
+  const names: Name[] = [];
+  for (const arg of args) {
+    const [term, more] = arg.terms;
+    if (term?.kind === "single" && term.expr.kind === "name" && more === undefined) {
+      names.push({ text: term.expr.name, span: term.expr.span });
+    } else if (!(term?.kind === "single" && term.expr.kind === "missing")) {
+      report(frame, resolving.namesExpected, { what }, arg.span);
+    }
+  }
+  return names;
+}

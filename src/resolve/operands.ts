@@ -1,0 +1,141 @@
+// Operands: from an argument as written to what the encoder takes, with the parts left open that depend on layout.
+// The notation is NASM's; the same code serves tests and `trapline asm`.
+
+import { resolving, type Span } from "../base/index.js";
+import type { OperandValue, SizeBits } from "../codec/index.js";
+import type { Arg, Expr, Term } from "../syntax/index.js";
+import { bindAddress } from "./addresses.js";
+import { describe, evaluate } from "./expressions.js";
+import { report, type Frame } from "./frame.js";
+import { findName } from "./names.js";
+import { registerName, sizeOfWord } from "./registers.js";
+import type { OperandTemplate, Value } from "./resolved.js";
+
+/** Words before an operand, other than its size. */
+interface Modifiers {
+  sizeBits?: SizeBits;
+  strict?: true;
+  distance?: "short" | "near" | "far";
+}
+
+/** A term with the frame in which its names have their meaning. */
+interface Placed {
+  readonly term: Term;
+  readonly frame: Frame;
+}
+
+/** The operand that an argument is; undefined when something is wrong and has been reported. */
+export function bindOperand(arg: Arg, frame: Frame): OperandTemplate | undefined {
+  const terms = placeTerms(arg, frame);
+  const modifiers: Modifiers = {};
+  let operand: Placed | undefined;
+  for (const placed of terms) {
+    if (operand === undefined && takeModifier(placed, modifiers)) continue;
+    if (operand !== undefined) {
+      report(placed.frame, resolving.twoOperands, {}, placed.term.span);
+      return undefined;
+    }
+    operand = placed;
+  }
+  if (operand) return bindTerm(operand, modifiers, arg.span);
+  report(frame, resolving.noOperand, {}, arg.span);
+  return undefined;
+}
+
+/** The terms of an argument, with the arguments of macros and the values of `each` put in their place. */
+export function placeTerms(arg: Arg, frame: Frame): Placed[] {
+  return arg.terms.flatMap((term): Placed[] => {
+    if (term.kind === "single" && term.expr.kind === "name") {
+      const found = findName(term.expr.name, frame, term.expr.span);
+      if (found?.kind === "argument") return placeTerms(found.arg, found.frame);
+    }
+    return [{ term, frame }];
+  });
+}
+
+/** Takes a size word, `strict`, `short`, `near` or `far`; false when the term is something else. */
+function takeModifier({ term, frame }: Placed, modifiers: Modifiers): boolean {
+  if (term.kind !== "single" || term.expr.kind !== "name") return false;
+  const word = term.expr.name.toLowerCase();
+  const size = sizeOfWord(word);
+  if (size !== undefined) modifiers.sizeBits = size;
+  else if (word === "strict") modifiers.strict = true;
+  else if (word === "short" || word === "near" || word === "far") modifiers.distance = word;
+  else if (word === "ptr") report(frame, resolving.noPtr, {}, term.span);
+  else return false;
+  return true;
+}
+
+function bindTerm({ term, frame }: Placed, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
+  if (term.kind === "pair") return bindFar(term, frame, modifiers, span);
+  const { expr } = term;
+  if (expr.kind === "memory") return bindMemory(expr, frame, modifiers, span);
+  if (expr.kind === "name") {
+    const register = findName(expr.name, frame, expr.span) ? undefined : registerName(expr.name);
+    if (register) return { kind: "fixed", operand: { kind: "register", name: register.name.toLowerCase() }, span };
+  }
+  if (expr.kind === "string") return bindImmediate(expr, frame, modifiers, span);
+  if (expr.kind === "exception" || expr.kind === "call") {
+    report(frame, resolving.operandExpected, { what: describe(expr) }, expr.span);
+    return undefined;
+  }
+  return bindImmediate(expr, frame, modifiers, span);
+}
+
+function bindImmediate(expr: Expr, frame: Frame, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
+  const value = evaluate(expr, frame);
+  if (value === undefined) return undefined;
+  const operand = { kind: "immediate", value: known(value), ...modifiers } as const;
+  return value.kind === "constant" ? { kind: "fixed", operand, span } : { kind: "immediate", operand, value, span };
+}
+
+function bindMemory(
+  expr: Extract<Expr, { kind: "memory" }>,
+  frame: Frame,
+  modifiers: Modifiers,
+  span: Span,
+): OperandTemplate | undefined {
+  const address = bindAddress(expr, frame, modifiers.sizeBits);
+  if (!address) return undefined;
+  if (modifiers.distance === "short" || modifiers.strict) {
+    report(frame, resolving.modifierOfMemory, { word: modifiers.strict ? "strict" : "short" }, span);
+    return undefined;
+  }
+  const far = modifiers.distance === "far" && { far: true as const };
+  const operand: OperandValue = { ...address.operand, ...far };
+  const { displacement } = address;
+  return displacement.kind === "constant"
+    ? { kind: "fixed", operand, span }
+    : { kind: "memory", operand, displacement, span };
+}
+
+/** `selector:offset`, the target of a far jump or call. */
+function bindFar(
+  term: Extract<Term, { kind: "pair" }>,
+  frame: Frame,
+  modifiers: Modifiers,
+  span: Span,
+): OperandTemplate | undefined {
+  if (term.joiner !== ":") {
+    report(frame, resolving.operandExpected, { what: `a pair joined by \`${term.joiner}\`` }, term.span);
+    return undefined;
+  }
+  const selector = evaluate(term.left, frame);
+  const offset = evaluate(term.right, frame);
+  if (!selector || !offset) return undefined;
+  const { sizeBits } = modifiers;
+  if (sizeBits !== undefined && sizeBits !== 16 && sizeBits !== 32) {
+    report(frame, resolving.farSize, {}, span);
+    return undefined;
+  }
+  const size = sizeBits !== undefined && { sizeBits };
+  if (selector.kind === "constant" && offset.kind === "constant") {
+    const operand = { kind: "far", selector: selector.value, offset: offset.value, ...size } as const;
+    return { kind: "fixed", operand, span };
+  }
+  return { kind: "far", selector, offset, ...size, span };
+}
+
+function known(value: Value): bigint {
+  return value.kind === "constant" ? value.value : 0n;
+}

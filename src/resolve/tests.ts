@@ -1,0 +1,314 @@
+// Tests: a `test` declaration to its cases. The header is read once; a body is resolved for each cell of the matrix,
+// and shared between platforms where nothing in it asked which platform it is on.
+
+import { resolving, type Span } from "../base/index.js";
+import type { SourceFile, Statement } from "../syntax/index.js";
+import { bindExpectation } from "./conditions.js";
+import { evaluateKnown, onlyExpr } from "./expressions.js";
+import { CaseUnit, report, suggestion, type Frame, type Reports } from "./frame.js";
+import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
+import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
+import { declarationFrame, readConstant } from "./modules.js";
+import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
+import type { PlatformTable } from "./platforms.js";
+import { readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
+import type { Item, ResolvedCase, ResolvedExpectation, ResolvedGuest, ResolvedTest, VmmStack } from "./resolved.js";
+import { Scope, type Module } from "./scope.js";
+import { featureProblem, modeProblem, vmmProblem } from "./support.js";
+
+/** What all tests of a file share. */
+export interface FileContext {
+  readonly file: SourceFile;
+  readonly module: Module;
+  readonly platforms: PlatformTable;
+  readonly reports: Reports;
+  /** Only these platforms, and those of these groups, are wanted; absent means all. */
+  readonly wanted?: (platform: WrittenPlatform["platform"]) => boolean;
+}
+
+/** Instructions after which a guest counts as hung, unless the test says otherwise. */
+const defaultBudget = 1_000_000;
+
+/** Declarations that a test can have once. */
+const singleWords = ["on", "vmm", "golden", "only", "xfail", "budget"] as const;
+const repeatedWords = ["each", "guest", "expect", "const", "requires"] as const;
+
+/** The declarations of a test, sorted by their word. */
+interface Header {
+  readonly name: string;
+  readonly once: ReadonlyMap<string, Statement>;
+  readonly each: readonly Statement[];
+  readonly guests: readonly Statement[];
+  readonly constants: readonly Statement[];
+  readonly requires: readonly Statement[];
+  /** `expect` lines and `on` blocks, in order. */
+  readonly finals: readonly Statement[];
+}
+
+/** Resolves one `test` declaration; undefined when it has no usable name. */
+export function resolveTest(statement: Statement, context: FileContext): ResolvedTest | undefined {
+  const frame = declarationFrame(context.module, context.reports);
+  const header = readHeader(statement, frame);
+  if (!header) return undefined;
+  const before = context.reports.diagnostics.length;
+  const cases = resolveCases(statement, header, context, frame);
+  const golden = header.once.has("golden");
+  const isSound = context.reports.diagnostics.length === before;
+  if (isSound && !golden && cases.length > 0 && !cases.some((one) => one.skip !== undefined || expectsSomething(one))) {
+    report(frame, resolving.noExpectation, { name: header.name }, statement.span);
+  }
+  const xfail = xfailReason(header, frame);
+  return {
+    file: context.file.span.source.name,
+    name: header.name,
+    ...(statement.doc !== undefined && { doc: statement.doc }),
+    span: statement.span,
+    golden,
+    only: header.once.has("only"),
+    ...(xfail !== undefined && { xfail }),
+    cases,
+  };
+}
+
+function readHeader(statement: Statement, frame: Frame): Header | undefined {
+  const [arg, more] = statement.args;
+  const expr = arg && !more ? onlyExpr(arg) : undefined;
+  if (expr?.kind !== "string" || !statement.block) {
+    if (expr?.kind !== "missing") {
+      report(frame, resolving.declarationShape, { shape: 'test "NAME" { … }' }, statement.span);
+    }
+    return undefined;
+  }
+  const once = new Map<string, Statement>();
+  const lists = { each: [], guest: [], expect: [], const: [], requires: [] } as Record<string, Statement[]>;
+  for (const line of statement.block.statements) {
+    const word = line.head?.text;
+    if (word === undefined) {
+      const label = line.labels[0];
+      if (label) report(frame, resolving.notInTest, { word: `${label.name}:` }, label.span);
+    } else if (word === "on" && line.block) lists["expect"]?.push(line);
+    else if ((singleWords as readonly string[]).includes(word)) addOnce(line, word, once, frame);
+    else if (Object.hasOwn(lists, word)) lists[word]?.push(line);
+    else {
+      const help = suggestion(word, [...singleWords, ...repeatedWords]);
+      report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span);
+    }
+    const [judgement] = line.judgements;
+    if (judgement) report(frame, resolving.nothingToJudge, { what: `\`${word}\`` }, judgement.span);
+  }
+  const { each = [], guest = [], expect = [], const: constants = [], requires = [] } = lists;
+  return { name: expr.value, once, each, guests: guest, constants, requires, finals: expect };
+}
+
+function addOnce(line: Statement, word: string, once: Map<string, Statement>, frame: Frame): void {
+  const first = once.get(word);
+  if (!first) return void once.set(word, line);
+  const secondary = [{ span: first.span, label: "first here" }];
+  report(frame, resolving.duplicateName, { what: "line", name: word }, line.span, { secondary });
+}
+
+function resolveCases(statement: Statement, header: Header, context: FileContext, frame: Frame): ResolvedCase[] {
+  const listed = readOn(header.once.get("on"), context.platforms, frame);
+  const vmmLine = header.once.get("vmm");
+  const rows = readRows(header.each, frame);
+  checkTitle(header, rows, statement, frame);
+  const budgetInstructions = readBudget(header.once.get("budget"), frame);
+  if (header.guests.length === 0) report(frame, resolving.noGuest, { name: header.name }, statement.span);
+  const first = rows[0];
+  if (!first || header.guests.length === 0) return [];
+  const platforms = listed.filter(({ platform }) => context.wanted?.(platform) ?? true);
+  const cases: ResolvedCase[] = [];
+  // What was resolved without asking for the platform, by VMM and row.
+  const shared = new Map<string, Body>();
+  for (const written of platforms) {
+    // `vmm` may name values of `each`, so it is read in the frame of a row.
+    for (const [rowIndex, row] of rows.entries()) {
+      const vmms = readVmms(vmmLine, rowFrame(row, header, context, written, false));
+      for (const [vmmIndex, vmm] of vmms.entries()) {
+        const key = `${rowIndex} ${vmmIndex}`;
+        const cell: CellInputs = { statement, header, context, written, vmm, row, budgetInstructions };
+        cases.push(resolveCell(cell, shared, key));
+      }
+    }
+  }
+  return cases;
+}
+
+/** What one cell is resolved from. */
+interface CellInputs {
+  readonly statement: Statement;
+  readonly header: Header;
+  readonly context: FileContext;
+  readonly written: WrittenPlatform;
+  readonly vmm: Omit<WrittenVmm, "span">;
+  readonly row: Row;
+  readonly budgetInstructions: number;
+}
+
+/** The part of a case that may be the same on several platforms. */
+interface Body {
+  readonly headers: readonly GuestHeader[];
+  readonly vmm: VmmStack;
+  readonly guests: readonly ResolvedGuest[];
+  readonly finals: readonly ResolvedExpectation[];
+}
+
+/** The frame of a cell at test level: the values of `each` and the test's constants. */
+function rowFrame(row: Row, header: Header, context: FileContext, written: WrittenPlatform, underVmm: boolean): Frame {
+  const { platform } = written;
+  const unit = new CaseUnit(context.reports, { platform, platformNames: context.platforms.names, underVmm });
+  const { module } = context;
+  const outer: Frame = { unit, scope: new Scope(), module, bits: 64, expansions: [], labelOwner: "" };
+  const frame: Frame = { ...outer, scope: new Scope(outer.scope) };
+  for (const { name, arg } of row) frame.scope.declare(name, { kind: "argument", arg, frame: outer });
+  for (const line of header.constants) {
+    const declaration = readConstant(line, frame);
+    if (declaration) frame.scope.declare(declaration.name.text, { kind: "constant", declaration, frame });
+  }
+  return frame;
+}
+
+function resolveCell(inputs: CellInputs, shared: Map<string, Body>, key: string): ResolvedCase {
+  const { statement, header, context, written, vmm, row, budgetInstructions } = inputs;
+  const { platform } = written;
+  const frame = rowFrame(row, header, context, written, vmm.stack.length > 0);
+  const bindings = rowTexts(row);
+  const known = shared.get(key);
+  const headers = known?.headers ?? readGuestHeaders(header.guests, frame);
+  const problem =
+    vmmProblem(vmm.stack, platform) ?? requirement(header, platform, frame) ?? firstModeProblem(headers, platform);
+  let skip: string | undefined;
+  if (problem !== undefined) {
+    if (written.isDirect)
+      report(frame, resolving.cannotRun, { platform: platform.name, why: problem }, placeOf(inputs));
+    else skip = problem;
+  }
+  const body = known ?? (problem === undefined ? resolveBody(inputs, headers, frame) : undefined);
+  if (body && !frame.unit.readsPlatform) shared.set(key, body);
+  const xfail = xfailReason(header, frame);
+  return {
+    file: context.file.span.source.name,
+    test: header.name,
+    title: titleOf(header.name, bindings),
+    platform,
+    vmm: body?.vmm ?? [],
+    vmmText: vmm.text,
+    bindings,
+    ...(skip !== undefined && { skip }),
+    guests: problem === undefined ? (body?.guests ?? []) : [],
+    finals: problem === undefined ? (body?.finals ?? []) : [],
+    golden: header.once.has("golden"),
+    ...(xfail !== undefined && { xfail }),
+    budgetInstructions,
+    span: statement.span,
+  };
+}
+
+function placeOf({ statement, header }: CellInputs): Span {
+  return (header.once.get("on") ?? statement).span;
+}
+
+function resolveBody(inputs: CellInputs, headers: readonly GuestHeader[], frame: Frame): Body {
+  const vmmLine = inputs.header.once.get("vmm");
+  const policy = vmmLine ? readPolicy(vmmLine, frame) : { intercepts: [], memory: [], ports: [], msrs: [] };
+  const guests = resolveGuests(headers, frame);
+  const finals = resolveFinals(inputs.header.finals, frame);
+  return { headers, vmm: withPolicy(inputs.vmm, policy), guests, finals };
+}
+
+/** At the end of a test the names of the only guest, or of the outermost one, need no prefix. */
+function resolveFinals(statements: readonly Statement[], frame: Frame): ResolvedExpectation[] {
+  const finals: ResolvedExpectation[] = [];
+  const outermost = frame.unit.guestFrames.get(frame.unit.guestNames[0] ?? "") ?? frame;
+  const here: Frame = { ...outermost, expansions: [], labelOwner: "" };
+  const add = (list: readonly Statement[]): void => {
+    for (const [index, statement] of list.entries()) {
+      if (statement.head?.text === "on" && statement.block) {
+        checkPlatformNames(namesOf(statement.args, here, "platforms and groups"), here);
+        if (selectedBlocks(list, index, here)) add(statement.block.statements);
+      } else if (statement.head?.text === "expect") {
+        const expectation = bindExpectation(statement, here);
+        if (expectation) finals.push(expectation);
+      } else if (statement.head) {
+        report(here, resolving.notInTest, { word: statement.head.text }, statement.head.span);
+      }
+    }
+  };
+  add(statements);
+  return finals;
+}
+
+function firstModeProblem(headers: readonly GuestHeader[], platform: WrittenPlatform["platform"]): string | undefined {
+  for (const { mode } of headers) {
+    const problem = modeProblem(mode.mode, platform);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+function requirement(header: Header, platform: WrittenPlatform["platform"], frame: Frame): string | undefined {
+  for (const line of header.requires) {
+    for (const { text } of namesOf(line.args, frame, "features")) {
+      const problem = featureProblem(text, platform);
+      if (problem !== undefined) return problem;
+    }
+  }
+  return undefined;
+}
+
+function readBudget(line: Statement | undefined, frame: Frame): number {
+  if (!line) return defaultBudget;
+  const [arg, more] = line.args;
+  const expr = arg && !more ? onlyExpr(arg) : undefined;
+  if (!expr) {
+    report(frame, resolving.declarationShape, { shape: "budget INSTRUCTIONS" }, line.span);
+    return defaultBudget;
+  }
+  const budget = evaluateKnown(expr, frame, "the budget");
+  if (budget === undefined) return defaultBudget;
+  if (budget > 0n && budget <= 0xffff_ffffn) return Number(budget);
+  report(frame, resolving.badCount, { count: budget, max: 0xffff_ffffn }, expr.span);
+  return defaultBudget;
+}
+
+function xfailReason(header: Header, frame: Frame): string | undefined {
+  const line = header.once.get("xfail");
+  if (!line) return undefined;
+  const [arg, more] = line.args;
+  const expr = arg && !more ? onlyExpr(arg) : undefined;
+  if (expr?.kind === "string" && expr.value.trim() !== "") return expr.value;
+  report(frame, resolving.declarationShape, { shape: 'xfail "REASON"' }, line.span);
+  return undefined;
+}
+
+/** `{name}` in a title must name a value of `each`. */
+function checkTitle(header: Header, rows: readonly Row[], statement: Statement, frame: Frame): void {
+  const names = new Set(rows[0]?.map(({ name }) => name));
+  for (const [, key] of header.name.matchAll(/\{([^{}]*)\}/g)) {
+    const name = (key ?? "").trim();
+    if (names.has(name) || rows.length === 0) continue;
+    report(
+      frame,
+      resolving.unknownTitleName,
+      { name, help: suggestion(name, names) },
+      statement.args[0]?.span ?? statement.span,
+    );
+  }
+}
+
+/** Whether anything at all is compared in a case. */
+function expectsSomething(one: ResolvedCase): boolean {
+  return (
+    one.finals.length > 0 ||
+    one.guests.some((guest) => anyExpects(guest.code) || guest.handlers.some((h) => anyExpects(h.code)))
+  );
+}
+
+function anyExpects(items: readonly Item[]): boolean {
+  return items.some((item) => {
+    if (item.kind === "expect") return true;
+    if (item.kind === "ring") return anyExpects(item.body);
+    const isLine = item.kind === "instruction" || item.kind === "bytes";
+    return isLine && item.line.judgement !== undefined && item.line.judgement.kind !== "any";
+  });
+}
