@@ -41,5 +41,5 @@ function report(error: unknown): number {
 }
 
 const statusHelp = `
-Exit status: 0 everything passed, 1 a test failed, 2 wrong usage or a file with errors, 3 a mistake of trapline itself.
+Exit status: 0 everything passed, 1 a test failed, 2 wrong usage or a file with errors, 70 a mistake of trapline itself.
 `;

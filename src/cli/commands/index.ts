@@ -1,6 +1,7 @@
 // All commands, in the order in which help shows them.
 
 import type { Command } from "commander";
+import { register as boot } from "./boot.js";
 import { register as platforms } from "./platforms.js";
 
-export const commands: readonly ((program: Command) => void)[] = [platforms];
+export const commands: readonly ((program: Command) => void)[] = [platforms, boot];

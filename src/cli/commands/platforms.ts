@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import type { Platform } from "../../isa/index.js";
-import { UsageError } from "../exit-status.js";
+import { platformNamed } from "../platform.js";
 
 export function register(program: Command): void {
   program
@@ -17,18 +17,9 @@ export function register(program: Command): void {
         process.stdout.write(options.json ? json(all.map(summary)) : list(all));
         return;
       }
-      const platform = isa.findPlatform(name);
-      if (!platform) throw new UsageError(await noSuchPlatform(name));
+      const platform = await platformNamed(name);
       process.stdout.write(options.json ? json(detail(platform)) : page(platform));
     });
-}
-
-/** The message for a name that is no platform. */
-export async function noSuchPlatform(name: string): Promise<string> {
-  const { platformNames } = await import("../../isa/index.js");
-  const { didYouMean, nearNames } = await import("../../base/index.js");
-  const help = didYouMean(nearNames(name, platformNames)) ?? `there are ${platformNames.join(", ")}`;
-  return `no platform is called ${name}: ${help}`;
 }
 
 function list(platforms: readonly Platform[]): string {

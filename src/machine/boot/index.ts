@@ -5,3 +5,4 @@ export { isElf } from "./elf.js";
 export { loadMultiboot, type MultibootModule, type MultibootOptions } from "./multiboot.js";
 export { loadRaw, type RawOptions } from "./raw.js";
 export type { RawMode } from "./start-states.js";
+export { boot, type BootEnd, type BootOptions, type BootResult } from "./boot.js";

@@ -1,0 +1,143 @@
+// `trapline boot IMAGE`: a kernel that knows nothing of this project, on the bundled machine.
+
+import { basename } from "node:path";
+import type { Command } from "commander";
+import type { Platform } from "../../isa/index.js";
+import type { BootEnd, BootResult, RawMode } from "../../machine/index.js";
+import type { Image } from "../../program/index.js";
+import { UsageError } from "../exit-status.js";
+import { readFile } from "../files.js";
+import { collect, parseNumber } from "../options.js";
+import { platformNamed } from "../platform.js";
+
+interface BootArguments {
+  readonly platform: string;
+  readonly memory?: string;
+  readonly append?: string;
+  readonly module?: readonly string[];
+  readonly budget?: string;
+  readonly raw?: true;
+  readonly load?: string;
+  readonly entry?: string;
+  readonly mode: string;
+  readonly postPort?: string;
+}
+
+/** Even, so that none is a status of isa-debug-exit, which is always odd. */
+const statuses = { "power-off": 0, "budget-spent": 4, shutdown: 6, unsupported: 8, halted: 10, reset: 12 } as const;
+const modes: readonly RawMode[] = ["real16", "prot32", "long64"];
+
+const statusHelp = `
+Exit status: (value << 1) | 1 when the guest writes value to port 0xf4, as QEMU's isa-debug-exit; 0 power-off;
+2 wrong usage or image; 4 budget spent; 6 shutdown (triple fault); 8 an instruction that is not supported;
+10 a halt that nothing can end; 12 the guest reset the machine.
+`;
+
+export function register(program: Command): void {
+  program
+    .command("boot")
+    .description("Boot a Multiboot kernel or a raw image on the bundled machine; its serial port is standard output")
+    .argument("<image>", "a Multiboot 1 kernel, or any bytes with --raw")
+    .option("--platform <name>", "the processor to boot on", "haswell")
+    .option("--memory <size>", "size of memory, such as 64M")
+    .option("--append <text>", "command line for the kernel")
+    .option("--module <file>", "a Multiboot module; may be given several times", collect)
+    .option("--budget <n>", "end after so many instructions")
+    .option("--raw", "take the image as raw bytes")
+    .option("--load <address>", "with --raw: where the bytes go")
+    .option("--entry <address>", "with --raw: where to start, an address or SEGMENT:OFFSET in hexadecimal")
+    .option("--mode <mode>", `with --raw: ${modes.join(", ")}`, "real16")
+    .option("--post-port <port>", "show diagnostic codes written to this port on standard error")
+    .addHelpText("after", statusHelp)
+    .action(async (path: string, options: BootArguments) => {
+      process.exitCode = await run(path, options);
+    });
+}
+
+async function run(path: string, options: BootArguments): Promise<number> {
+  const { boot, loadCore } = await import("../../machine/index.js");
+  const platform = await platformFor(options);
+  const image = await imageFrom(path, platform.memoryBytes, options);
+  const output = new ByteOutput();
+  const post = options.postPort === undefined ? undefined : parseNumber("--post-port", options.postPort);
+  const result = boot(loadCore(), image, {
+    platform,
+    serial: (byte) => output.put(byte),
+    ...(options.budget !== undefined && { budgetInstructions: parseNumber("--budget", options.budget) }),
+    ...(post !== undefined && { post: { port: post, sink: (code) => process.stderr.write(`post ${hex(code)}\n`) } }),
+    afterSlice: () => output.flush(),
+  });
+  if (result.end.kind === "debug-exit") return result.end.status;
+  const message = endMessage(result);
+  if (message !== undefined) process.stderr.write(`trapline: ${message}\n`);
+  return statuses[result.end.kind];
+}
+
+async function platformFor({ platform: name, memory }: BootArguments): Promise<Platform> {
+  const { derivePlatform } = await import("../../isa/index.js");
+  const platform = await platformNamed(name);
+  if (memory === undefined) return platform;
+  const memoryBytes = parseNumber("--memory", memory);
+  const mebibyte = 2 ** 20;
+  if (memoryBytes % mebibyte !== 0 || memoryBytes < 2 * mebibyte || memoryBytes > 3072 * mebibyte) {
+    throw new UsageError("--memory takes whole mebibytes from 2M to 3G");
+  }
+  return derivePlatform(platform, { name: platform.name, memoryBytes });
+}
+
+async function imageFrom(path: string, memoryBytes: number, options: BootArguments): Promise<Image> {
+  const { loadMultiboot, loadRaw } = await import("../../machine/index.js");
+  const file = readFile(path);
+  const image = options.raw
+    ? loadRaw(file, { memoryBytes, ...rawPlace(options) })
+    : loadMultiboot(file, {
+        memoryBytes,
+        commandLine: options.append === undefined ? basename(path) : `${basename(path)} ${options.append}`,
+        modules: (options.module ?? []).map((name) => ({ name: basename(name), bytes: readFile(name) })),
+      });
+  if (typeof image === "string") throw new UsageError(`${path} cannot be booted: ${image}`);
+  return image;
+}
+
+/** Where a raw image goes and starts; by default where a boot sector does. */
+function rawPlace(options: BootArguments) {
+  const mode = modes.find((each) => each === options.mode);
+  if (mode === undefined) throw new UsageError(`--mode takes ${modes.join(", ")}, not ${options.mode}`);
+  const load = options.load === undefined ? 0x7c00 : parseNumber("--load", options.load);
+  const far = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(options.entry ?? "");
+  if (far) {
+    const [segment, offset] = [Number.parseInt(far[1] ?? "", 16), Number.parseInt(far[2] ?? "", 16)] as const;
+    return { mode, load, entry: { segment, offset } };
+  }
+  return { mode, load, entry: { address: options.entry === undefined ? load : parseNumber("--entry", options.entry) } };
+}
+
+/** What standard error says of an end that the guest did not choose. */
+function endMessage({ end, rip, instructions }: BootResult): string | undefined {
+  const where = `at ${hex(rip)} after ${instructions} instructions`;
+  const said: Record<Exclude<BootEnd["kind"], "debug-exit" | "power-off">, string> = {
+    "budget-spent": "the budget is spent",
+    shutdown: "triple fault",
+    unsupported: end.kind === "unsupported" ? `not supported: ${end.what}` : "",
+    halted: "the guest halted, and nothing can wake it",
+    reset: "the guest reset the machine",
+  };
+  return end.kind === "debug-exit" || end.kind === "power-off" ? undefined : `${said[end.kind]}, ${where}`;
+}
+
+/** Bytes to standard output, a line or a block at a time. */
+class ByteOutput {
+  #bytes: number[] = [];
+
+  put(byte: number): void {
+    this.#bytes.push(byte);
+    if (byte === 0x0a || this.#bytes.length >= 4096) this.flush();
+  }
+
+  flush(): void {
+    if (this.#bytes.length > 0) process.stdout.write(Uint8Array.from(this.#bytes));
+    this.#bytes = [];
+  }
+}
+
+const hex = (value: number | bigint): string => `0x${value.toString(16)}`;
