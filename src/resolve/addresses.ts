@@ -5,9 +5,9 @@
 import { resolving, type Span } from "../base/index.js";
 import type { MemoryOperand, SizeBits } from "../codec/index.js";
 import type { Expr, Name } from "../syntax/index.js";
-import { binary, constant, evaluate, onlyExpr, unary } from "./expressions.js";
+import { binary, constant, evaluate, unary } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
-import { findName } from "./names.js";
+import { findName, onlyExpr } from "./names.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { Value } from "./resolved.js";
 

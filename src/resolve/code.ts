@@ -3,6 +3,7 @@
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
+import { onlyExpr } from "./names.js";
 import { makeLine, statementText, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
@@ -11,7 +12,6 @@ import { bindInstruction } from "./instructions.js";
 import { bindJudgement } from "./judgements.js";
 import { fullLabel, passLabel } from "./labels.js";
 import { expandMacro, findMacro } from "./macros.js";
-import { onlyExpr } from "./expressions.js";
 
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {

@@ -5,7 +5,9 @@ import {
   exceptions,
   msrAddresses,
   svmExitNames,
+  svmIntercepts,
   vmcbFields,
+  vmxControls,
   vmcsFields,
   vmxExitReasons,
 } from "../isa/index.js";
@@ -32,6 +34,8 @@ function constants(): ReadonlyMap<string, bigint> {
   for (const field of vmcsFields) add(field.name, field.encoding);
   for (const reason of vmxExitReasons) add(`EXIT.${reason.name}`, reason.number);
   for (const exit of svmExitNames()) add(`SVM.${exit.name}`, exit.exit.code);
+  for (const control of vmxControls) add(`VMX.${control.name}`, 1n << BigInt(control.bit));
+  for (const intercept of svmIntercepts) add(`INTERCEPT.${intercept.name}`, 1n << BigInt(intercept.bit));
   for (const field of vmcbFields) add(`VMCB.${field.name}`, field.offsetBytes);
   for (const exception of exceptions) add(`VECTOR.${exception.name.replace("#", "")}`, exception.vector);
   for (const [name, selector] of Object.entries(selectors)) add(`GDT.${name}`, selector);

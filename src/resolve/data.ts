@@ -2,8 +2,9 @@
 
 import { fitsBits, resolving } from "../base/index.js";
 import type { Arg, Statement } from "../syntax/index.js";
+import { onlyExpr } from "./names.js";
 import type { Target } from "./build.js";
-import { constant, evaluate, evaluateKnown, onlyExpr } from "./expressions.js";
+import { constant, evaluate, evaluateKnown } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
 import { placeTerms } from "./operands.js";
 import type { Value } from "./resolved.js";

@@ -1,11 +1,13 @@
-// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `repeat`, `expect`, `raise`, `done`.
+// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `if`, `repeat`, `expect`, `raise`, `done`.
 
 import { resolving, toUnsigned } from "../base/index.js";
 import { exceptions } from "../isa/index.js";
 import type { Expr, Statement } from "../syntax/index.js";
+import { onlyExpr } from "./names.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
-import { evaluate, evaluateKnown, onlyExpr } from "./expressions.js";
+import { evaluate, evaluateKnown } from "./expressions.js";
+import { isBlockThere } from "./conditional.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { collectLabels } from "./labels.js";
 import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
@@ -37,6 +39,8 @@ export const codeDeclarations: ReadonlyMap<string, Declaration> = new Map<string
   ["handler", { shape: "handler #PF { … }", resolve: resolveHandler }],
   ["map", { shape: "map START..END RIGHTS [to ADDRESS]", resolve: resolveMap }],
   ["on", { shape: "on PLATFORM, GROUP { … }", resolve: resolveOn }],
+  ["if", { shape: "if CONDITION { … }", resolve: resolveIf }],
+  ["else", { shape: "else { … }", resolve: resolveIf }],
   ["repeat", { shape: "repeat COUNT { … }", resolve: resolveRepeat }],
   ["expect", { shape: "expect CONDITION", resolve: resolveExpect }],
   ["raise", { shape: "raise intr VECTOR", resolve: resolveRaise }],
@@ -196,6 +200,17 @@ function resolveOn(
   if (!statement.block || statement.args.length === 0) return misshapen(statement, frame);
   checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
   if (selectedBlocks(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
+}
+
+function resolveIf(
+  statement: Statement,
+  frame: Frame,
+  target: Target,
+  statements: readonly Statement[],
+  index: number,
+): void {
+  if (!statement.block) return misshapen(statement, frame);
+  if (isBlockThere(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
 }
 
 function resolveRepeat(statement: Statement, frame: Frame, target: Target): void {

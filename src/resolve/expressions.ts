@@ -3,9 +3,9 @@
 // `undefined` is poison: something in the expression is wrong and has been reported.
 
 import { applyBinary, applyUnary, assertNever, resolving, toValue, type Span } from "../base/index.js";
-import type { Arg, Expr } from "../syntax/index.js";
+import type { Expr } from "../syntax/index.js";
 import { report, type Frame } from "./frame.js";
-import { findName, reportUnknown } from "./names.js";
+import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { registerName } from "./registers.js";
 import type { ConstantDeclaration } from "./scope.js";
 import type { Value } from "./resolved.js";
@@ -117,12 +117,6 @@ function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value
   else if (value.kind === "constant") memory.set(declaration, value);
   else memory.delete(declaration);
   return value;
-}
-
-/** The expression of an argument that is nothing else. */
-export function onlyExpr(arg: Arg): Expr | undefined {
-  const [term, more] = arg.terms;
-  return term?.kind === "single" && more === undefined ? term.expr : undefined;
 }
 
 /** The number that a string stands for where a number is wanted: its UTF-8 bytes, the first one lowest, as in NASM. */

@@ -84,8 +84,10 @@ export interface GuestParts {
   readonly module: Module;
   /** The guest's own labels, and around them the test's names. */
   readonly scope: Scope;
-  /** The copies of modules' data that this guest has, made when a name of theirs is first used. */
-  readonly moduleFrames: Map<Module, Frame>;
+  /** The guest's copies of modules' data, in the order of first use. */
+  readonly dataFrames: ReadonlyMap<Module, Frame>;
+  /** The frame of the guest's copy of a module's data, which it has from the first time it is asked for. */
+  readonly dataOf: (module: Module, from: Frame) => Frame;
 }
 
 /** Where a piece of source stands. */

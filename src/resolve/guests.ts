@@ -7,10 +7,11 @@ import { resolveCode } from "./code.js";
 import { resolveDataBlock } from "./declarations.js";
 import { report, suggestion, type Frame, type GuestParts } from "./frame.js";
 import { collectLabels } from "./labels.js";
+import { moduleFrame } from "./names.js";
 import { guestModes, type ModeInfo } from "./modes.js";
 import { placeTerms } from "./operands.js";
 import type { Item, ResolvedGuest } from "./resolved.js";
-import { Scope } from "./scope.js";
+import { Scope, type Module } from "./scope.js";
 
 /** A `guest` line, read; its code is not resolved yet. */
 export interface GuestHeader {
@@ -86,7 +87,7 @@ export function resolveGuests(headers: readonly GuestHeader[], testFrame: Frame)
   unit.guestNames.push(...headers.map((header) => header.name));
   const frames = headers.map((header): Frame => {
     const scope = new Scope(testFrame.scope);
-    const guest: GuestParts = { name: header.name, module, scope, moduleFrames: new Map() };
+    const guest = makeGuest(header.name, module, scope);
     const frame: Frame = { unit, scope, module, bits: header.mode.bits, guest, expansions: [], labelOwner: "" };
     unit.guestFrames.set(header.name, frame);
     collectLabels(header.statement.block?.statements ?? [], frame);
@@ -108,12 +109,27 @@ function resolveGuest(header: GuestHeader, frame: Frame): ResolvedGuest {
   return { name, mode: mode.mode, bits: mode.bits, ...outer, code, data, maps, handlers, span };
 }
 
+/** A guest as names see it. */
+export function makeGuest(name: string, module: Module, scope: Scope): GuestParts {
+  const dataFrames = new Map<Module, Frame>();
+  const dataOf = (used: Module, from: Frame): Frame => {
+    let made = dataFrames.get(used);
+    if (made === undefined) {
+      made = moduleFrame(used, { ...from, expansions: [] });
+      dataFrames.set(used, made);
+      for (const statement of used.data) if (statement.block) collectLabels(statement.block.statements, made);
+    }
+    return made;
+  };
+  return { name, module, scope, dataFrames, dataOf };
+}
+
 /** Adds the guest's copies of the data of modules that it used; resolving one may bring in another. */
 export function addModuleData(frame: Frame, guest: GuestBuild): void {
-  for (const [module, moduleFrame] of frame.guest?.moduleFrames ?? []) {
+  for (const [module, dataFrame] of frame.guest?.dataFrames ?? []) {
     for (const statement of module.data) {
       if (!statement.block) continue;
-      resolveDataBlock(statement.block.statements, moduleFrame, {
+      resolveDataBlock(statement.block.statements, dataFrame, {
         resolve: resolveCode,
         items: [],
         guest,

@@ -3,6 +3,7 @@
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
+import { isBlockThere } from "./conditional.js";
 import { report, type Frame } from "./frame.js";
 import { selectedBlocks } from "./on.js";
 
@@ -43,6 +44,8 @@ function collect(statements: readonly Statement[], frame: Frame): void {
     if (word === undefined || !statement.block) continue;
     if (openBlocks.has(word)) collect(statement.block.statements, frame);
     else if (word === "data") collectLabels(statement.block.statements, frame);
-    else if (word === "on" && selectedBlocks(statements, index, frame)) collect(statement.block.statements, frame);
+    else if ((word === "if" || word === "else") && isBlockThere(statements, index, frame)) {
+      collect(statement.block.statements, frame);
+    } else if (word === "on" && selectedBlocks(statements, index, frame)) collect(statement.block.statements, frame);
   }
 }

@@ -2,9 +2,9 @@
 // arguments and `each` values; the file's constants and data; modules; other guests; the library's constants.
 
 import type { Span } from "../base/index.js";
-import { collectLabels } from "./labels.js";
+import type { Arg, Expr } from "../syntax/index.js";
 import { libraryConstant, libraryConstantNames, platformConstant } from "./constants.js";
-import { report, suggestion, type Frame, type GuestParts } from "./frame.js";
+import { report, suggestion, type Frame } from "./frame.js";
 import { resolving } from "../base/index.js";
 import type { StartName, Value } from "./resolved.js";
 import { Scope, type Meaning, type Module } from "./scope.js";
@@ -46,18 +46,7 @@ function inModule(name: string, module: Module, frame: Frame): Found | undefined
   const declaration = module.constants.get(name);
   if (declaration) return { kind: "constant", declaration, frame: moduleFrame(module, frame) };
   if (module.data.length === 0 || !frame.guest) return undefined;
-  return moduleDataFrame(module, frame, frame.guest).scope.own(name);
-}
-
-/** The copy of a module's data that a guest has; made when it is first asked for. */
-function moduleDataFrame(module: Module, frame: Frame, guest: GuestParts): Frame {
-  let made = guest.moduleFrames.get(module);
-  if (made === undefined) {
-    made = moduleFrame(module, { ...frame, expansions: [] });
-    guest.moduleFrames.set(module, made);
-    for (const statement of module.data) if (statement.block) collectLabels(statement.block.statements, made);
-  }
-  return made;
+  return frame.guest.dataOf(module, frame).scope.own(name);
 }
 
 /** `hv.reason` is the name `reason` of the module `hv`; a constant with a dot in its own name is seen as it is. */
@@ -74,12 +63,21 @@ function inUsedModules(name: string, frame: Frame): Found | undefined {
   return undefined;
 }
 
-/** `l2.label` is a label of the guest `l2`, `l2.CR3` a part of the state in which it starts. */
+/**
+ * `l2.label` is a label of the guest `l2`, `l2.CR3` a part of the state in which it starts. The guest can be `self`, or
+ * the argument of a macro.
+ */
 function ofGuest(name: string, frame: Frame, span: Span): Found | undefined {
   const dot = name.indexOf(".");
   if (dot < 0) return undefined;
-  const guest = name.slice(0, dot);
+  const first = name.slice(0, dot);
   const rest = name.slice(dot + 1);
+  const argument = frame.scope.find(first);
+  const written = argument?.kind === "argument" ? onlyExpr(argument.arg) : undefined;
+  if (argument?.kind === "argument" && written?.kind === "name") {
+    return findName(`${written.name}.${rest}`, argument.frame, span);
+  }
+  const guest = first === "self" ? (frame.guest?.name ?? first) : first;
   const other = frame.unit.guestFrames.get(guest);
   if (!other) return undefined;
   if (isStartName(rest)) return { kind: "value", value: { kind: "start", guest, what: rest, span } };
@@ -96,6 +94,7 @@ const ownTables: Readonly<Record<string, StartName>> = {
 };
 
 function ofLibrary(name: string, frame: Frame, span: Span): Found | undefined {
+  if (name === "BITS") return { kind: "value", value: { kind: "constant", value: BigInt(frame.bits) } };
   const what = ownTables[name];
   if (what !== undefined && frame.guest) {
     return { kind: "value", value: { kind: "start", guest: frame.guest.name, what, span } };
@@ -104,6 +103,12 @@ function ofLibrary(name: string, frame: Frame, span: Span): Found | undefined {
   if (known !== undefined) return { kind: "value", value: { kind: "constant", value: known } };
   const ofPlatform = platformConstant(name, frame.unit);
   return ofPlatform === undefined ? undefined : { kind: "value", value: { kind: "constant", value: ofPlatform } };
+}
+
+/** The expression of an argument that is nothing else. */
+export function onlyExpr(arg: Arg): Expr | undefined {
+  const [term, more] = arg.terms;
+  return term?.kind === "single" && more === undefined ? term.expr : undefined;
 }
 
 const startNames: ReadonlySet<string> = new Set([
@@ -125,6 +130,6 @@ function* visibleNames(frame: Frame): Iterable<string> {
   for (const [name, module] of frame.module.uses) {
     for (const constant of module.constants.keys()) yield constant.includes(".") ? constant : `${name}.${constant}`;
   }
-  yield* Object.keys(ownTables);
+  yield* ["BITS", ...Object.keys(ownTables)];
   yield* libraryConstantNames();
 }

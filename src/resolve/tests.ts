@@ -3,8 +3,9 @@
 
 import { resolving, type Span } from "../base/index.js";
 import type { SourceFile, Statement } from "../syntax/index.js";
+import { onlyExpr } from "./names.js";
 import { bindExpectation } from "./conditions.js";
-import { evaluateKnown, onlyExpr } from "./expressions.js";
+import { evaluateKnown } from "./expressions.js";
 import { CaseUnit, report, suggestion, type Frame, type Reports } from "./frame.js";
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";

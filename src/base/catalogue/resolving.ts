@@ -410,6 +410,14 @@ export const emptyRange = diagnostic<{ start: bigint; end: bigint }>({
   message: (f) => `the range ends at ${hex(f.end)}, before its start ${hex(f.start)}`,
 });
 
+export const elseWithoutIf = diagnostic<object>({
+  code: "E3101",
+  severity: "error",
+  title: "An `else` that follows no `if`",
+  explanation: "`else { … }` stands directly after the block of its `if`.",
+  message: () => "this `else` follows no `if`",
+});
+
 // Tests and matrix
 
 export const noTests = diagnostic<object>({

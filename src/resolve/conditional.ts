@@ -1,0 +1,48 @@
+// `if CONDITION { … }` and `else { … }`: code that is there or not, decided before anything runs. The condition is a
+// number, or `NAME is WORD`, which asks what the argument of a macro or a value of `each` was written as.
+
+import { resolving } from "../base/index.js";
+import type { Statement } from "../syntax/index.js";
+import { evaluateKnown } from "./expressions.js";
+import { report, type Frame } from "./frame.js";
+import { findName, onlyExpr } from "./names.js";
+
+/** Whether the block of the `if` or `else` at `index` is there. What is wrong has been reported then. */
+export function isBlockThere(statements: readonly Statement[], index: number, frame: Frame): boolean {
+  const statement = statements[index];
+  if (!statement) return false;
+  if (statement.head?.text === "if") return conditionOf(statement, frame) === true;
+  const before = statements[index - 1];
+  if (before?.head?.text !== "if" || statement.args.length > 0) {
+    report(frame, resolving.elseWithoutIf, {}, statement.span);
+    return false;
+  }
+  return conditionOf(before, frame) === false;
+}
+
+function conditionOf(statement: Statement, frame: Frame): boolean | undefined {
+  const [arg, more] = statement.args;
+  if (arg && !more && statement.block) {
+    const expr = onlyExpr(arg);
+    if (expr) {
+      const value = evaluateKnown(expr, frame, "the condition of `if`");
+      return value === undefined ? undefined : value !== 0n;
+    }
+    const [name, is, word, rest] = arg.terms.map((term) =>
+      term.kind === "single" && term.expr.kind === "name" ? term.expr : undefined,
+    );
+    if (name && is?.name === "is" && word && !rest && arg.terms.length === 3) {
+      return writtenWord(name.name, frame, statement) === word.name;
+    }
+  }
+  report(frame, resolving.declarationShape, { shape: "if CONDITION { … }" }, statement.span);
+  return undefined;
+}
+
+/** The word that an argument or a value is, looking through arguments that name arguments. */
+function writtenWord(name: string, frame: Frame, statement: Statement): string {
+  const found = findName(name, frame, statement.span);
+  const inner = found?.kind === "argument" ? onlyExpr(found.arg) : undefined;
+  if (found?.kind === "argument") return inner?.kind === "name" ? writtenWord(inner.name, found.frame, statement) : "";
+  return name;
+}
