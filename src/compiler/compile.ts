@@ -1,54 +1,99 @@
 // The compiler as one function over its phases: a resolved case in, image and plan out.
 
-import type { Phase } from "../base/index.js";
-import type { Lowering, Program, StartState } from "../program/index.js";
+import type { Diagnostic, Phase } from "../base/index.js";
+import type { Lowering, Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
+import {
+  bootAddress,
+  carriedGdt,
+  carriedProblems,
+  carrierOf,
+  carrySections,
+  pointVector,
+  scaffoldSegment,
+  stubEntries,
+} from "./carried/index.js";
 import { checkPlaces } from "./checks.js";
-import type { Encode } from "./encoding.js";
+import { codecEncode, type Encode } from "./encoding.js";
 import { setUpGuests, type GuestSetup } from "./environment/index.js";
-import { makeImage } from "./image.js";
-import { layOut, type LayoutInput, type PlacedSection } from "./layout.js";
-import { flatten, type Assembly } from "./pieces.js";
-import { handlerEntries, makePlan } from "./plan.js";
+import { makeImage, outermostOf } from "./image.js";
+import { layOut, type Layout, type PlacedSection } from "./layout.js";
+import { flatten, type Assembly, type Section } from "./pieces.js";
+import { handlerEntries, makePlan, type PlanInput } from "./plan.js";
+import type { Scope } from "./values.js";
 
 export interface CompileOptions {
   /** Bundled: points take no bytes, tables stand ready. Carried: the image brings all it needs, for any machine. */
   readonly lowering: Lowering;
-  readonly encode: Encode;
+  /** Another encoder than the project's own. */
+  readonly encode?: Encode;
 }
 
 /** Compiles one cell of a test's matrix. The case must not be one that is skipped. */
 export function compile(input: ResolvedCase, options: CompileOptions): Phase<Program> {
+  const encode = options.encode ?? codecEncode;
   const assembly = flatten(input);
   const setups = setUpGuests(input);
-  const starts = new Map(setups.map((setup) => [setup.guest.name, setup.start]));
-  const layout = layOut(layoutInput(assembly, setups, starts, options.encode));
-  const placed = { setups, layout, entries: handlersOf(setups, layout.sections) };
-  const scope = { addresses: layout.addresses, starts, here: 0, sectionStart: 0 };
-  const plan = makePlan({ ...placed, assembly, scope });
-  const image = makeImage({ ...placed, lowering: options.lowering, lines: plan.lines });
-  return { output: { image, plan }, diagnostics: [...layout.diagnostics, ...checkPlaces(input, setups, layout)] };
+  const bundled = place(assembly, assembly.sections, setups, encode);
+  const checked = [...bundled.layout.diagnostics, ...checkPlaces(input, setups, bundled.layout)];
+  if (options.lowering === "carried") return carry(bundled, encode, checked);
+  const plan = makePlan(bundled);
+  const image = makeImage({ ...bundled, lowering: "bundled", lines: plan.lines });
+  return { output: { image, plan }, diagnostics: checked };
 }
 
-function layoutInput(
-  assembly: Assembly,
-  setups: readonly GuestSetup[],
-  starts: ReadonlyMap<string, StartState>,
-  encode: Encode,
-): LayoutInput {
-  const sections = assembly.sections.map((section) => {
-    const addresses = setups[section.guest]?.environment.addresses;
-    if (!addresses) throw new Error("internal error: a section belongs to a guest");
-    return section.name === "code"
-      ? { section, start: Number(addresses.code), roomBytes: addresses.codeBytes }
-      : { section, start: Number(addresses.data), roomBytes: addresses.dataBytes };
+/** The carried lowering: the same lines at other addresses, with code in place of points. */
+function carry(bundled: PlanInput, encode: Encode, checked: readonly Diagnostic[]): Phase<Program> {
+  const { assembly, setups } = bundled;
+  const outermost = outermostOf(setups);
+  const carrier = carrierOf(outermost, pointVector(assembly.case), encode);
+  const sections = carrySections(assembly, carrier);
+  const placed = place(assembly, sections, setups, encode);
+  const places = makePlan(bundled).lines.map((line) => line.place);
+  const plan = makePlan({ ...placed, places });
+  const own = [...placed.layout.diagnostics, ...checkPlaces(assembly.case, setups, placed.layout)];
+  const diagnostics = checked.length > 0 ? checked : [...own, ...carriedProblems(assembly, plan, carrier)];
+  const entries = placed.entries.map((declared, guest) => {
+    return guest === outermost.index ? new Map([...stubEntries(carrier), ...declared]) : declared;
   });
-  return { sections, starts, encode };
+  const image = makeImage({
+    ...placed,
+    entries,
+    open: new Set([carrier.vector]),
+    lowering: "carried",
+    lines: plan.lines,
+    replaced: [carriedGdt(outermost)],
+    added: [scaffoldSegment(carrier, plan, placed.layout.sections)],
+    boot: bootAddress(carrier),
+  });
+  return { output: { image, plan }, diagnostics };
 }
 
-function handlersOf(setups: readonly GuestSetup[], sections: readonly PlacedSection[]): Map<number, bigint>[] {
+/** Gives everything its address. */
+function place(
+  assembly: Assembly,
+  sections: readonly Section[],
+  setups: readonly GuestSetup[],
+  encode: Encode,
+): PlanInput {
+  const starts = new Map(setups.map((setup) => [setup.guest.name, setup.start]));
+  const layout = layOut({ sections: sections.map((section) => withRoom(section, setups)), starts, encode });
+  const scope: Scope = { addresses: layout.addresses, starts, here: 0, sectionStart: 0 };
+  return { assembly, setups, layout, scope, entries: handlersOf(setups, layout) };
+}
+
+function withRoom(section: Section, setups: readonly GuestSetup[]) {
+  const addresses = setups[section.guest]?.environment.addresses;
+  if (!addresses) throw new Error("internal error: a section belongs to a guest");
+  return section.name === "code"
+    ? { section, start: Number(addresses.code), roomBytes: addresses.codeBytes }
+    : { section, start: Number(addresses.data), roomBytes: addresses.dataBytes };
+}
+
+function handlersOf(setups: readonly GuestSetup[], { sections }: Layout): Map<number, bigint>[] {
   return setups.map((setup) => {
-    const code = sections.find((placed) => placed.section.guest === setup.index && placed.section.name === "code");
+    const isCode = ({ section }: PlacedSection): boolean => section.guest === setup.index && section.name === "code";
+    const code = sections.find(isCode);
     return code ? handlerEntries(code) : new Map<number, bigint>();
   });
 }

@@ -2,7 +2,7 @@
 // at the operand that is to blame, with the macro uses that led there.
 
 import { encoding, fitsBits, type Diagnostic, type Span } from "../base/index.js";
-import type { CodeBits, InstructionValue, OperandValue } from "../codec/index.js";
+import { encodeForm, type CodeBits, type InstructionValue, type OperandValue } from "../codec/index.js";
 import type { LineInfo, OperandTemplate, Value } from "../resolve/index.js";
 import type { Piece } from "./pieces.js";
 import { evaluate, type Scope } from "./values.js";
@@ -17,6 +17,14 @@ export type Encode = (
   instruction: InstructionValue,
   at: { readonly bits: CodeBits; readonly address: bigint },
 ) => Encoded;
+
+/** The project's own encoder. */
+export const codecEncode: Encode = (instruction, at) => {
+  const encoded = encodeForm(instruction, at);
+  if (encoded) return encoded;
+  const facts = { mnemonic: instruction.mnemonic, bits: at.bits };
+  return { problem: ({ mnemonic }) => encoding.noEncoding(facts, { span: mnemonic }) };
+};
 
 type InstructionPiece = Extract<Piece, { kind: "instruction" }>;
 type BytesPiece = Extract<Piece, { kind: "bytes" }>;

@@ -1,6 +1,7 @@
 // Judgements and expectations with their open values filled in: the part of the plan that says what must hold.
 
 import { assert, toUnsigned } from "../base/index.js";
+import { registerByName } from "../isa/index.js";
 import type { Condition, EventPattern, Expectation, Judgement, Read, ReadAddress } from "../program/index.js";
 import type { BoundCondition, BoundEvent, BoundJudgement, ResolvedExpectation, Value } from "../resolve/index.js";
 import { evaluate, type Scope } from "./values.js";
@@ -74,21 +75,11 @@ function readAddress(memory: Extract<BoundCondition, { kind: "memory" }>, scope:
   };
 }
 
-const FULL_NAMES: ReadonlyMap<string, string> = new Map(
-  ["ax", "cx", "dx", "bx", "sp", "bp", "si", "di"].flatMap((word) => [
-    [word, `R${word.toUpperCase()}`],
-    [`e${word}`, `R${word.toUpperCase()}`],
-    [`r${word}`, `R${word.toUpperCase()}`],
-  ]),
-);
-
-/** The 64-bit name of an address register, in upper case as the machine's registers are named. */
-export function fullName(register: string): string {
-  const known = FULL_NAMES.get(register.toLowerCase());
-  if (known !== undefined) return known;
-  const numbered = /^(r\d+)[dw]?$/i.exec(register)?.[1];
-  assert(numbered !== undefined, `${register} is an address register`);
-  return numbered.toUpperCase();
+/** The 64-bit name of an address register, as the machine names its registers. */
+function fullName(register: string): string {
+  const info = registerByName(register.toUpperCase());
+  assert(info, `${register} is an address register`);
+  return info.whole;
 }
 
 function numberOf(value: Value, scope: Scope): bigint {

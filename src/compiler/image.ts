@@ -4,8 +4,7 @@ import type { Span } from "../base/index.js";
 import { slotAddress, slotBytes } from "../program/index.js";
 import type { GuestRange, Image, ImageSymbol, Lowering, PlannedLine, Segment } from "../program/index.js";
 import { tableSegments, type GuestSetup } from "./environment/index.js";
-import type { Layout, PlacedSection } from "./layout.js";
-import type { Piece } from "./pieces.js";
+import { sectionBytes, type Layout, type PlacedSection } from "./layout.js";
 
 /** What an image is made from. */
 export interface ImageInput {
@@ -15,25 +14,31 @@ export interface ImageInput {
   readonly lines: readonly PlannedLine[];
   /** Addresses of the handlers that each guest declares, by vector. */
   readonly entries: readonly ReadonlyMap<number, bigint>[];
+  /** Vectors below 32 whose gates ring 3 may use by INT. */
+  readonly open?: ReadonlySet<number>;
+  /** Segments of the environment that this image has otherwise, and segments that it has beside it. */
+  readonly replaced?: readonly Segment[];
+  readonly added?: readonly Segment[];
+  /** Where a loader starts the image, if not in the guest. */
+  readonly boot?: bigint;
 }
 
 /** First address that no guest uses for low memory: what lies below belongs to the test, so to its outermost guest. */
 const LOW_END = 0x10_0000n;
 
-const NOP = 0x90;
-
 /** Makes the image. Its first guest that no other guest starts is the one that starts. */
 export function makeImage(input: ImageInput): Image {
   const { setups, layout, lines } = input;
-  const outermost = setups.find((setup) => setup.guest.under === undefined) ?? setups[0];
-  if (!outermost) throw new Error("internal error: a case has a guest");
+  const outermost = outermostOf(setups);
   const nested = setups.filter((setup) => setup.guest.under !== undefined);
   return {
     lowering: input.lowering,
     segments: [
       ...layout.sections.flatMap(sectionSegment),
-      ...setups.flatMap((setup, i) => tableSegments(setup, input.entries[i] ?? new Map<number, bigint>())),
+      ...setups.flatMap((setup, i) => tablesOf(setup, input.entries[i] ?? new Map<number, bigint>(), input)),
+      ...(input.added ?? []),
     ],
+    ...(input.boot !== undefined && { boot: input.boot }),
     start: outermost.start,
     ...(nested.length > 0 && { nestedStarts: nested.map(({ guest, start }) => ({ guest: guest.name, start })) }),
     guests: guestRanges(setups, outermost),
@@ -43,39 +48,24 @@ export function makeImage(input: ImageInput): Image {
   };
 }
 
-/** The bytes of a section, up to its last byte that is not 0 by declaration. An empty section is no segment. */
-function sectionSegment(placed: PlacedSection): Segment[] {
-  const { pieces, name } = placed.section;
-  let count = pieces.length;
-  while (count > 0 && isBlank(pieces[count - 1])) count--;
-  const end = count < pieces.length ? (placed.addresses[count] ?? placed.end) : placed.end;
-  if (end === placed.start) return [];
-  const bytes = new Uint8Array(end - placed.start);
-  for (let i = 0; i < count; i++) {
-    const piece = pieces[i];
-    if (!piece) continue;
-    const from = (placed.addresses[i] ?? 0) - placed.start;
-    const own = placed.bytes[i];
-    if (own) bytes.set(own, from);
-    // What is shorter than its place, and alignment in code, is filled with NOPs.
-    const filled = piece.kind === "instruction" || (piece.kind === "align" && piece.inCode);
-    if (filled) bytes.fill(NOP, from + (own?.length ?? 0), from + (placed.lengths[i] ?? 0));
-  }
-  return [{ name, address: BigInt(placed.start), bytes, role: name }];
+/** The guest that starts: the first that no other guest runs. */
+export function outermostOf(setups: readonly GuestSetup[]): GuestSetup {
+  const outermost = setups.find((setup) => setup.guest.under === undefined) ?? setups[0];
+  if (!outermost) throw new Error("internal error: a case has a guest");
+  return outermost;
 }
 
-function isBlank(piece: Piece | undefined): boolean {
-  switch (piece?.kind) {
-    case "zero":
-    case "label":
-    case "mark":
-    case "entry":
-      return true;
-    case "align":
-      return !piece.inCode;
-    default:
-      return false;
-  }
+function tablesOf(setup: GuestSetup, entries: ReadonlyMap<number, bigint>, input: ImageInput): Segment[] {
+  return tableSegments(setup, entries, input.open).map(
+    (segment) => input.replaced?.find((other) => other.address === segment.address) ?? segment,
+  );
+}
+
+/** A section as a segment; an empty section is none. */
+function sectionSegment(placed: PlacedSection): Segment[] {
+  const { name } = placed.section;
+  const bytes = sectionBytes(placed);
+  return bytes.length === 0 ? [] : [{ name, address: BigInt(placed.start), bytes, role: name }];
 }
 
 /** Each guest owns its slot; the memory below the slots is the outermost guest's. */

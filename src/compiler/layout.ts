@@ -9,7 +9,7 @@ import type { OperandValue } from "../codec/index.js";
 import type { InstructionTemplate, OperandTemplate } from "../resolve/index.js";
 import type { StartState } from "../program/index.js";
 import { checkCount, dataBytes, encodeInstruction, type Encode } from "./encoding.js";
-import type { Section } from "./pieces.js";
+import type { Piece, Section } from "./pieces.js";
 import { evaluate, type Scope } from "./values.js";
 
 /** A section with the address of each of its pieces. Bytes of a piece may be fewer than its length: NOPs follow. */
@@ -40,7 +40,7 @@ export interface LayoutInput {
 /** Growth ends: every pass but the last makes a piece longer, and no piece grows more often than this. */
 const MAX_GROWTHS = 16;
 
-const NOP = Uint8Array.of(0x90);
+const NOP = 0x90;
 
 /** Places all sections of a case together, since any may name addresses of any other. */
 export function layOut(input: LayoutInput): Layout {
@@ -60,6 +60,39 @@ export function layOut(input: LayoutInput): Layout {
   }
   for (const section of work) section.finish(scope, input.encode, diagnostics);
   return { sections: work, addresses, diagnostics };
+}
+
+/** The bytes of a section up to its last that is not 0 by declaration: memory is 0 before an image is loaded. */
+export function sectionBytes(placed: PlacedSection): Uint8Array {
+  const { pieces } = placed.section;
+  let count = pieces.length;
+  while (count > 0 && isBlank(pieces[count - 1])) count--;
+  const end = count < pieces.length ? (placed.addresses[count] ?? placed.end) : placed.end;
+  const bytes = new Uint8Array(end - placed.start);
+  for (let i = 0; i < count; i++) {
+    const piece = pieces[i];
+    const from = (placed.addresses[i] ?? 0) - placed.start;
+    const own = placed.bytes[i];
+    if (own) bytes.set(own, from);
+    // What is shorter than its place, and alignment in code, is filled with NOPs.
+    const filled = piece?.kind === "instruction" || (piece?.kind === "align" && piece.inCode);
+    if (filled) bytes.fill(NOP, from + (own?.length ?? 0), from + (placed.lengths[i] ?? 0));
+  }
+  return bytes;
+}
+
+function isBlank(piece: Piece | undefined): boolean {
+  switch (piece?.kind) {
+    case "zero":
+    case "label":
+    case "mark":
+    case "entry":
+      return true;
+    case "align":
+      return !piece.inCode;
+    default:
+      return false;
+  }
 }
 
 /** One section while it is being placed. */
@@ -99,7 +132,7 @@ class SectionLayout implements PlacedSection {
           else this.open.push(i);
           return;
         case "separator":
-          this.setBytes(i, NOP);
+          this.setBytes(i, Uint8Array.of(NOP));
       }
     });
   }

@@ -34,7 +34,10 @@ export type Piece =
       readonly kind: "instruction";
       readonly info: LineInfo;
       readonly instruction: InstructionTemplate;
-      readonly line: number;
+      /** Absent for what the carried lowering adds. */
+      readonly line?: number;
+      /** In the carried lowering: the point that this instruction is. */
+      readonly point?: Mark;
     }
   | {
       readonly kind: "bytes";
@@ -87,6 +90,19 @@ export function flatten(input: ResolvedCase): Assembly {
   };
 }
 
+/** Plain code and data without points and lines: what the scaffold of the carried lowering consists of. */
+export function flattenListing(code: readonly Item[], data: readonly Item[]): { code: Section; data: Section } {
+  const pieces = code.map((item): Piece => {
+    if (item.kind === "instruction") return { kind: "instruction", info: item.line, instruction: item.instruction };
+    if (item.kind === "align") return { ...item, inCode: true };
+    return dataPiece(item);
+  });
+  return {
+    code: { guest: 0, name: "code", pieces },
+    data: { guest: 0, name: "data", pieces: data.map(dataPiece) },
+  };
+}
+
 class Flattener {
   readonly lines: SourceLine[] = [];
   readonly expectations: ResolvedExpectation[] = [];
@@ -106,7 +122,7 @@ class Flattener {
     this.mark({ kind: "done" });
     for (const handler of guest.handlers) this.handler(handler);
     const code: Section = { guest: index, name: "code", pieces: this.pieces };
-    return [code, { guest: index, name: "data", pieces: dataPieces(guest.data) }];
+    return [code, { guest: index, name: "data", pieces: guest.data.map(dataPiece) }];
   }
 
   private handler(handler: Handler): void {
@@ -202,16 +218,16 @@ function raiseMark(item: Extract<Item, { kind: "raise" }>, line: number): Mark {
   return { kind: "raise", event: item.event, line, ...(item.vector && { vector: item.vector }) };
 }
 
-function dataPieces(items: readonly Item[]): Piece[] {
-  const pieces: Piece[] = [];
-  for (const item of items) {
-    if (item.kind === "bytes") {
-      pieces.push({ kind: "bytes", info: item.line, unitBytes: item.unitBytes, values: item.values });
-      continue;
-    }
-    if (item.kind === "align") pieces.push({ ...item, inCode: false });
-    else if (item.kind === "label" || item.kind === "zero") pieces.push(item);
-    else throw new Error(`internal error: ${item.kind} in data`);
+function dataPiece(item: Item): Piece {
+  switch (item.kind) {
+    case "bytes":
+      return { kind: "bytes", info: item.line, unitBytes: item.unitBytes, values: item.values };
+    case "align":
+      return { ...item, inCode: false };
+    case "label":
+    case "zero":
+      return item;
+    default:
+      throw new Error(`internal error: ${item.kind} in data`);
   }
-  return pieces;
 }

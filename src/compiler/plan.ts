@@ -17,16 +17,18 @@ export interface PlanInput {
   readonly scope: Scope;
   /** Addresses of the handlers that each guest declares, by vector. */
   readonly entries: readonly ReadonlyMap<number, bigint>[];
+  /** Places by line, where they are not those of this layout: transcripts are the same in both lowerings. */
+  readonly places?: readonly string[];
 }
 
-/** Makes the plan. Bundled programs have all points; the carried lowering drops them, since its code does the work. */
+/** Makes the plan. Where points are code, in the carried lowering, there are no points left to act. */
 export function makePlan(input: PlanInput): EventPlan {
   const { assembly, scope } = input;
   const lines = planLines(input);
   const inCode = assembly.expectations.length - assembly.case.finals.length;
   return {
     lines,
-    points: makePoints(input),
+    points: input.places ? [] : makePoints(input),
     expectations: assembly.expectations.map((expectation) => bindExpectation(expectation, scope)),
     finals: assembly.case.finals.map((_, i) => inCode + i),
     golden: assembly.case.golden,
@@ -34,7 +36,7 @@ export function makePlan(input: PlanInput): EventPlan {
   };
 }
 
-function planLines({ assembly, layout, scope }: PlanInput): PlannedLine[] {
+function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[] {
   const lines: PlannedLine[] = [];
   const numbers = new Map(assembly.lines.map((line, i) => [line.info, i]));
   for (const placed of layout.sections) {
@@ -51,7 +53,7 @@ function planLines({ assembly, layout, scope }: PlanInput): PlannedLine[] {
       const claimedBy = source.info.claimedBy && numbers.get(source.info.claimedBy);
       lines[piece.line] = {
         guest,
-        place: names.get(piece.line) ?? guest,
+        place: places?.[piece.line] ?? names.get(piece.line) ?? guest,
         text: source.info.text,
         span: source.info.span,
         ...judgementOf(source, scope),

@@ -73,6 +73,8 @@ export interface Image {
   readonly lowering: Lowering;
   readonly segments: readonly Segment[];
   readonly start: StartState;
+  /** Carried images: the address at which a Multiboot loader starts them, in flat 32-bit protected mode. */
+  readonly boot?: bigint;
   /** Start states of the guests that other guests start (`guest l2 under l1`), by name. */
   readonly nestedStarts?: readonly { readonly guest: string; readonly start: StartState }[];
   readonly guests: readonly GuestRange[];

@@ -43,16 +43,25 @@ function startOf(guest: ResolvedGuest, environment: Environment): StartState {
   return { ...start, idtr: { ...start.idtr, limitBytes: (highest + 1) * entryBytes - 1 } };
 }
 
-/** The table segments of a guest. `entries` gives the address of each handler that the guest declares, by vector. */
-export function tableSegments(setup: GuestSetup, entries: ReadonlyMap<number, bigint>): Segment[] {
+const noVectors: ReadonlySet<number> = new Set();
+
+/**
+ * The table segments of a guest. `entries` gives the address of each handler that is not a default one, by vector;
+ * software interrupts of ring 3 may use the gates of `open`.
+ */
+export function tableSegments(
+  setup: GuestSetup,
+  entries: ReadonlyMap<number, bigint>,
+  open: ReadonlySet<number> = noVectors,
+): Segment[] {
   const { gdt, tss, idt, pages } = setup.environment.segments;
   const own = setup.tables !== undefined && setup.tables !== setup.environment.tables;
   const pageTables = own && setup.tables ? pageSegment(setup.tables) : pages;
-  const gates = entries.size === 0 ? idt : { ...idt, bytes: gateBytes(setup, entries) };
+  const gates = entries.size === 0 ? idt : { ...idt, bytes: gateBytes(setup, entries, open) };
   return [gdt, gates, tss, ...(pageTables ? [pageTables] : [])];
 }
 
-function gateBytes(setup: GuestSetup, entries: ReadonlyMap<number, bigint>): Uint8Array {
+function gateBytes(setup: GuestSetup, entries: ReadonlyMap<number, bigint>, open: ReadonlySet<number>): Uint8Array {
   const { addresses, row } = setup.environment;
   const gates: Gate[] = [];
   for (let vector = 0; vector < DEFAULT_VECTORS; vector++) {
@@ -61,7 +70,7 @@ function gateBytes(setup: GuestSetup, entries: ReadonlyMap<number, bigint>): Uin
   for (const [vector, target] of entries) {
     assert(vector >= 0 && vector < 256, "vectors are bytes");
     // Software interrupts of a test's own come from any ring; the architecture's exceptions only from the processor.
-    const dpl = vector >= DEFAULT_VECTORS ? 3 : defaultGate(addresses, vector).dpl;
+    const dpl = vector >= DEFAULT_VECTORS || open.has(vector) ? 3 : defaultGate(addresses, vector).dpl;
     gates.push({ vector, target, dpl });
   }
   return interruptTableBytes(gates, row.gates);

@@ -1,0 +1,196 @@
+// The carried lowering: the image brings what the bundled machine otherwise does for a test.
+//
+// It needs no machine of ours: a Multiboot loader starts it, the report comes over the serial port (docs/carried.md).
+
+import { assert, imaging, type Diagnostic } from "../../base/index.js";
+import { eferBits, exceptionByName } from "../../isa/index.js";
+import { slotPartBytes } from "../../program/index.js";
+import type { EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
+import type { ResolvedCase } from "../../resolve/index.js";
+import { gdtBytes } from "../environment/descriptors.js";
+import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/index.js";
+import type { Encode } from "../encoding.js";
+import type { PlacedSection } from "../layout.js";
+import type { Assembly } from "../pieces.js";
+import { records } from "./records.js";
+import { savedOffset, scaffoldOf, type Scaffold } from "./scaffold.js";
+import { canRead, pointTable, readTables, resumeTable, type ReadPlaces, type Table } from "./tables.js";
+
+/** A carried program's scaffold, found before layout: its tables come first, then the marks, whose number is known. */
+export interface Carrier {
+  readonly scaffold: Scaffold;
+  readonly bits: 32 | 64;
+  readonly setup: GuestSetup;
+  /** Address of the first line's mark. */
+  readonly marks: number;
+  /** The software interrupt that stands for a point. */
+  readonly vector: number;
+}
+
+/** Bytes of the scaffold's part that marks take at most; tables have the rest. */
+const MARKS_OFFSET = 0x1_8000;
+
+/** Chooses the scaffold for a case's outermost guest. */
+export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Carrier {
+  const { row } = setup.environment;
+  const bits = row.gates === "gate64" ? 64 : 32;
+  const scaffold = scaffoldOf(bits, setup.index, row, encode);
+  return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector };
+}
+
+/** What a case asks for that the image's own code cannot do. */
+export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Carrier): Diagnostic[] {
+  const input = assembly.case;
+  const [vmm] = input.vmm;
+  const { row, place } = carrier.setup.environment;
+  const problem = (what: string, why: string, span = input.span): Diagnostic =>
+    imaging.bundledOnly({ what, why }, { span });
+  if (vmm) return [problem(`\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet")];
+  if (row.low || place.mode === "compat32")
+    return [problem(`a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code")];
+  const places = placesOf(carrier);
+  const found: Diagnostic[] = [];
+  for (const line of plan.lines) {
+    const unseen = eventsOf(line.judgement).find((event) => event.kind !== "trap");
+    if (unseen) found.push(problem(`\`${unseen.text}\``, "the image's code cannot observe it", line.judgementSpan));
+  }
+  for (const expectation of plan.expectations) {
+    const unread = expectation.reads.find((read) => !canRead(read, places));
+    if (unread) found.push(problem(`\`${expectation.text}\``, "the image's code cannot read it", expectation.span));
+  }
+  const raise = assembly.sections.flatMap((s) => s.pieces).find((p) => p.kind === "mark" && p.mark.kind === "raise");
+  if (raise) found.push(problem("`raise`", "the image cannot raise events in itself yet"));
+  return found.length > 0 || marksFit(plan)
+    ? found
+    : [problem("a test this long", "its marks have no room in the image")];
+}
+
+function marksFit(plan: EventPlan): boolean {
+  return MARKS_OFFSET + plan.lines.length * records.MARK.BYTES <= slotPartBytes.scaffold;
+}
+
+/** The scaffold with its tables and variables for one program. */
+export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: readonly PlacedSection[]): Segment {
+  const { scaffold, setup } = carrier;
+  const resume = resumeTable(plan.lines, (line) => vectorsOf(line, plan));
+  const points = pointTable(sections);
+  const first = readTables(plan.expectations, 0, placesOf(carrier));
+  const readsAt = scaffold.tables + [resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
+  const { lists, reads } = readTables(plan.expectations, readsAt, placesOf(carrier));
+  const bytes = new Uint8Array(MARKS_OFFSET);
+  bytes.set(scaffold.bytes);
+  let at = scaffold.tables;
+  const put = (table: Table): number => {
+    const here = at;
+    bytes.set(table.bytes(), here - scaffold.start);
+    at += table.bytes().length;
+    return here;
+  };
+  const tables = { resume_table: put(resume), point_table: put(points), read_lists: put(lists) };
+  put(reads);
+  const view = new DataView(bytes.buffer);
+  const { start, environment } = setup;
+  const set = (values: Readonly<Record<string, number>>): void => {
+    for (const [name, value] of Object.entries(values))
+      view.setUint32(label(carrier, name) - scaffold.start, value, true);
+  };
+  set(tables);
+  set({ resume_count: resume.count, point_count: points.count, marks: carrier.marks, mark_count: plan.lines.length });
+  set({ finals_first: plan.expectations.length - plan.finals.length, finals_end: plan.expectations.length });
+  set({ point_vector: carrier.vector, stamp: planStamp(plan), ring3_stack: Number(environment.addresses.ring3Stack) });
+  set({ start_address: Number(start.rip), start_stack: Number(start.registers["RSP"] ?? 0n) });
+  const efer = start.efer & ~eferBits.LMA;
+  set({
+    start_cr0: Number(start.cr0),
+    start_cr3: Number(start.cr3),
+    start_cr4: Number(start.cr4),
+    start_efer: Number(efer),
+  });
+  set({ body: label(carrier, "start") });
+  view.setUint16(label(carrier, "body") + 4 - scaffold.start, loadedSegment(bodySegment(carrier)).selector, true);
+  setPointer(view, label(carrier, "gdt_pointer") - scaffold.start, start.gdtr);
+  setPointer(view, label(carrier, "idt_pointer") - scaffold.start, start.idtr);
+  return {
+    name: "scaffold",
+    address: BigInt(scaffold.start),
+    bytes: bytes.subarray(0, at - scaffold.start),
+    role: "scaffold",
+  };
+}
+
+/** The GDT as code finds it that is still to load the task register. */
+export function carriedGdt(setup: GuestSetup): Segment {
+  return { ...setup.environment.segments.gdt, bytes: gdtBytes(setup.environment.addresses.tss, false) };
+}
+
+/** Addresses of the scaffold's stubs, by vector: where the gates lead that the test does not declare. */
+export function stubEntries(carrier: Carrier): Map<number, bigint> {
+  const stubs = Array.from({ length: DEFAULT_VECTORS }, (_, vector) => {
+    return [vector, BigInt(label(carrier, `stub_${vector}`))] as const;
+  });
+  return new Map(stubs);
+}
+
+/** Where a loader starts the image. */
+export function bootAddress(carrier: Carrier): bigint {
+  return BigInt(label(carrier, "boot"));
+}
+
+/** Tells programs apart, so that a report is not judged by another program's plan. */
+export function planStamp(plan: EventPlan): number {
+  let stamp = 0x811c_9dc5;
+  for (const line of plan.lines) {
+    for (const character of `${line.place} ${line.text} ${line.address}\n`) {
+      stamp = Math.imul(stamp ^ (character.codePointAt(0) ?? 0), 0x0100_0193) >>> 0;
+    }
+  }
+  return stamp;
+}
+
+function bodySegment(carrier: Carrier): "CODE32" | "CODE64" {
+  return carrier.bits === 64 ? "CODE64" : "CODE32";
+}
+
+function setPointer(
+  view: DataView,
+  offset: number,
+  table: { readonly base: bigint; readonly limitBytes: number },
+): void {
+  view.setUint16(offset, table.limitBytes, true);
+  view.setUint32(offset + 2, Number(table.base), true);
+}
+
+function label(carrier: Carrier, name: string): number {
+  const address = carrier.scaffold.labels.get(name);
+  assert(address !== undefined, `the scaffold has a label ${name}`);
+  return address;
+}
+
+function placesOf(carrier: Carrier): ReadPlaces {
+  return {
+    variable: (name) => label(carrier, name),
+    savedOffset: (register) => savedOffset(carrier.bits, register),
+  };
+}
+
+type Events = Extract<Judgement, { kind: "rounds" }>["rounds"][number]["events"][number];
+
+function eventsOf(judgement: Judgement | undefined): Events {
+  if (judgement?.kind !== "rounds") return [];
+  return judgement.rounds.flatMap((round) => round.events.flat());
+}
+
+/** The vectors after which a line may go on, as bits: those that its judgement names, in whatever round. */
+function vectorsOf(line: PlannedLine, plan: EventPlan): number {
+  const claiming = line.claimedBy === undefined ? undefined : plan.lines[line.claimedBy];
+  const judgement = line.judgement ?? claiming?.judgement;
+  if (judgement === undefined) return 0;
+  if (judgement.kind !== "rounds") return 0xffff_ffff;
+  let vectors = 0;
+  for (const event of eventsOf(judgement)) {
+    if (event.kind !== "trap") continue;
+    const vector = event.subject === undefined ? undefined : exceptionByName(event.subject)?.vector;
+    vectors |= vector === undefined ? 0xffff_ffff : 1 << vector;
+  }
+  return vectors >>> 0;
+}

@@ -1,0 +1,29 @@
+// Records that the scaffold's code and the compiler share: offsets of fields, sizes, numbers of actions. One table; the
+// code gets it as constants (`RESUME_START`).
+
+/** Offsets of the fields of each record, its size as BYTES, and the numbers that its fields may hold. */
+export const records = {
+  /** One for each line that may trap: where it lies, which vectors it may raise, where the guest goes on. */
+  RESUME: { START: 0, END: 4, PLACE: 8, FLAGS: 12, VECTORS: 16, BYTES: 20, GOES_ON: 1, LEAVES_RING: 2 },
+  /** One for each point: the return address of its interrupt, and what to do. */
+  POINT: { RETURN: 0, ACTION: 4, ARGUMENT: 8, BYTES: 12, PROBE: 1, RING_ENTER: 2, RING_LEAVE: 3, DONE: 4 },
+  /** One for each expectation: its reads. */
+  READS: { FIRST: 0, COUNT: 4, BYTES: 8 },
+  /** One read: memory at base + (index << shift) + displacement, an MSR, or nothing that the guest could tell. */
+  READ: {
+    ...{ KIND: 0, ADDRESS: 4, SIZE: 8, BASE: 12, INDEX: 16, SHIFT: 20, DISPLACEMENT: 24, BYTES: 32 },
+    ...{ MEMORY: 0, MSR: 1, NOTHING: 2, NONE: 0xffff_ffff },
+  },
+  /** One for each line: how often it ran since the last report, and room for the register that counts. */
+  MARK: { COUNT: 0, KEPT: 8, BYTES: 16 },
+  /** Memory that loaders use and tests find empty: all that decision 5 gives to a test. */
+  LOW_MEMORY: { START: 0x1000, END: 0xa_0000 },
+} as const;
+
+/** Declarations of constants in the language, one for each number of `records` and of `more`. */
+export function constantDeclarations(more: Readonly<Record<string, number>>): string {
+  const fields = Object.entries(records).flatMap(([record, numbers]) =>
+    Object.entries(numbers).map(([name, value]): [string, number] => [`${record}_${name}`, value]),
+  );
+  return [...fields, ...Object.entries(more)].map(([name, value]) => `const ${name} = ${value}\n`).join("");
+}

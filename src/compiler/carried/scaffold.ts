@@ -1,0 +1,101 @@
+// The scaffold of a carried image, assembled by the project's own parser, resolver and encoder: once for each width
+// and slot. What differs from program to program comes in as values of its variables and as tables.
+
+import { assert, hasErrors } from "../../base/index.js";
+import { selectors, slotAddress, slotOffsets } from "../../program/index.js";
+import { resolveListing, type Item } from "../../resolve/index.js";
+import { parse } from "../../syntax/index.js";
+import type { Encode } from "../encoding.js";
+import { loadedSegment, type ModeRow } from "../environment/index.js";
+import { layOut, sectionBytes, type PlacedSection } from "../layout.js";
+import { flattenListing } from "../pieces.js";
+import { bodySource, savedRegisters } from "./body-source.js";
+import { bootSource } from "./boot-source.js";
+import { constantDeclarations } from "./records.js";
+
+/** The scaffold's own serial port: COM1, where every machine that boots Multiboot images has one. */
+const COM1 = 0x3f8;
+
+/** Where the scaffold's parts lie in its part of the slot. The Multiboot header must lie in the file's first 8 KiB. */
+const parts = { bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x1800, tables: 0x3000 } as const;
+
+/** Assembled scaffold: bytes by address, and the addresses of its labels. */
+export interface Scaffold {
+  readonly start: number;
+  readonly bytes: Uint8Array;
+  /** Addresses of labels, by name. */
+  readonly labels: ReadonlyMap<string, number>;
+  /** Where the tables of a program begin. */
+  readonly tables: number;
+}
+
+/** Offset of a general register in the scaffold's copy of the guest's registers, by its 64-bit name. */
+export function savedOffset(bits: 32 | 64, register: string): number | undefined {
+  const index = savedRegisters[bits].findIndex((name) => `R${name.toUpperCase()}` === register);
+  return index < 0 ? undefined : index * 8;
+}
+
+const made = new Map<string, Scaffold>();
+
+/** The scaffold for guests whose handlers run in code of the given width. */
+export function scaffoldOf(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Scaffold {
+  const key = `${bits} ${slot} ${row.code}`;
+  let scaffold = made.get(key);
+  if (scaffold === undefined) made.set(key, (scaffold = assemble(bits, slot, row, encode)));
+  return scaffold;
+}
+
+function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Scaffold {
+  const start = Number(slotAddress(slot) + slotOffsets.scaffold);
+  const constants = constantDeclarations({
+    COM1,
+    STACK_SELECTOR: loadedSegment(row.stack).selector,
+    DATA_SELECTOR: loadedSegment(row.data).selector,
+    TSS_SELECTOR: selectors.TSS,
+    RING3_CODE_SELECTOR: loadedSegment(row.ring3Code).selector,
+    RING3_STACK_SELECTOR: loadedSegment(row.ring3Stack).selector,
+    SAVED_BYTES: (savedRegisters[bits].length + 8) * 8,
+  });
+  const boot = listing("carried/boot", constants + bootSource, 32);
+  const body = listing("carried/body", constants + bodySource(bits), bits);
+  const placed = [
+    ...place(boot, start + parts.bootCode, start + parts.bootData, encode),
+    ...place(body, start + parts.bodyCode, start + parts.bodyData, encode),
+  ];
+  const bytes = new Uint8Array(parts.tables);
+  const ends = [parts.bootData, parts.bodyCode, parts.bodyData, parts.tables];
+  const labels = new Map<string, number>();
+  placed.forEach((section, i) => {
+    assert(section.end - start <= (ends[i] ?? 0), "the scaffold's parts have room");
+    bytes.set(sectionBytes(section), section.start - start);
+    section.section.pieces.forEach((piece, at) => {
+      if (piece.kind === "label") labels.set(piece.name, section.addresses[at] ?? 0);
+    });
+  });
+  return { start, bytes, labels, tables: start + parts.tables };
+}
+
+function listing(name: string, text: string, bits: 32 | 64): { code: readonly Item[]; data: readonly Item[] } {
+  const parsed = parse({ name, text });
+  const resolved = resolveListing(parsed.output, bits, new Map());
+  const wrong = [...parsed.diagnostics, ...resolved.diagnostics];
+  assert(!hasErrors(wrong), `the scaffold is right: ${wrong[0]?.message ?? ""}`);
+  return resolved.output;
+}
+
+function place(
+  source: { readonly code: readonly Item[]; readonly data: readonly Item[] },
+  codeStart: number,
+  dataStart: number,
+  encode: Encode,
+): readonly PlacedSection[] {
+  const { code, data } = flattenListing(source.code, source.data);
+  const roomBytes = parts.tables;
+  const sections = [
+    { section: code, start: codeStart, roomBytes },
+    { section: data, start: dataStart, roomBytes },
+  ];
+  const layout = layOut({ sections, starts: new Map(), encode });
+  assert(!hasErrors(layout.diagnostics), `the scaffold can be encoded: ${layout.diagnostics[0]?.message ?? ""}`);
+  return layout.sections;
+}
