@@ -4,6 +4,7 @@
 export * as lexical from "./lexical.js";
 export * as syntactic from "./syntactic.js";
 export * as resolving from "./resolving.js";
+export * as encoder from "./encoder.js";
 export * as encoding from "./encoding.js";
 export * as imaging from "./imaging.js";
 export * as running from "./running.js";

@@ -1,0 +1,296 @@
+// Why an instruction cannot be encoded: the most precise fact that holds, as a diagnostic at the operand to blame.
+
+import { encoder, nearNames, type Diagnostic, type Span } from "../base/index.js";
+import { mnemonics, type OperandForm } from "../isa/index.js";
+import type { AddressProblem } from "./address.js";
+import {
+  lastObstacle,
+  encodeForm,
+  existsIn,
+  type EncodedForm,
+  type EncodeObstacle,
+  type EncodePlace,
+} from "./encode.js";
+import { findMnemonic, type EncoderForm } from "./encoder-forms.js";
+import { operandText } from "./format.js";
+import type { CodeBits, InstructionValue, OperandValue } from "./instruction.js";
+import { fits, fitsWidth } from "./match.js";
+import { findRegister } from "./registers.js";
+
+/** Where the parts of an instruction stand in the source. */
+export interface InstructionSpans {
+  readonly mnemonic: Span;
+  readonly operands: readonly Span[];
+}
+
+/** The bytes of an instruction, or what is wrong with it once it is known where it stands. */
+export type Encoded = EncodedForm | { readonly problem: (spans: InstructionSpans) => Diagnostic };
+
+/** Encodes an instruction in its shortest form. */
+export function encode(value: InstructionValue, place: EncodePlace): Encoded {
+  const encoded = encodeForm(value, place);
+  if (encoded !== undefined) return encoded;
+  const obstacle = lastObstacle();
+  return { problem: (spans) => diagnose(value, place, obstacle, spans) };
+}
+
+/** What the checks below work on. */
+interface Case {
+  readonly value: InstructionValue;
+  readonly bits: CodeBits;
+  readonly obstacle: EncodeObstacle;
+  readonly spans: InstructionSpans;
+  /** Forms with the right number of operands. */
+  readonly forms: readonly EncoderForm[];
+}
+
+function diagnose(
+  value: InstructionValue,
+  place: EncodePlace,
+  obstacle: EncodeObstacle,
+  spans: InstructionSpans,
+): Diagnostic {
+  const site = { span: spans.mnemonic };
+  const mnemonic = findMnemonic(value.mnemonic);
+  if (mnemonic === undefined) {
+    const near = nearNames(value.mnemonic, mnemonics());
+    return encoder.unknownMnemonic({ mnemonic: value.mnemonic, near }, site);
+  }
+  const written = mnemonic.forms.filter((form) => form.form.use !== "decode");
+  const inMode = written.filter((form) => existsIn(form, place.bits));
+  if (inMode.length === 0) return wrongMode(value.mnemonic, written, place.bits, spans.mnemonic);
+  const forms = written.filter((form) => form.operands.length === value.operands.length);
+  if (forms.length === 0) {
+    const facts = { mnemonic: value.mnemonic, given: value.operands.length, accepted: accepted(inMode) };
+    return encoder.operandCount(facts, { span: spans.operands[0] ?? spans.mnemonic });
+  }
+  const c: Case = { value, bits: place.bits, obstacle, spans, forms };
+  return (
+    obstacleMet(c) ?? registerOfOtherMode(c) ?? formOfOtherMode(c) ?? immediateWidth(c) ?? sizesDiffer(c) ?? noForm(c)
+  );
+}
+
+function obstacleMet(c: Case): Diagnostic | undefined {
+  const { obstacle, value } = c;
+  switch (obstacle.kind) {
+    case "none":
+      return undefined;
+    case "size-not-stated":
+      return encoder.sizeNotStated({ mnemonic: value.mnemonic, sizes: memorySizes(c) }, at(c, obstacle.operand));
+    case "address": {
+      return encoder.badAddress(addressFacts(obstacle.problem, c.bits), at(c, obstacle.operand));
+    }
+    case "too-far": {
+      const { distance, widthBits } = obstacle;
+      return encoder.branchTooFar({ distance, widthBits, short: widthBits === 8 }, at(c, obstacle.operand));
+    }
+    case "high-byte-with-rex": {
+      const operand = value.operands.findIndex((o) => o.kind === "register" && o.name === obstacle.register);
+      const other = value.operands.find((o) => o.kind === "register" && o.name !== obstacle.register);
+      const facts = { register: obstacle.register, ...(other && { other: operandText(other) }) };
+      return encoder.highByteWithRex(facts, at(c, operand));
+    }
+    case "register-needs-64-bit-mode":
+      return encoder.registerNeeds64({ register: obstacle.register, bits: c.bits }, at(c, obstacle.operand));
+  }
+}
+
+const at = (c: Case, operand: number): { span: Span } => ({ span: c.spans.operands[operand] ?? c.spans.mnemonic });
+
+function memorySizes(c: Case): string[] {
+  const words = new Map([[1, "byte"], [2, "word"], [4, "dword"], [6, "fword"], [8, "qword"], [10, "tword"], [16, "oword"]]); // prettier-ignore
+  const widths = new Set<number>();
+  for (const form of c.forms) {
+    const takes = form.operands.every((o, i) => fits(o, c.value.operands[i] ?? noOperand, form, c.bits));
+    if (existsIn(form, c.bits) && form.memoryWidth !== 0 && takes) widths.add(form.memoryWidth);
+  }
+  return [...widths].sort((a, b) => a - b).flatMap((width) => words.get(width) ?? []);
+}
+
+/** Fits nothing. */
+const noOperand: OperandValue = { kind: "register", name: "" };
+
+function wrongMode(what: string, forms: readonly EncoderForm[], bits: CodeBits, span: Span): Diagnostic {
+  const modes = forms.every((form) => form.form.modes === "not64") ? "16-bit and 32-bit code" : "64-bit code";
+  return encoder.notInMode({ what, bits, modes }, { span });
+}
+
+/** A register that only 64-bit code has. */
+function registerOfOtherMode(c: Case): Diagnostic | undefined {
+  if (c.bits === 64) return undefined;
+  const operand = c.value.operands.findIndex((given) => {
+    const register = given.kind === "register" ? findRegister(given.name) : undefined;
+    if (register === undefined || register.class === "control" || register.class === "debug") return false;
+    return register.number > 7 || register.needsRex || (register.class === "general" && register.sizeBits === 64);
+  });
+  if (operand < 0) return undefined;
+  const register = operandText(c.value.operands[operand] ?? noOperand);
+  return encoder.registerNeeds64({ register, bits: c.bits }, at(c, operand));
+}
+
+/** The operands fit a form that the mode does not have. */
+function formOfOtherMode(c: Case): Diagnostic | undefined {
+  const other = c.forms.filter((form) => !existsIn(form, c.bits) && operandsFit(form, c, fits));
+  if (other.length === 0 || c.forms.some((form) => existsIn(form, c.bits) && operandsFit(form, c, fits)))
+    return undefined;
+  const what = `${c.value.mnemonic} ${c.value.operands.map((o) => operandText(o)).join(", ")}`;
+  return wrongMode(what, other, c.bits, c.spans.operands[0] ?? c.spans.mnemonic);
+}
+
+type Fits = (operand: OperandForm, given: OperandValue, form: EncoderForm, bits: CodeBits) => boolean;
+
+const operandsFit = (form: EncoderForm, c: Case, rule: Fits): boolean =>
+  form.operands.every((operand, i) => rule(operand, c.value.operands[i] ?? noOperand, form, c.bits));
+
+const isImmediate = (operand: OperandForm): boolean => operand.kind === "imm" || operand.kind === "imm2";
+
+/** All fits but the value of an immediate. */
+function immediateWidth(c: Case): Diagnostic | undefined {
+  const loose: Fits = (operand, given, form, bits) =>
+    given.kind === "immediate" && isImmediate(operand)
+      ? sizeWordFits(operand, given)
+      : fits(operand, given, form, bits);
+  let widest: { form: EncoderForm; index: number; operand: OperandForm } | undefined;
+  for (const form of c.forms) {
+    if (!existsIn(form, c.bits) || !operandsFit(form, c, loose)) continue;
+    const index = form.operands.findIndex((operand, i) => {
+      const given = c.value.operands[i];
+      return given?.kind === "immediate" && isImmediate(operand) && !fitsWidth(operand, given.value);
+    });
+    const operand = form.operands[index];
+    if (operand !== undefined && operand.width > (widest?.operand.width ?? 0)) widest = { form, index, operand };
+  }
+  const given = widest && c.value.operands[widest.index];
+  if (!widest || given?.kind !== "immediate") return undefined;
+  const { operand, index } = widest;
+  const mnemonicOf64 = operand.argument === 8 && c.bits === 64;
+  const facts = {
+    value: given.value,
+    bits: operand.width * 8,
+    extendedTo: operand.argument * 8,
+    ...(mnemonicOf64 && { help: "load it into a register first: mov takes 64-bit immediates" }),
+  };
+  return encoder.immediateTooWide(facts, at(c, index));
+}
+
+function sizeWordFits(operand: OperandForm, given: Extract<OperandValue, { kind: "immediate" }>): boolean {
+  if (given.distance !== undefined) return false;
+  return (
+    given.sizeBits === undefined || given.sizeBits === operand.width * 8 || given.sizeBits === operand.argument * 8
+  );
+}
+
+/** Bits that an operand states: a register's, a size word's. */
+function statedBits(operand: OperandValue): number | undefined {
+  if (operand.kind === "register") return findRegister(operand.name)?.sizeBits;
+  return operand.kind === "memory" && operand.far !== true ? operand.sizeBits : undefined;
+}
+
+/** Each operand fits some form in kind, and two of them that must be equal are not. */
+function sizesDiffer(c: Case): Diagnostic | undefined {
+  const sized = c.value.operands.flatMap((operand, index) => {
+    const bits = statedBits(operand);
+    return bits === undefined ? [] : [{ operand, index, bits }];
+  });
+  const [left, right] = sized;
+  if (!left || !right || left.bits === right.bits) return undefined;
+  const kinds = (form: EncoderForm): boolean =>
+    form.operands.every((operand, i) => sameKind(operand, c.value.operands[i] ?? noOperand)) &&
+    equalWidths(form, left.index, right.index);
+  if (!c.forms.some(kinds)) return undefined;
+  const facts = {
+    left: { text: operandText(left.operand), bits: left.bits },
+    right: { text: operandText(right.operand), bits: right.bits },
+    ...sizeHelp(c, left.bits, right.bits),
+  };
+  return encoder.operandSizes(facts, { span: at(c, right.index).span });
+}
+
+/** Would the operand take the value if sizes did not matter? */
+function sameKind(operand: OperandForm, given: OperandValue): boolean {
+  const inRegister = ["reg", "rm", "opcodeReg", "rmReg", "vexReg"].includes(operand.kind);
+  if (given.kind === "register") return inRegister && findRegister(given.name)?.class === "general";
+  if (given.kind === "memory") return operand.kind === "rm" || operand.kind === "mem";
+  return given.kind === "immediate" && isImmediate(operand);
+}
+
+const equalWidths = (form: EncoderForm, a: number, b: number): boolean =>
+  form.operands[a]?.width === form.operands[b]?.width;
+
+function sizeHelp(c: Case, left: number, right: number): { help?: string } {
+  if (c.value.mnemonic !== "mov" || left < right) return {};
+  const word = right === 32 ? "movsxd" : "movsx";
+  return { help: right === 32 ? `use ${word} to extend the sign` : `use movzx or ${word} to widen the source` };
+}
+
+function noForm(c: Case): Diagnostic {
+  const operands = c.value.operands.map((operand) => operandText(operand)).join(", ");
+  const inMode = c.forms.filter((form) => existsIn(form, c.bits));
+  const facts = {
+    mnemonic: c.value.mnemonic,
+    operands: operands === "" ? "no operands" : operands,
+    accepted: accepted(inMode),
+  };
+  return encoder.noSuchForm(facts, { span: firstMisfit(c, inMode) });
+}
+
+/** The first operand that fits no form at its place; else the first of all. */
+function firstMisfit(c: Case, forms: readonly EncoderForm[]): Span {
+  const index = c.value.operands.findIndex((given, i) => {
+    return !forms.some((form) => form.operands[i] !== undefined && fits(form.operands[i], given, form, c.bits));
+  });
+  return c.spans.operands[Math.max(0, index)] ?? c.spans.mnemonic;
+}
+
+const MAX_ACCEPTED = 6;
+
+/** The operands of forms, without their access, each once; of many only the first few. */
+function accepted(forms: readonly EncoderForm[]): string[] {
+  const texts = new Set(forms.map((form) => form.operands.map((operand) => operand.text).join(", ") || "no operands"));
+  const all = [...texts];
+  return all.length <= MAX_ACCEPTED ? all : [...all.slice(0, MAX_ACCEPTED), "and more"];
+}
+
+function addressFacts(problem: AddressProblem, bits: CodeBits): { problem: string; label: string; help?: string } {
+  switch (problem.kind) {
+    case "not-a-general-register":
+      return {
+        problem: `${problem.register} cannot be part of an address`,
+        label: "not usable here",
+        help: "use general registers of 16, 32 or 64 bits",
+      };
+    case "sizes-differ":
+      return { problem: `${problem.base} and ${problem.index} cannot form an address`, label: "sizes differ" };
+    case "no-such-pair":
+      return {
+        problem: `${problem.registers} is no 16-bit address`,
+        label: "not encodable",
+        help: "16-bit addresses are bx or bp, si or di, or one of each",
+      };
+    case "index-is-stack-pointer":
+      return { problem: `${problem.index} cannot be an index`, label: "as index", help: "make it the base" };
+    case "scale-needs-32-bits":
+      return { problem: "a 16-bit address has no scale", label: "scaled", help: "use 32-bit registers" };
+    case "register-needs-64-bit-mode":
+      return { problem: `${problem.register} does not exist in ${bits}-bit code`, label: "only in 64-bit code" };
+    case "16-bit-address-in-64-bit-mode":
+      return { problem: "64-bit code has no 16-bit addresses", label: "16 bits", help: "use 64-bit registers" };
+    case "displacement-too-wide":
+      return displacementFacts(problem.displacement, problem.bits, bits);
+    case "relative-with-registers":
+      return {
+        problem: "an address relative to RIP takes no registers",
+        label: "rel with registers",
+        help: "drop rel",
+      };
+    case "relative-needs-64-bit-mode":
+      return { problem: `${bits}-bit code has no addresses relative to RIP`, label: "rel", help: "drop rel" };
+  }
+}
+
+function displacementFacts(value: bigint, width: number, bits: CodeBits) {
+  const shown = `0x${BigInt.asUintN(64, value).toString(16)}`;
+  const problem = `${shown} does not fit in a displacement of ${width} bits`;
+  const help = "load the address into a register, or use mov with al, ax, eax or rax and [qword …]";
+  return { problem, label: `more than ${width} bits`, ...(bits === 64 && { help }) };
+}

@@ -1,0 +1,82 @@
+// Instruction values as text that assembles again, in NASM's notation and the formatter's spelling.
+
+import { hex } from "../base/index.js";
+import type { InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
+import { findRegister } from "./registers.js";
+
+const sizeWords: ReadonlyMap<number, string> = new Map([
+  [8, "byte"],
+  [16, "word"],
+  [32, "dword"],
+  [48, "fword"],
+  [64, "qword"],
+  [80, "tword"],
+  [128, "oword"],
+  [256, "yword"],
+]);
+
+/** `lock add dword [rbx+0x10], eax`. */
+export function format(value: InstructionValue): string {
+  const words = [...value.prefixes, value.mnemonic].join(" ");
+  if (value.operands.length === 0) return words;
+  const knownSize = tellsMemorySize(value);
+  return `${words} ${value.operands.map((operand) => operandText(operand, knownSize)).join(", ")}`;
+}
+
+/** One operand; the size of memory is left out where other operands tell it. */
+export function operandText(operand: OperandValue, knownSize = false): string {
+  switch (operand.kind) {
+    case "register":
+      return operand.name;
+    case "immediate":
+      return `${modifiers(operand)}${hex(operand.value)}`;
+    case "far": {
+      const size = operand.sizeBits === undefined ? "" : `${sizeWords.get(operand.sizeBits)} `;
+      return `${size}${hex(operand.selector)}:${hex(operand.offset)}`;
+    }
+    case "memory":
+      return `${memorySize(operand, knownSize)}${addressText(operand)}`;
+  }
+}
+
+function modifiers(operand: Extract<OperandValue, { kind: "immediate" }>): string {
+  const words = [
+    operand.strict === true ? "strict" : undefined,
+    operand.distance,
+    operand.sizeBits === undefined ? undefined : sizeWords.get(operand.sizeBits),
+  ];
+  return words
+    .filter((word) => word !== undefined)
+    .map((word) => `${word} `)
+    .join("");
+}
+
+function memorySize(operand: MemoryOperand, knownSize: boolean): string {
+  const far = operand.far === true ? "far " : "";
+  if (operand.sizeBits === undefined || (knownSize && far === "")) return far;
+  return `${far}${sizeWords.get(operand.sizeBits)} `;
+}
+
+/** `[fs:rbx+rcx*4-0x10]`. */
+export function addressText(m: MemoryOperand): string {
+  const words = `${m.relative === true ? "rel " : ""}${m.displacementBits === undefined ? "" : `${sizeWords.get(m.displacementBits)} `}`;
+  const segment = m.segment === undefined ? "" : `${m.segment}:`;
+  const registers = [m.base, m.index === undefined ? undefined : `${m.index}${m.scale === 1 ? "" : `*${m.scale}`}`];
+  const sum = registers.filter((part) => part !== undefined).join("+");
+  if (sum === "") return `[${words}${segment}${hex(m.displacement)}]`;
+  if (m.displacement === 0n && m.displacementBits === undefined) return `[${words}${segment}${sum}]`;
+  return `[${words}${segment}${sum}${m.displacement < 0n ? "" : "+"}${hex(m.displacement)}]`;
+}
+
+/** A register as wide as the memory tells the size; CL counts shifts, and CRC32 takes sources of any width. */
+function tellsMemorySize(value: InstructionValue): boolean {
+  const memory = value.operands.find((operand) => operand.kind === "memory");
+  if (memory === undefined || value.mnemonic === "crc32") return false;
+  return value.operands.some(
+    (operand) =>
+      operand.kind === "register" &&
+      operand.name !== "cl" &&
+      findRegister(operand.name)?.class === "general" &&
+      findRegister(operand.name)?.sizeBits === memory.sizeBits,
+  );
+}
