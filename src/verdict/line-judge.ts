@@ -1,0 +1,200 @@
+// The judgement of one line over a run: which execution is in which round, what is still expected in it, what came.
+
+import { spanText } from "../base/index.js";
+import type { Judgement, PlannedLine, Round, RunEvent, RunLog } from "../program/index.js";
+import { eventTextWithRule } from "./event-text.js";
+import { explainEvent, explainPattern } from "./explain.js";
+import { expectedText, isOwed, isPublic, matches, partOf } from "./match.js";
+import type { Places } from "./places.js";
+import type { Failure, JudgeContext } from "./verdict.js";
+
+/** A judged line with everything that is needed to tell what happened there. */
+export interface JudgedLine {
+  readonly index: number;
+  readonly line: PlannedLine;
+  readonly judgement: Judgement;
+  readonly places: Places;
+  readonly log: RunLog;
+  readonly context: JudgeContext;
+}
+
+/** One execution of the line. */
+interface Execution {
+  /** Absent where the rounds say that the line does not run so often. */
+  readonly round: Round | undefined;
+  readonly visitedAt: bigint;
+  /** Expected events that have come. */
+  matched: number;
+  /** Events on the line, for the report. */
+  readonly happened: RunEvent[];
+  /** Index of the last event of this execution. */
+  lastAt: number;
+  failed: boolean;
+}
+
+/** Judges one line; failures go to the list that the judge gave. */
+export class LineJudge {
+  private execution: Execution | undefined;
+  private executions = 0n;
+
+  constructor(
+    private readonly judged: JudgedLine,
+    private readonly failures: Failure[],
+  ) {}
+
+  get judgement(): Judgement {
+    return this.judged.judgement;
+  }
+
+  /** The line begins to execute. A restart without an instruction retired in between is the same visit. */
+  visit(event: RunEvent, at: number): void {
+    const { execution } = this;
+    if (execution && execution.visitedAt === event.retired && !execution.happened.some(isOwed)) return;
+    this.close();
+    this.begin(event.retired, at);
+  }
+
+  /** An event on the line, or on a line that it answers for. */
+  take(event: RunEvent, at: number): void {
+    if (this.execution === undefined) this.begin(event.retired, at);
+    const { execution } = this;
+    if (execution === undefined) return;
+    const { judgement, context } = this.judged;
+    if (isPublic(event)) execution.happened.push(event);
+    if (judgement.kind !== "rounds") return;
+    const part = partOf(event, judgement, execution.round);
+    if (part === "passed-over" || execution.failed) return;
+    execution.lastAt = at;
+    const next = execution.round?.events[execution.matched];
+    if (next !== undefined && matches(next, event, context.lowering)) execution.matched++;
+    else if (part === "compared") this.fail(execution, at, event);
+  }
+
+  /** The run is over: the last execution is complete, and the rounds must be. */
+  atEnd(): void {
+    const { judgement, log } = this.judged;
+    const at = log.events.length;
+    if (judgement.kind === "hole") this.reportHole();
+    this.close();
+    if (judgement.kind !== "rounds") return;
+    const owed = owedExecutions(judgement.rounds);
+    if (owed.exactly === undefined && this.executions === 0n) {
+      this.report(at, { expected: this.judgementText(), got: "the line was never reached" });
+    } else if (this.executions < owed.atLeast) {
+      const expected = `the line runs ${times(owed.atLeast)}`;
+      this.report(at, {
+        expected,
+        got: this.executions === 0n ? "the line was never reached" : `it ran ${times(this.executions)}`,
+      });
+    }
+  }
+
+  private begin(retired: bigint, at: number): void {
+    const { judgement, log } = this.judged;
+    const round = judgement.kind === "rounds" ? roundOf(judgement.rounds, this.executions) : undefined;
+    this.executions++;
+    this.execution = { round, visitedAt: retired, matched: 0, happened: [], lastAt: at, failed: false };
+    if (judgement.kind !== "rounds" || round !== undefined) return;
+    const { exactly = 0n } = owedExecutions(judgement.rounds);
+    this.execution.failed = true;
+    if (this.executions > exactly + 1n) return;
+    const got = `it runs once more${this.nextPlace(log.events[at], at)}`;
+    this.report(at, { expected: `the line runs exactly ${times(exactly)}`, got });
+  }
+
+  /** Ends the current execution: whatever it still owes is missing. */
+  private close(): void {
+    const { execution } = this;
+    this.execution = undefined;
+    if (!execution || execution.failed || !execution.round) return;
+    if (execution.matched < execution.round.events.length) this.fail(execution, execution.lastAt, undefined);
+  }
+
+  /** The event that came is not the one that is next, or none came. */
+  private fail(execution: Execution, at: number, event: RunEvent | undefined): void {
+    execution.failed = true;
+    const { context, log } = this.judged;
+    const next = execution.round?.events[execution.matched];
+    const happened = event === undefined ? this.happenedText(execution) : this.upTo(execution, event);
+    const pattern = next?.[0];
+    const rule = (pattern && explainPattern(pattern, context.vendor)) ?? (event && explainEvent(event, context.vendor));
+    const got = `${happened}${this.nextPlace(log.events[at], at)}`;
+    this.report(at, { expected: this.expectedHere(execution), got, ...rule });
+  }
+
+  /** What the round expects from the event on that did not come. */
+  private expectedHere(execution: Execution): string {
+    const events = execution.round?.events ?? [];
+    const rest = events.slice(execution.matched);
+    if (events.length === 0) return "nothing";
+    if (rest.length === 0) return `${expectedText(undefined)} after ${expectedText(events[events.length - 1])}`;
+    return rest.map(expectedText).join(", ");
+  }
+
+  private happenedText(execution: Execution): string {
+    const after = execution.matched > 0 ? "nothing more after " : "";
+    const happened = execution.happened.map(eventTextWithRule).join(", ");
+    return happened === "" ? "nothing" : `${after}${happened}`;
+  }
+
+  private upTo(execution: Execution, event: RunEvent): string {
+    const before = execution.happened.slice(0, execution.happened.indexOf(event));
+    const text = eventTextWithRule(event);
+    return before.length === 0 ? text : `${text}, after ${before.map(eventTextWithRule).join(", ")}`;
+  }
+
+  /** `; l2 went on at l2+0x02`: the next place where the same guest was seen. */
+  private nextPlace(from: RunEvent | undefined, at: number): string {
+    const { log, places, line } = this.judged;
+    const guest = from?.guest ?? line.guest;
+    const next = log.events.slice(at + 1).find((e) => e.guest === guest && e.rip !== (from?.rip ?? line.address));
+    return next === undefined ? "" : `; ${guest} went on at ${places.nameOf(guest, next.rip)}`;
+  }
+
+  private reportHole(): void {
+    const { execution, judged } = this;
+    const happened = execution?.happened.map(eventTextWithRule).join(", ");
+    const got = happened === undefined ? "the line was never reached" : happened === "" ? "nothing" : happened;
+    this.report(execution?.lastAt ?? judged.log.events.length, {
+      expected: "what shall stand here instead of `?`",
+      got,
+    });
+  }
+
+  private judgementText(): string {
+    const { judgementSpan } = this.judged.line;
+    if (judgementSpan === undefined) return "what its judgement says";
+    return spanText(judgementSpan)
+      .replace(/^.*?=>\s*/s, "")
+      .replace(/\s+/g, " ");
+  }
+
+  private report(at: number, facts: Pick<Failure, "expected" | "got" | "rule">): void {
+    const { index, line } = this.judged;
+    const { judgementSpan, place, span } = line;
+    this.failures.push({ at, line: index, span, ...(judgementSpan && { judgementSpan }), place, ...facts });
+  }
+}
+
+/** The round of the execution with that number, counted from 0. */
+function roundOf(rounds: readonly Round[], execution: bigint): Round | undefined {
+  let first = 0n;
+  for (const round of rounds) {
+    if (round.times === undefined) return round;
+    first += round.times;
+    if (execution < first) return round;
+  }
+  return undefined;
+}
+
+/** How often a line must run: at least so often, and exactly so often where every round says how often it is. */
+function owedExecutions(rounds: readonly Round[]): { atLeast: bigint; exactly?: bigint } {
+  const counted = rounds.reduce((sum, round) => sum + (round.times ?? 0n), 0n);
+  return rounds.some((round) => round.times === undefined)
+    ? { atLeast: counted + 1n }
+    : { atLeast: counted, exactly: counted };
+}
+
+function times(count: bigint): string {
+  return count === 1n ? "once" : count === 2n ? "twice" : `${count} times`;
+}

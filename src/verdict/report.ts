@@ -1,0 +1,87 @@
+// A failure as people read it: which test, which line, expected against got, the rule, what happened before, how to
+// run it again. The form is shown in docs/language.md.
+
+import { lineText, positionAt, type Span } from "../base/index.js";
+import type { EventPlan, RunLog } from "../program/index.js";
+import { transcriptRows } from "./transcript.js";
+import type { CaseName, Failure, Verdict } from "./verdict.js";
+
+/** How many transcript lines before a failure are shown. */
+const linesBefore = 3;
+
+/** The report of a failed verdict; lines are joined by "\n", without a final newline. */
+export function renderFailure(name: CaseName, plan: EventPlan, log: RunLog, verdict: Verdict): string {
+  const [first, ...others] = verdict.failures;
+  const lines = [`FAIL  ${name.file} > ${name.title}  [${name.platform}, ${name.vmmText}]`];
+  if (first !== undefined) {
+    lines.push(...sourceLines(first));
+    lines.push(...paragraph("expected", [first.expected]), ...paragraph("got", [first.got]));
+    lines.push(...paragraph("rule", first.rule ?? []));
+    lines.push(...paragraph("before", rowsBefore(plan, log, first)));
+    lines.push(...paragraph("also", alsoFailed(others)));
+    lines.push(...paragraph("repeat", [repeatCommand(name, first)]));
+  }
+  return lines.join("\n");
+}
+
+/** `expected  text`, further paragraphs below the first. */
+function paragraph(label: string, texts: readonly string[]): string[] {
+  return texts.map((text, index) => `   ${(index === 0 ? label : "").padEnd(8)}  ${text}`);
+}
+
+/** Place, source line and marks: below the statement, and below the judgement where it is another text. */
+function sourceLines(failure: Failure): string[] {
+  const { span, judgementSpan, place } = failure;
+  if (span === undefined) return place === undefined ? [] : [`   at ${place}`];
+  const { line, column } = positionAt(span.source, span.start);
+  const where = `   ${span.source.name}:${line}:${column}`;
+  const marked = judgementSpan && judgementSpan.source === span.source ? eventsOnly(judgementSpan) : undefined;
+  const note = place === undefined ? "" : ` ${place}`;
+  if (marked === undefined) return [where, ...markedLine(line, [span], note)];
+  const judgedLine = positionAt(marked.source, marked.start).line;
+  if (judgedLine === line) return [where, ...markedLine(line, [span, marked], note)];
+  return [where, ...markedLine(line, [span], note), ...markedLine(judgedLine, [marked], "")];
+}
+
+/** The judgement without its `on … =>`. */
+function eventsOnly(span: Span): Span {
+  const text = span.source.text.slice(span.start, span.end);
+  const arrow = /^(?:on\b[^=]*)?=>\s*/.exec(text);
+  return arrow === null ? span : { ...span, start: span.start + arrow[0].length };
+}
+
+function markedLine(line: number, spans: readonly [Span, ...Span[]], note: string): string[] {
+  const [{ source }] = spans;
+  const text = lineText(source, line).trimEnd();
+  const gutter = String(line);
+  let marks = "";
+  for (const span of spans) {
+    const column = positionAt(source, span.start).column - 1;
+    const length = Math.max(1, Math.min(span.end - span.start, text.length - column));
+    // Tabs stay tabs, so that the marks stand below the text in any terminal.
+    marks += text.slice(marks.length, column).replace(/[^\t]/g, " ") + "^".repeat(length);
+  }
+  return [`   ${gutter} | ${text}`, `   ${" ".repeat(gutter.length)} | ${marks}${note}`];
+}
+
+function rowsBefore(plan: EventPlan, log: RunLog, failure: Failure): string[] {
+  const rows = transcriptRows(plan, log).filter((row) => row.lastAt < failure.at);
+  return rows.slice(-linesBefore).map((row) => row.text);
+}
+
+/** The failures after the first, in short: they often follow from it. */
+function alsoFailed(others: readonly Failure[]): string[] {
+  const shown = others.slice(0, 2).map((failure) => {
+    const place = failure.place === undefined ? "" : `${failure.place}: `;
+    return `${place}expected ${failure.expected}, got ${failure.got}`;
+  });
+  return others.length > 2 ? [...shown, `and ${others.length - 2} more`] : shown;
+}
+
+function repeatCommand(name: CaseName, failure: Failure): string {
+  const line =
+    failure.span && failure.span.source.name === name.file
+      ? `:${positionAt(failure.span.source, failure.span.start).line}`
+      : "";
+  return `trapline run ${name.file}${line} --platform ${name.platform}`;
+}
