@@ -10,6 +10,7 @@ import {
   vmxControls,
   vmcsFields,
   vmxExitReasons,
+  type Platform,
 } from "../isa/index.js";
 import { toValue } from "../base/index.js";
 import { selectors } from "../program/index.js";
@@ -48,19 +49,21 @@ export function libraryConstant(name: string): bigint | undefined {
   return constants().get(name);
 }
 
-/** Constants that follow from the platform's model: the name, and how the value is computed. */
-const ofPlatform: Readonly<Record<string, (msr: (name: string) => bigint) => bigint>> = {
+/** Constants that follow from the platform's model. */
+const ofPlatform: Readonly<Record<string, (platform: Platform) => bigint>> = {
   /** The VMCS revision identifier: bits 30:0 of IA32_VMX_BASIC (Intel SDM vol. 3, "Basic VMX Information"). */
-  "VMX.REVISION": (msr) => msr("IA32_VMX_BASIC") & 0x7fff_ffffn,
+  "VMX.REVISION": (platform) => resetOf(platform, "IA32_VMX_BASIC") & 0x7fff_ffffn,
 };
 
-/** The value of a constant that depends on the platform of the case; 0 where the platform lacks the thing. */
+/** An MSR's value after reset; 0 where the model has no such MSR. */
+function resetOf(platform: Platform, name: string): bigint {
+  return platform.cpu.msrs.find((msr) => msr.name === name)?.reset ?? 0n;
+}
+
+/** The value of a constant that depends on the platform of the case. */
 export function platformConstant(name: string, unit: CaseUnit): bigint | undefined {
-  const compute = ofPlatform[name];
-  if (!compute) return undefined;
-  const msrs = unit.platform?.cpu.msrs;
-  if (!msrs) return undefined;
-  return toValue(compute((wanted) => msrs.find((m) => m.name === wanted)?.reset ?? 0n));
+  const compute = Object.hasOwn(ofPlatform, name) ? ofPlatform[name] : undefined;
+  return compute && unit.ask(`constant ${name}`, (platform) => toValue(compute(platform)));
 }
 
 /** Names of all constants of the library, for suggestions and completion. */

@@ -42,8 +42,11 @@ export class CaseUnit {
   readonly constants = new Map<ConstantDeclaration, Value | "busy" | "poison">();
   readonly guestNames: string[] = [];
   readonly guestFrames = new Map<string, Frame>();
-  /** Set when something was asked that may differ between platforms of one matrix. */
-  readsPlatform = false;
+  /** What was asked about the platform: a body is the same on every platform that answers the same. */
+  private readonly questions = new Map<
+    string,
+    { readonly ask: (platform: Platform) => unknown; readonly answer: unknown }
+  >();
   statements = 0;
   private readonly guestsOfSymbols: string[] = [];
 
@@ -61,19 +64,32 @@ export class CaseUnit {
     return this.guestsOfSymbols[symbol] ?? "";
   }
 
-  /** The platform of the case; absent where plain code is assembled. */
-  get platform(): Platform | undefined {
-    this.readsPlatform = true;
-    return this.cell?.platform;
+  /** Asks about the platform of the case; undefined where plain code is assembled. The key names the question. */
+  ask<T>(key: string, question: (platform: Platform) => T): T | undefined {
+    if (!this.cell) return undefined;
+    const answer = question(this.cell.platform);
+    this.questions.set(key, { ask: question, answer });
+    return answer;
+  }
+
+  /** Whether another platform gives every answer that was given so far. */
+  answersAlike(platform: Platform): boolean {
+    for (const { ask, answer } of this.questions.values()) if (ask(platform) !== answer) return false;
+    return true;
+  }
+
+  /** The platform's name, for messages. */
+  get platformName(): string {
+    return this.cell?.platform.name ?? "";
   }
 
   get platformNames(): ReadonlySet<string> {
     return this.cell?.platformNames ?? new Set();
   }
 
-  /** Whether a bundled VMM runs the outermost guest. */
+  /** Whether a bundled VMM runs the outermost guest; plain code could run under any. */
   get underVmm(): boolean {
-    return this.cell?.underVmm ?? false;
+    return this.cell?.underVmm ?? true;
   }
 }
 

@@ -18,7 +18,7 @@ import type { EventClause, Expr, JudgementClause, Name, RoundClause, Statement }
 import { evaluate } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { findName, reportUnknown } from "./names.js";
-import { checkPlatformNames, holdsOn } from "./on.js";
+import { checkPlatformNames, isOn } from "./on.js";
 import { guestModes } from "./modes.js";
 import type { BoundEvent, BoundJudgement, BoundRound, LineInfo, Value } from "./resolved.js";
 
@@ -39,19 +39,26 @@ export function bindJudgement(statement: Statement, frame: Frame): JudgedLine | 
 }
 
 function chooseClause(statement: Statement, frame: Frame): JudgementClause | undefined {
-  const { platform } = frame.unit;
   let chosen: JudgementClause | undefined;
   let open = true;
   for (const clause of statement.judgements) {
     if (!open) report(frame, resolving.clauseNeverReached, {}, clause.span);
     if (!clause.on) open = false;
     else checkPlatformNames(clause.on, frame);
-    const holds = !clause.on || (platform && clause.on.some((name) => holdsOn(name.text, platform)));
-    if (holds) chosen ??= clause;
+    // Where plain code is assembled there is no platform, and the first clause is as good as any.
+    if (
+      !chosen &&
+      (!clause.on ||
+        isOn(
+          clause.on.map((name) => name.text),
+          frame,
+        ) !== false)
+    )
+      chosen = clause;
   }
-  if (!chosen && platform) {
+  if (!chosen) {
     const span = statement.judgements[0]?.span ?? statement.span;
-    report(frame, resolving.platformNotCovered, { platform: platform.name }, span);
+    report(frame, resolving.platformNotCovered, { platform: frame.unit.platformName }, span);
   }
   return chosen;
 }
@@ -180,14 +187,15 @@ function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean 
 }
 
 function vendorOf(frame: Frame): Vendor | undefined {
-  return frame.unit.platform?.cpu.vendor;
+  return frame.unit.ask("vendor", (platform) => platform.cpu.vendor);
 }
 
 /** A name of one vendor's manual on a platform of the other can never happen. */
 function checkVendor(vendors: readonly Vendor[], subject: Name | undefined, frame: Frame): boolean {
-  const { platform } = frame.unit;
-  if (!platform || !subject || vendors.includes(platform.cpu.vendor)) return true;
-  const facts = { name: subject.text, platform: platform.name, vendor: vendors[0] ?? "intel" };
+  if (!subject || vendors.length > 1) return true;
+  const vendor = vendorOf(frame);
+  if (vendor === undefined || vendors.includes(vendor)) return true;
+  const facts = { name: subject.text, platform: frame.unit.platformName, vendor: vendors[0] ?? "intel" };
   report(frame, resolving.otherVendor, facts, subject.span);
   return false;
 }
@@ -269,7 +277,7 @@ function bindReceiver(event: Event, frame: Frame): string | undefined {
   const { to } = event;
   if (!to) return undefined;
   if (to.text === "vmm") {
-    if (frame.unit.underVmm || !frame.unit.platform) return to.text;
+    if (frame.unit.underVmm) return to.text;
     report(frame, resolving.noVmm, {}, to.span);
     return undefined;
   }

@@ -13,6 +13,11 @@ export function holdsOn(name: string, platform: Platform): boolean {
   return name === "all" || name === platform.name || name === platform.cpu.generation;
 }
 
+/** Whether one of the names holds on the platform of the case; undefined where there is none. */
+export function isOn(names: readonly string[], frame: Frame): boolean | undefined {
+  return frame.unit.ask(`on ${names.join(" ")}`, (platform) => names.some((name) => holdsOn(name, platform)));
+}
+
 /** Reports names that are neither a platform's nor a group's. */
 export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
   for (const name of names) {
@@ -27,10 +32,7 @@ export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
  * after the other, the first whose names hold.
  */
 export function selectedBlocks(statements: readonly Statement[], index: number, frame: Frame): boolean {
-  const { platform } = frame.unit;
-  if (!platform) return false;
-  const holds = (statement: Statement): boolean =>
-    statement.args.some((arg) => wordsOf(arg).some((name) => holdsOn(name, platform)));
+  const holds = (statement: Statement): boolean => isOn(statement.args.flatMap(wordsOf), frame) === true;
   const block = statements[index];
   if (!block || !holds(block)) return false;
   for (let before = index - 1; before >= 0; before--) {

@@ -10,6 +10,7 @@ import {
   platformNames,
   type Firmware,
   type Platform,
+  type PlatformChanges,
 } from "../isa/index.js";
 import type { Arg, Expr, SourceFile, Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
@@ -79,7 +80,19 @@ function readPlatform(
     }
   }
   const memory = memoryBytes !== undefined && { memoryBytes };
-  return derivePlatform(model, { name: name.name, firmware, ...memory, add, remove });
+  return derive(model, { name: name.name, firmware, ...memory, add, remove });
+}
+
+/** Models take a while to make, and many files declare the same one. */
+const derived = new WeakMap<Platform, Map<string, Platform>>();
+
+function derive(model: Platform, changes: PlatformChanges): Platform {
+  const key = JSON.stringify(changes);
+  const known = derived.get(model) ?? new Map<string, Platform>();
+  derived.set(model, known);
+  const made = known.get(key) ?? derivePlatform(model, changes);
+  known.set(key, made);
+  return made;
 }
 
 type NameExpr = Extract<Expr, { kind: "name" }>;

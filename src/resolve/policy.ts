@@ -116,12 +116,12 @@ function readIntercepts(statement: Statement, draft: Draft, frame: Frame): void 
       continue;
     }
     const name = expr.kind === "exception" ? `#${expr.name}` : expr.name;
-    const vendor = frame.unit.platform?.cpu.vendor;
+    const vendor = frame.unit.ask("vendor", (platform) => platform.cpu.vendor);
     const subject = eventSubjects("exit").find((s) => s.name === name);
     if (exceptions.some((e) => e.name === name) || (subject && (!vendor || subject.vendors.includes(vendor)))) {
       draft.intercepts.push(name);
     } else if (subject) {
-      const facts = { name, platform: frame.unit.platform?.name ?? "", vendor: subject.vendors[0] ?? "intel" };
+      const facts = { name, platform: frame.unit.platformName, vendor: subject.vendors[0] ?? "intel" };
       report(frame, resolving.otherVendor, facts, arg.span);
     } else {
       const names = [...eventSubjects("exit", vendor).map((s) => s.name), ...exceptions.map((e) => e.name)];

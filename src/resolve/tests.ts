@@ -1,5 +1,5 @@
 // Tests: a `test` declaration to its cases. The header is read once; a body is resolved for each cell of the matrix,
-// and shared between platforms where nothing in it asked which platform it is on.
+// and shared with later platforms on which everything that it asked about the platform has the same answer.
 
 import { resolving, type Span } from "../base/index.js";
 import type { SourceFile, Statement } from "../syntax/index.js";
@@ -119,8 +119,8 @@ function resolveCases(statement: Statement, header: Header, context: FileContext
   if (!first || header.guests.length === 0) return [];
   const platforms = listed.filter(({ platform }) => context.wanted?.(platform) ?? true);
   const cases: ResolvedCase[] = [];
-  // What was resolved without asking for the platform, by VMM and row.
-  const shared = new Map<string, Body>();
+  // What was resolved for earlier platforms, by VMM and row.
+  const shared = new Map<string, Body[]>();
   for (const written of platforms) {
     // `vmm` may name values of `each`, so it is read in the frame of a row.
     for (const [rowIndex, row] of rows.entries()) {
@@ -152,6 +152,7 @@ interface Body {
   readonly vmm: VmmStack;
   readonly guests: readonly ResolvedGuest[];
   readonly finals: readonly ResolvedExpectation[];
+  readonly unit: CaseUnit;
 }
 
 /** The frame of a cell at test level: the values of `each` and the test's constants. */
@@ -169,12 +170,12 @@ function rowFrame(row: Row, header: Header, context: FileContext, written: Writt
   return frame;
 }
 
-function resolveCell(inputs: CellInputs, shared: Map<string, Body>, key: string): ResolvedCase {
+function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: string): ResolvedCase {
   const { statement, header, context, written, vmm, row, budgetInstructions } = inputs;
   const { platform } = written;
   const frame = rowFrame(row, header, context, written, vmm.stack.length > 0);
   const bindings = rowTexts(row);
-  const known = shared.get(key);
+  const known = shared.get(key)?.find((body) => body.unit.answersAlike(platform));
   const headers = known?.headers ?? readGuestHeaders(header.guests, frame);
   const problem =
     vmmProblem(vmm.stack, platform) ?? requirement(header, platform, frame) ?? firstModeProblem(headers, platform);
@@ -185,7 +186,7 @@ function resolveCell(inputs: CellInputs, shared: Map<string, Body>, key: string)
     else skip = problem;
   }
   const body = known ?? (problem === undefined ? resolveBody(inputs, headers, frame) : undefined);
-  if (body && !frame.unit.readsPlatform) shared.set(key, body);
+  if (body && !known) shared.set(key, [...(shared.get(key) ?? []), body]);
   const xfail = xfailReason(header, frame);
   return {
     file: context.file.span.source.name,
@@ -214,7 +215,7 @@ function resolveBody(inputs: CellInputs, headers: readonly GuestHeader[], frame:
   const policy = vmmLine ? readPolicy(vmmLine, frame) : { intercepts: [], memory: [], ports: [], msrs: [] };
   const guests = resolveGuests(headers, frame);
   const finals = resolveFinals(inputs.header.finals, frame);
-  return { headers, vmm: withPolicy(inputs.vmm, policy), guests, finals };
+  return { headers, vmm: withPolicy(inputs.vmm, policy), guests, finals, unit: frame.unit };
 }
 
 /** At the end of a test the names of the only guest, or of the outermost one, need no prefix. */
