@@ -1,7 +1,6 @@
 // compiler: a resolved case becomes a program: bytes at addresses, the state in which they start, and the event plan.
 
 export { compile, type CompileOptions } from "./compile.js";
-export { planStamp } from "./carried/index.js";
 export { renderListing, renderMap } from "./listing.js";
 export { toMultiboot } from "./multiboot.js";
 export type { Encode, Encoded } from "./encoding.js";

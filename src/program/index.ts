@@ -5,3 +5,4 @@ export * from "./plan.js";
 export * from "./event.js";
 export * from "./memory-map.js";
 export * from "./program.js";
+export * from "./stamp.js";

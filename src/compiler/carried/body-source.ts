@@ -107,6 +107,8 @@ ${frame("saved_sp", 5)}${frame("saved_ss", 6)}
   mov   [saved_cr3], ${ax}
   mov   ${ax}, cr4
   mov   [saved_cr4], ${ax}
+  mov   ${ax}, dr6
+  mov   [saved_dr6], ${ax}
   mov   ${sp}, scaffold_stack
   cld
   mov   eax, [vector]
@@ -118,7 +120,7 @@ ${frame("saved_sp", 5)}${frame("saved_ss", 6)}
 /** An exception of the guest: report it, then go on where the table says, if the line may trap so. */
 function trapText(bits: 32 | 64): string {
   const [si, di] = [full(bits, "si"), full(bits, "di")];
-  const report = ["vector", "error", "saved_cr2", "saved_ip", "saved_cs"];
+  const report = ["vector", "error", "saved_cr2", "saved_dr6", "saved_ip"];
   return `
 trap:
   call  put_visits
@@ -137,8 +139,7 @@ ${report.map((name) => `  mov   ${si}, ${name}\n  call  put_number\n`).join("")}
   je    .behind
   cmp   edx, 1                          ; so does #DB for a single step (DR6.BS)
   jne   .search
-  mov   ${full(bits, "bx")}, dr6
-  test  ebx, 0x4000
+  test  dword [saved_dr6], 0x4000
   jz    .search
 .behind:
   dec   eax
@@ -225,6 +226,11 @@ point:
   call  put_visits
   mov   al, 'p'
   call  put_values
+  mov   al, '@'
+  call  put
+  mov   ${si}, saved_ip
+  call  put_number
+  call  put_newline
   jmp   return
 .enter:
   test  byte [saved_cs], 3
@@ -316,6 +322,7 @@ done:
   jae   .end
   mov   al, 'f'
   call  put_values
+  call  put_newline
   inc   ebp
   jmp   .final
 .end:
@@ -387,7 +394,7 @@ put_values:                             ; al, then expectation ebp and the value
   dec   ecx
   jmp   .next
 .all:
-  jmp   put_newline
+  ret
 
 take_value:                             ; the value of the read at edi goes to number
   mov   dword [number], 0
@@ -497,7 +504,7 @@ function dataText(bits: 32 | 64): string {
     "number",
   ];
   const kept = ["saved_flags", "saved_ip", "saved_cs", "saved_ss", "saved_ds", "saved_es", "saved_fs", "saved_gs"];
-  const controls = ["saved_cr0", "saved_cr2", "saved_cr3", "saved_cr4"];
+  const controls = ["saved_cr0", "saved_cr2", "saved_cr3", "saved_cr4", "saved_dr6"];
   const registers = savedRegisters[bits].map((name) => (name === "sp" ? "saved_sp: dq 0" : "dq 0"));
   return `
 data {

@@ -4,7 +4,7 @@
 
 import { assert, imaging, type Diagnostic } from "../../base/index.js";
 import { eferBits, exceptionByName } from "../../isa/index.js";
-import { slotPartBytes } from "../../program/index.js";
+import { planStamp, slotPartBytes } from "../../program/index.js";
 import type { EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
 import type { ResolvedCase } from "../../resolve/index.js";
 import { gdtBytes } from "../environment/descriptors.js";
@@ -134,17 +134,6 @@ export function stubEntries(carrier: Carrier): Map<number, bigint> {
 /** Where a loader starts the image. */
 export function bootAddress(carrier: Carrier): bigint {
   return BigInt(label(carrier, "boot"));
-}
-
-/** Tells programs apart, so that a report is not judged by another program's plan. */
-export function planStamp(plan: EventPlan): number {
-  let stamp = 0x811c_9dc5;
-  for (const line of plan.lines) {
-    for (const character of `${line.place} ${line.text} ${line.address}\n`) {
-      stamp = Math.imul(stamp ^ (character.codePointAt(0) ?? 0), 0x0100_0193) >>> 0;
-    }
-  }
-  return stamp;
 }
 
 function bodySegment(carrier: Carrier): "CODE32" | "CODE64" {

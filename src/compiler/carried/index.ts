@@ -1,12 +1,4 @@
 // carried: an image that brings its own handlers, probes and report, for machines that are not ours.
 
-export {
-  bootAddress,
-  carriedGdt,
-  carriedProblems,
-  carrierOf,
-  planStamp,
-  scaffoldSegment,
-  stubEntries,
-} from "./carry.js";
+export { bootAddress, carriedGdt, carriedProblems, carrierOf, scaffoldSegment, stubEntries } from "./carry.js";
 export { carrySections, pointVector } from "./lower.js";

@@ -1,0 +1,124 @@
+// The report of a carried image, as events again, so that the judge decides a foreign machine's run like our own.
+// docs/carried.md describes the lines; src/compiler/carried/ sends them.
+
+import { exceptionByVector } from "../isa/index.js";
+import { planStamp } from "../program/index.js";
+import type { EventPlan, FieldValue, RunEnd, RunEvent, RunLog } from "../program/index.js";
+
+/** How the machine that sent the report ended: by itself, or because its time was up. */
+export interface ReportOptions {
+  readonly timedOut?: boolean;
+}
+
+/** The log of a run from what came over the serial port. Lines that are no report are passed over. */
+export function readReport(serialText: string, plan: EventPlan, options: ReportOptions = {}): RunLog {
+  const reader = new ReportReader(plan);
+  for (const line of serialText.split("\n")) reader.take(line.trimEnd());
+  return reader.finish(options);
+}
+
+/** Letters with which the report's lines begin, then numbers of 16 digits; a probe's place follows behind `@`. */
+const reportLine = /^([svtpfdu])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
+
+class ReportReader {
+  private readonly events: RunEvent[] = [];
+  private readonly finalValues = new Map<number, readonly bigint[]>();
+  /** The virtual time is not known: events are numbered, so that no two visits are taken for one. */
+  private time = 0n;
+  private started = false;
+  private end: RunEnd | undefined;
+
+  constructor(private readonly plan: EventPlan) {}
+
+  take(line: string): void {
+    const match = reportLine.exec(line);
+    if (!match || this.end) return;
+    const [, letter = "", digits = "", place] = match;
+    const numbers = digits
+      .split(" ")
+      .slice(1)
+      .map((text) => BigInt(`0x${text}`));
+    if (letter === "s") return this.start(numbers[0]);
+    if (this.started) this.takeEvent(letter, numbers, place === undefined ? 0n : BigInt(`0x${place}`));
+  }
+
+  finish({ timedOut = false }: ReportOptions): RunLog {
+    const { events, finalValues } = this;
+    const end = this.end ?? (this.started ? cutOff(timedOut) : silent);
+    return { events, end, finalValues, instructions: 0n };
+  }
+
+  private start(stamp: bigint | undefined): void {
+    if (stamp === BigInt(planStamp(this.plan))) this.started = true;
+    else this.end = { kind: "unsupported", what: "the report is that of another program" };
+  }
+
+  private takeEvent(letter: string, numbers: readonly bigint[], place: bigint): void {
+    const [first = 0n, ...rest] = numbers;
+    switch (letter) {
+      case "v":
+        return this.visits(Number(first), rest[0] ?? 0n);
+      case "t":
+        return this.trap(Number(first), rest);
+      case "p":
+        return this.append({ kind: "probe", rip: place, index: Number(first), values: rest });
+      case "f":
+        this.finalValues.set(Number(first), rest);
+        return;
+      case "d":
+        this.append({ kind: "done", rip: 0n });
+        this.end = { kind: "done" };
+        return;
+      default:
+        this.end = this.unexpected();
+    }
+  }
+
+  /** The line ran so often since the last report. */
+  private visits(index: number, count: bigint): void {
+    const line = this.plan.lines[index];
+    for (let i = 0n; line && i < count; i++) this.append({ kind: "visit", rip: line.address, index });
+  }
+
+  private trap(vector: number, [error = 0n, cr2 = 0n, dr6 = 0n, ip = 0n]: readonly bigint[]): void {
+    const exception = exceptionByVector(vector);
+    const fields: Record<string, FieldValue> = {};
+    if (exception === undefined) fields["vector"] = BigInt(vector);
+    if (exception?.hasErrorCode === true) fields["code"] = error;
+    if (exception?.name === "#PF") fields["address"] = cr2;
+    if (exception?.name === "#DB") fields["dr6"] = dr6;
+    const rip = followsInstruction(vector, dr6) ? this.startOfLineBefore(ip) : ip;
+    this.append({ kind: "trap", subject: exception?.name ?? "INT", fields, rip });
+  }
+
+  /** A trap belongs to the line just retired; its frame names the instruction behind. */
+  private startOfLineBefore(ip: bigint): bigint {
+    const before = ip - 1n;
+    const line = this.plan.lines.find((l) => before >= l.address && before < l.address + BigInt(l.lengthBytes));
+    return line?.address ?? ip;
+  }
+
+  private unexpected(): RunEnd {
+    const event = this.events.findLast((e) => e.kind === "trap");
+    return event ? { kind: "unexpected", event } : { kind: "unsupported", what: "a trap that was not reported" };
+  }
+
+  private append(event: Pick<RunEvent, "kind" | "rip"> & Partial<RunEvent>): void {
+    const guest = this.plan.lines[0]?.guest ?? "";
+    this.events.push({ fields: {}, guest, retired: this.time++, ...event });
+  }
+}
+
+const silent: RunEnd = { kind: "unsupported", what: "the image sent no report" };
+
+/** An image that falls silent hangs, or its machine was reset by a triple fault. */
+function cutOff(timedOut: boolean): RunEnd {
+  return timedOut ? { kind: "budget-spent" } : { kind: "shutdown" };
+}
+
+const singleStep = 0x4000n;
+
+function followsInstruction(vector: number, dr6: bigint): boolean {
+  const info = exceptionByVector(vector);
+  return info?.class === "trap" || (vector === 1 && (dr6 & singleStep) !== 0n);
+}
