@@ -4,9 +4,10 @@ import { hex } from "../base/index.js";
 import { findEventSubject, type JudgedKind } from "../isa/index.js";
 import type { FieldValue, RunEvent } from "../program/index.js";
 
-/** How an event is written where rules are of interest too: `trap #GP(0, rule: vmxon.feature_control)`. */
-export function eventTextWithRule(event: RunEvent): string {
-  return write(event, event.rule === undefined ? [] : [`rule: ${event.rule}`]);
+/** An event for reports, with the rule that decided (`trap #GP(0, rule: vmxon.feature_control)`) and what it notes. */
+export function eventInFull(event: RunEvent): string {
+  const text = write(event, event.rule === undefined ? [] : [`rule: ${event.rule}`]);
+  return event.note === undefined ? text : `${text} (${event.note})`;
 }
 
 /** How an event is written in transcripts: `exit CR_ACCESS(cr: 4, access: mov_to_cr) to vmm`. */

@@ -4,7 +4,7 @@
 import { assert } from "../base/index.js";
 import type { EventPlan, RunEvent, RunLog } from "../program/index.js";
 import { evaluate, type Readings } from "./evaluate.js";
-import { eventTextWithRule } from "./event-text.js";
+import { eventInFull } from "./event-text.js";
 import { explainEvent } from "./explain.js";
 import { LineJudge } from "./line-judge.js";
 import { isOwed, matches } from "./match.js";
@@ -51,8 +51,8 @@ class Judging {
   run(): Failure[] {
     this.checkSomethingIsExpected();
     this.log.events.forEach((event, at) => this.take(event, at));
-    for (const line of this.lines) line?.atEnd();
     this.checkEnd();
+    for (const line of this.lines) line?.atEnd();
     this.checkProbesTaken();
     this.checkFinals();
     if (this.context.golden) this.failures.push(this.context.golden);
@@ -93,7 +93,7 @@ class Judging {
       ...(index !== undefined && line && { line: index, span: line.span }),
       place: this.places.nameOf(event.guest, event.rip),
       expected: "nothing: the line has no judgement",
-      got: eventTextWithRule(event),
+      got: eventInFull(event),
       ...explainEvent(event, this.context.vendor),
     });
   }
@@ -174,7 +174,7 @@ class Judging {
       case "unsupported":
         return `unsupported: ${end.what}`;
       case "unexpected":
-        return eventTextWithRule(end.event);
+        return eventInFull(end.event);
       case "done":
       case "halted":
         return end.kind;

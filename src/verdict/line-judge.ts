@@ -2,7 +2,7 @@
 
 import { spanText } from "../base/index.js";
 import type { Judgement, PlannedLine, Round, RunEvent, RunLog } from "../program/index.js";
-import { eventTextWithRule } from "./event-text.js";
+import { eventInFull } from "./event-text.js";
 import { explainEvent, explainPattern } from "./explain.js";
 import { expectedText, isOwed, isPublic, matches, partOf } from "./match.js";
 import type { Places } from "./places.js";
@@ -27,6 +27,8 @@ interface Execution {
   matched: number;
   /** Events on the line, for the report. */
   readonly happened: RunEvent[];
+  /** Events that nothing matches: told where they may explain why an expected one is missing. */
+  readonly hidden: RunEvent[];
   /** Index of the last event of this execution. */
   lastAt: number;
   failed: boolean;
@@ -60,7 +62,7 @@ export class LineJudge {
     const { execution } = this;
     if (execution === undefined) return;
     const { judgement, context } = this.judged;
-    if (isPublic(event)) execution.happened.push(event);
+    (isPublic(event) ? execution.happened : execution.hidden).push(event);
     if (judgement.kind !== "rounds") return;
     const part = partOf(event, judgement, execution.round);
     if (part === "passed-over" || execution.failed) return;
@@ -93,7 +95,7 @@ export class LineJudge {
     const { judgement, log } = this.judged;
     const round = judgement.kind === "rounds" ? roundOf(judgement.rounds, this.executions) : undefined;
     this.executions++;
-    this.execution = { round, visitedAt: retired, matched: 0, happened: [], lastAt: at, failed: false };
+    this.execution = { round, visitedAt: retired, matched: 0, happened: [], hidden: [], lastAt: at, failed: false };
     if (judgement.kind !== "rounds" || round !== undefined) return;
     const { exactly = 0n } = owedExecutions(judgement.rounds);
     this.execution.failed = true;
@@ -133,14 +135,18 @@ export class LineJudge {
 
   private happenedText(execution: Execution): string {
     const after = execution.matched > 0 ? "nothing more after " : "";
-    const happened = execution.happened.map(eventTextWithRule).join(", ");
-    return happened === "" ? "nothing" : `${after}${happened}`;
+    const happened = execution.happened.map(eventInFull).join(", ");
+    if (happened !== "") return `${after}${happened}`;
+    const expectedKinds = new Set(execution.round?.events.flat().map((pattern) => pattern.kind));
+    const hidden = execution.hidden.filter((event) => expectedKinds.has(event.kind));
+    if (hidden.length === 0) return "nothing";
+    return `nothing that counts, only ${hidden.map((event) => `${event.class ?? ""} ${eventInFull(event)}`).join(", ")}`;
   }
 
   private upTo(execution: Execution, event: RunEvent): string {
     const before = execution.happened.slice(0, execution.happened.indexOf(event));
-    const text = eventTextWithRule(event);
-    return before.length === 0 ? text : `${text}, after ${before.map(eventTextWithRule).join(", ")}`;
+    const text = eventInFull(event);
+    return before.length === 0 ? text : `${text}, after ${before.map(eventInFull).join(", ")}`;
   }
 
   /** `; l2 went on at l2+0x02`: the next place where the same guest was seen. */
@@ -153,7 +159,7 @@ export class LineJudge {
 
   private reportHole(): void {
     const { execution, judged } = this;
-    const happened = execution?.happened.map(eventTextWithRule).join(", ");
+    const happened = execution?.happened.map(eventInFull).join(", ");
     const got = happened === undefined ? "the line was never reached" : happened === "" ? "nothing" : happened;
     this.report(execution?.lastAt ?? judged.log.events.length, {
       expected: "what shall stand here instead of `?`",
