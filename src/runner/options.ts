@@ -1,21 +1,17 @@
-// What a run is asked to do, and what it needs from outside: everything comes in as values and callbacks.
+// What a run is asked to do, and what it needs from outside: everything comes in as values.
 
-import type { Source } from "../base/index.js";
-
-/** Where the standard library and other modules come from: by the name after `use`. */
-export type ModuleLoader = (name: string) => Source | undefined;
+import type { ModuleSources } from "../resolve/index.js";
 
 /** Golden files by path, as discovery found them beside the tests. */
 export type GoldenFiles = ReadonlyMap<string, string>;
 
 export interface RunOptions {
-  readonly modules: ModuleLoader;
+  /** The standard library and other modules, by the name after `use`. */
+  readonly modules: ModuleSources;
   readonly goldens: GoldenFiles;
   /** Only cells on these platforms or groups; absent means all. */
   readonly platforms?: readonly string[];
-  /** Only tests that stand on this line of their file (`trapline run nesting.trap:41`). */
-  readonly line?: number;
-  /** Rewrite goldens instead of comparing them. */
+  /** Rewrite goldens instead of comparing them; never in CI. */
   readonly update: boolean;
   /** `only` is refused and goldens are never rewritten. */
   readonly ci: boolean;

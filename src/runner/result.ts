@@ -47,6 +47,8 @@ export interface Totals {
 /** The whole run. `status` is the process's exit status: 0 all passed, 1 a test failed, 2 the input is wrong. */
 export interface SuiteResult {
   readonly files: readonly FileResult[];
+  /** What is wrong with the run as a whole: no test at all, orphan goldens. */
+  readonly problems: readonly Diagnostic[];
   readonly totals: Totals;
   readonly status: 0 | 1 | 2;
 }

@@ -1,3 +1,6 @@
 // vmm: the bundled VMMs, which run a guest on the virtualization interface that the machine, or another VMM, offers.
 
-export * from "./virtualization.js";
+export * from "./bundled.js";
+export * from "./policy.js";
+export * from "./baseline-policy.js";
+export { startVmm, vmmMemoryBytes } from "./start.js";

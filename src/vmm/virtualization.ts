@@ -1,53 +1,62 @@
 // The virtualization interface: what a bundled VMM drives. The machine's core offers one; a VMM that nests offers one
-// to its guest, so that VMMs stack. A VMM can do through it what software in root operation could do, and no more.
-//
-// 64-bit values are bigint, everything up to 32 bits is number. Physical addresses are numbers here: they stay below
-// 2^53, and address arithmetic of a VMM is on its hot path.
+// to its guest, so that VMMs stack. Through it a VMM can do what software in root operation could do, and no more.
 
-/** Physical memory as the VMM's level sees it. */
-export interface VmmMemory {
-  read(address: number, lengthBytes: number): Uint8Array;
-  write(address: number, bytes: Uint8Array): void;
-  readU32(address: number): number;
-  writeU32(address: number, value: number): void;
-  readU64(address: number): bigint;
-  writeU64(address: number, value: bigint): void;
+import type { Platform } from "../isa/index.js";
+import type { Stop } from "../machine/index.js";
+import type { SegmentState } from "../program/index.js";
+
+/** The name of a segment register that a guest state holds. */
+export type SegmentRegisterName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDTR" | "TR";
+
+/** The processor and the memory of a VMM's own level; after an exit, general registers are still the guest's. */
+export interface Processor {
+  readonly platform: Platform;
+  register(name: string): bigint;
+  setRegister(name: string, value: bigint): void;
+  segment(name: SegmentRegisterName): SegmentState;
+  setSegment(name: SegmentRegisterName, state: SegmentState): void;
+  /** Undefined where the model has no such MSR. */
+  readMsr(address: number): bigint | undefined;
+  writeMsr(address: number, value: bigint): boolean;
+  readPhysical(address: bigint, lengthBytes: number): Uint8Array;
+  writePhysical(address: bigint, bytes: Uint8Array): void;
+  readU32(address: bigint): number;
+  readU64(address: bigint): bigint;
+  writeU32(address: bigint, value: number): void;
+  writeU64(address: bigint, value: bigint): void;
+  /** Instructions retired: the virtual time. */
+  readonly retired: bigint;
+  /** Runs the guest that was entered. */
+  run(budgetInstructions: number): Stop;
 }
 
-/** Registers that a VM exit leaves as the guest had them, and those of the VMM's own level, by the manuals' names. */
-export interface VmmRegisters {
-  get(name: string): bigint;
-  set(name: string, value: bigint): void;
-  readMsr(address: number): bigint;
-  writeMsr(address: number, value: bigint): void;
-}
-
-/** Why an entry did not happen: a VM-instruction error, or the rule of the failed check. */
+/** Why an entry did not happen: error number of VMfailValid or basic exit reason, and the failed rule. */
 export interface EntryFailure {
-  readonly error: number;
+  readonly kind: "fail" | "reject";
+  readonly number: number;
   readonly rule?: string;
 }
 
-/** VMX as root operation offers it; Intel SDM vol. 3C, chapter "VMX Instruction Reference". */
+/** VMX as root operation offers it; Intel SDM vol. 3C, "VMX Instruction Reference". Fields go by their encodings. */
 export interface VmxOperations {
-  /** VMXON with the region at this address, which holds the revision identifier. */
-  start(region: number): void;
-  clear(vmcs: number): void;
-  load(vmcs: number): void;
+  /** VMXON with the region at this address; the processor is in the VMM's own state. */
+  start(region: bigint): void;
+  clear(vmcs: bigint): void;
+  load(vmcs: bigint): void;
   read(field: number): bigint;
   write(field: number, value: bigint): void;
-  read32(field: number): number;
-  write32(field: number, value: number): void;
-  /** VMLAUNCH or VMRESUME, by launch state. Returns when the entry was refused, or else runs until the next stop. */
+  /** VMLAUNCH or VMRESUME, as the launch state asks. The guest then runs with the processor's next `run`. */
   enter(): EntryFailure | undefined;
+  /** INVEPT of the single context. */
+  invalidateEpt(eptp: bigint): void;
 }
 
 /** SVM as host mode offers it; AMD APM vol. 2, "Secure Virtual Machine". */
 export interface SvmOperations {
   /** Sets EFER.SVME and the host save area. */
-  start(hostSaveArea: number): void;
-  /** VMLOAD, VMRUN. */
-  enter(vmcb: number): void;
-  /** VMSAVE: the state that #VMEXIT leaves in the processor. */
-  save(vmcb: number): void;
+  start(hostSaveArea: bigint): void;
+  /** VMLOAD and VMRUN. */
+  enter(vmcb: bigint): EntryFailure | undefined;
+  /** VMSAVE: the part of the guest's state that #VMEXIT leaves in the processor. */
+  save(vmcb: bigint): void;
 }

@@ -1,0 +1,187 @@
+// One compiled case on the machine: reset, load, run, act at the stops, until the run ends. Gives the run's log.
+//
+// In the bundled lowering the plan's points act here (docs/decisions/0003): no instruction and no byte of the guest is
+// spent on them, and no instruction retires for them.
+
+import { assertNever } from "../base/index.js";
+import type { Machine } from "../machine/index.js";
+import type { Point, Program, RunEnd, RunEvent, RunLog } from "../program/index.js";
+import { startVmm, type BundledVmm, type GuestState, type VmmChoice, type VmmStop } from "../vmm/index.js";
+import { EventLog } from "./event-log.js";
+import { LineFinder, mayHappen } from "./lines.js";
+import type { TestMachine } from "./machine-pool.js";
+import { raiseEvent } from "./raise.js";
+import { takeReads } from "./reads.js";
+import { RingSwitches } from "./rings.js";
+import { readTrapFrame, returnFromTrap } from "./trap-frame.js";
+
+/** Runs a program. The machine is of the case's platform; what an earlier run left in it is undone first. */
+export function execute(on: TestMachine, program: Program, vmm: readonly VmmChoice[]): RunLog {
+  const { machine } = on;
+  machine.reset();
+  machine.load(program.image);
+  machine.setPoints(machinePoints(program.plan.points));
+  return new Run(on, program, vmm).toEnd();
+}
+
+type Handler = Extract<Point, { kind: "handler" }>;
+
+class Run {
+  private readonly log: EventLog;
+  private readonly lines: LineFinder;
+  private readonly rings: RingSwitches;
+  private readonly vmm: BundledVmm | undefined;
+  private readonly machine: Machine;
+
+  constructor(
+    private readonly on: TestMachine,
+    private readonly program: Program,
+    vmm: readonly VmmChoice[],
+  ) {
+    const { machine } = on;
+    this.machine = machine;
+    this.log = new EventLog(machine, program);
+    this.lines = new LineFinder(program.plan);
+    this.rings = new RingSwitches(machine);
+    this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, this.log);
+  }
+
+  toEnd(): RunLog {
+    const end = this.untilEnd();
+    this.log.drain();
+    const { expectations, finals } = this.program.plan;
+    const finalValues = new Map<number, readonly bigint[]>();
+    for (const index of finals) {
+      finalValues.set(index, takeReads(this.machine, this.guest, expectations[index]?.reads ?? []));
+    }
+    return { events: this.log.events, end, finalValues, instructions: this.machine.retired };
+  }
+
+  private untilEnd(): RunEnd {
+    for (;;) {
+      const left = this.program.plan.budgetInstructions - Number(this.machine.retired);
+      if (left <= 0) return { kind: "budget-spent" };
+      const end = this.afterStop(this.vmm ? this.vmm.run(left) : runBare(this.machine, left));
+      if (end) return end;
+    }
+  }
+
+  /** Acts on a stop; gives the run's end, or undefined where it goes on. */
+  private afterStop(stop: VmmStop): RunEnd | undefined {
+    switch (stop.kind) {
+      case "point":
+        return this.atPoint(stop.index);
+      case "events-full":
+        this.log.drain();
+        return undefined;
+      case "halted":
+      case "shutdown":
+      case "budget-spent":
+        return { kind: stop.kind };
+      case "device":
+      case "stopped":
+        return { kind: "done" };
+      case "refused":
+        return { kind: "refused", why: stop.why };
+      case "unsupported":
+        return { kind: "unsupported", what: stop.what };
+      case "privilege":
+        throw new Error("internal error: a change of ring stopped the run, and no software VMM asked for it");
+      default:
+        return assertNever(stop);
+    }
+  }
+
+  /** Acts on every stop of the address in the plan's order; one that moves RIP is the last. */
+  private atPoint(first: number): RunEnd | undefined {
+    const { points } = this.program.plan;
+    const address = points[first]?.address;
+    for (let index = first; points[index]?.address === address; index++) {
+      const point = points[index];
+      if (point === undefined) return undefined;
+      if (point.kind === "handler") return this.atHandler(point);
+      const end = this.actAt(point);
+      if (end) return end;
+    }
+    return undefined;
+  }
+
+  private actAt(point: Exclude<Point, Handler>): RunEnd | undefined {
+    switch (point.kind) {
+      case "visit":
+        return undefined;
+      case "probe":
+        this.takeProbe(point.expectation);
+        return undefined;
+      case "ring-enter":
+        this.rings.enter(point);
+        return undefined;
+      case "ring-leave":
+        this.rings.leave();
+        return undefined;
+      case "raise":
+        return raiseEvent(this.machine, this.on.interrupts, point);
+      case "done":
+        this.log.append({ kind: "done", guest: point.guest, rip: this.machine.register("RIP") });
+        return { kind: "done" };
+      default:
+        return assertNever(point);
+    }
+  }
+
+  private takeProbe(index: number): void {
+    const reads = this.program.plan.expectations[index]?.reads ?? [];
+    const values = takeReads(this.machine, this.guest, reads);
+    this.log.append({ kind: "probe", rip: this.machine.register("RIP"), index, values });
+  }
+
+  /** A gate of the default handlers was reached: goes on where the plan says, or ends the run. */
+  private atHandler(point: Handler): RunEnd | undefined {
+    this.log.drain();
+    const delivery = this.log.lastDelivery;
+    if (delivery === undefined) return { kind: "unexpected", event: this.strayArrival(point) };
+    const { event, trapClass } = delivery;
+    const line = this.lines.at(event.rip);
+    const frame = readTrapFrame(this.machine, point.vector, point.hasErrorCode);
+    if (!line || !frame || !mayHappen(this.program.plan, line, event)) return { kind: "unexpected", event };
+    if (line.leavesRing === true) {
+      this.rings.leave();
+      this.machine.setRegister("RIP", line.resume);
+      return undefined;
+    }
+    const goesToNext = line.resume === line.address + BigInt(line.lengthBytes);
+    const rip = trapClass && goesToNext ? frame.rip : line.resume;
+    return returnFromTrap(this.machine, frame, rip) ? undefined : { kind: "unexpected", event };
+  }
+
+  /** Code ran into the address of a default handler without an exception. */
+  private strayArrival(point: Handler): RunEvent {
+    const note = `control reached the default handler of vector ${point.vector} without an exception`;
+    return this.log.append({ kind: "unsupported", rip: this.machine.register("RIP"), note });
+  }
+
+  private get guest(): GuestState {
+    return this.vmm?.state ?? bareGuest(this.machine);
+  }
+}
+
+function runBare(machine: Machine, budgetInstructions: number): VmmStop {
+  const stop = machine.run(budgetInstructions);
+  if (stop.kind === "vm-exit")
+    throw new Error("internal error: a VM exit stopped the run, and there is no bundled VMM");
+  return stop;
+}
+
+/** The guest that owns the machine: its state is the processor's. */
+function bareGuest(machine: Machine): GuestState {
+  return {
+    register: (name) => machine.register(name),
+    readMsr: (address) => machine.readMsr(address) ?? 0n,
+    translate: (linear) => machine.translate(linear),
+  };
+}
+
+/** Every point as the core knows it: by physical address, noting a visit or stopping. */
+function machinePoints(points: readonly Point[]): { address: bigint; action: "visit" | "stop"; index: number }[] {
+  return points.map(({ kind, address }, index) => ({ address, action: kind === "visit" ? "visit" : "stop", index }));
+}

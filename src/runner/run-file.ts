@@ -1,0 +1,153 @@
+// One file, from its text to its results: parse, resolve, compile, execute, judge. Pure but for the machines it reuses,
+// so that files can be given to any thread in any order.
+
+import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
+import { compile } from "../compiler/index.js";
+import { encode } from "../codec/index.js";
+import type { Program } from "../program/index.js";
+import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
+import { parse } from "../syntax/index.js";
+import {
+  compareGolden,
+  goldenPath,
+  judge,
+  renderFailure,
+  transcript,
+  type CaseName,
+  type GoldenCell,
+  type JudgeContext,
+} from "../verdict/index.js";
+import { execute } from "./execute.js";
+import { keepGoldens } from "./goldens.js";
+import type { MachinePool } from "./machine-pool.js";
+import type { RunOptions } from "./options.js";
+import type { CaseResult, FileResult } from "./result.js";
+
+/** What is run of a file. */
+export interface FileRequest {
+  readonly source: Source;
+  /** Only tests that stand on this line (`trapline run nesting.trap:41`). */
+  readonly line?: number;
+}
+
+/** Parses, resolves and compiles a file without running it: what `trapline check` reports. */
+export function checkFile(source: Source, options: PrepareOptions): readonly Diagnostic[] {
+  const { cases, diagnostics } = prepare({ source }, options);
+  return inSourceOrder([...diagnostics, ...cases.flatMap((one) => one.diagnostics)]);
+}
+
+/** Runs the cells of a file's tests in source order. A file with an error runs nothing. */
+export function runFile(request: FileRequest, options: RunOptions, pool: MachinePool): FileResult {
+  const file = request.source.name;
+  const prepared = prepare(request, options);
+  const diagnostics = inSourceOrder([...prepared.diagnostics, ...prepared.cases.flatMap((one) => one.diagnostics)]);
+  if (hasErrors(diagnostics)) return { file, diagnostics, cases: [], goldenChanges: [] };
+  const kept = options.goldens.get(goldenPath(file));
+  const ran = prepared.cases.map((one) => runCase(one, kept, options, pool));
+  const goldens = keepGoldens({
+    file,
+    kept,
+    cells: ran.flatMap((one) => one.golden ?? []),
+    whole: request.line === undefined && options.platforms === undefined && !prepared.partial,
+    update: rewrites(options),
+  });
+  return {
+    file,
+    diagnostics: [...diagnostics, ...goldens.diagnostics],
+    cases: ran.map((one) => one.result),
+    goldenChanges: goldens.changes,
+  };
+}
+
+type PrepareOptions = Pick<RunOptions, "modules" | "platforms"> & Partial<Pick<RunOptions, "ci">>;
+
+/** A cell with its program; a skipped one has none. */
+interface PreparedCase {
+  readonly cell: ResolvedCase;
+  readonly program?: Program;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+interface Prepared {
+  readonly cases: readonly PreparedCase[];
+  /** `only` leaves tests out. */
+  readonly partial: boolean;
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+function prepare(request: FileRequest, options: PrepareOptions): Prepared {
+  const parsed = parse(request.source);
+  const resolved = resolve(parsed.output, options.modules, options.platforms ? { platforms: options.platforms } : {});
+  const diagnostics = [...parsed.diagnostics, ...resolved.diagnostics];
+  if (hasErrors(diagnostics)) return { cases: [], partial: false, diagnostics };
+  const tests = wantedTests(resolved.output, request.line);
+  if (options.ci === true) diagnostics.push(...refusedOnly(resolved.output));
+  const cases = tests.flatMap((test) => test.cases).map(compileCell);
+  return { cases, partial: tests.length < resolved.output.tests.length, diagnostics };
+}
+
+/** All tests, or those that are marked `only`, or the one that stands on the line asked for. */
+function wantedTests(file: ResolvedFile, line: number | undefined): readonly ResolvedTest[] {
+  if (line !== undefined) return testsOnLine(file, line);
+  const marked = file.tests.filter((test) => test.only);
+  return marked.length > 0 ? marked : file.tests;
+}
+
+function refusedOnly(file: ResolvedFile): Diagnostic[] {
+  const marked = file.tests.filter((test) => test.only);
+  return marked.map((test) => running.onlyInCi({ test: test.name }, { span: test.span }));
+}
+
+/** A test reaches from its first line to the line before the next one. */
+function testsOnLine(file: ResolvedFile, line: number): readonly ResolvedTest[] {
+  const found = file.tests.findLast((test) => positionAt(test.span.source, test.span.start).line <= line);
+  return found ? [found] : [];
+}
+
+function compileCell(cell: ResolvedCase): PreparedCase {
+  if (cell.skip !== undefined) return { cell, diagnostics: [] };
+  const { output, diagnostics } = compile(cell, { lowering: "bundled", encode });
+  return { cell, program: output, diagnostics };
+}
+
+/** A cell's result, and its transcript where a golden file keeps it. */
+interface RanCase {
+  readonly result: CaseResult;
+  readonly golden?: GoldenCell;
+}
+
+function runCase(
+  { cell, program }: PreparedCase,
+  kept: string | undefined,
+  options: RunOptions,
+  pool: MachinePool,
+): RanCase {
+  const name = nameOf(cell);
+  if (program === undefined) return { result: { ...name, outcome: "skipped", detail: cell.skip ?? "" } };
+  const log = execute(pool.take(cell.platform), program, cell.vmm);
+  const golden = cell.golden ? { name, transcript: transcript(program.plan, log) } : undefined;
+  const compared = golden && !rewrites(options) ? compareGolden(kept, golden, log.events.length) : undefined;
+  const context: JudgeContext = {
+    lowering: program.image.lowering,
+    vendor: cell.platform.cpu.vendor,
+    ...(cell.xfail !== undefined && { xfail: cell.xfail }),
+    ...(compared && { golden: compared }),
+  };
+  const verdict = judge(program.plan, log, context);
+  const result: CaseResult = {
+    ...name,
+    outcome: verdict.outcome,
+    detail: verdict.outcome === "failed" ? renderFailure(name, program.plan, log, verdict) : "",
+    ...(options.transcripts && {
+      transcript: transcript(program.plan, log, { all: options.transcripts === "all" }),
+    }),
+    ...(options.keepLogs === true && { log }),
+  };
+  return { result, ...(golden && { golden }) };
+}
+
+function nameOf({ file, title, platform, vmmText }: ResolvedCase): CaseName {
+  return { file, title, platform: platform.name, vmmText };
+}
+
+const rewrites = (options: RunOptions): boolean => options.update && !options.ci;

@@ -1,0 +1,97 @@
+// The baseline policy: what the bundled `hardware` VMM intercepts whether a test asks or not, and what it does then.
+//
+// This table is the documentation (docs/vmm.md is written from it) and decides which exits are public: an exit is
+// public if the declared policy on top of these rows would alone have caused it. `optional` rows are those that a VMM
+// could do without; `intercept nothing` turns them off.
+
+/** One thing that the baseline policy intercepts. */
+export interface BaselineRow {
+  /** What it is about, as docs show it. */
+  readonly what: string;
+  /** Exits that it causes on VT-x, by name; absent where VT-x does not need it. */
+  readonly intel?: readonly string[];
+  /** Exits that it causes on SVM, by name. */
+  readonly amd?: readonly string[];
+  /** The manual leaves no choice: the exit happens whatever the controls say. */
+  readonly unconditional?: readonly ("intel" | "amd")[];
+  readonly optional?: true;
+  /** What the VMM does for its guest. */
+  readonly does: string;
+}
+
+export const baselinePolicy: readonly BaselineRow[] = [
+  {
+    what: "CPUID",
+    intel: ["CPUID"],
+    amd: ["CPUID"],
+    unconditional: ["intel"],
+    optional: true,
+    does: "gives the processor's own leaves without VMX and SVM; CPUID.1:ECX.OSXSAVE follows the guest's CR4",
+  },
+  {
+    what: "HLT",
+    intel: ["HLT"],
+    amd: ["HLT"],
+    optional: true,
+    does: "ends the guest when nothing can wake it",
+  },
+  {
+    what: "ports",
+    intel: ["IO_INSTRUCTION"],
+    amd: ["IOIO"],
+    does: "emulates the serial port COM1; any other port reads all ones and ignores writes. `ports` opens or closes more",
+  },
+  {
+    what: "MSRs",
+    intel: ["RDMSR", "WRMSR"],
+    amd: ["MSR"],
+    does:
+      "FS, GS and kernel GS base, STAR, LSTAR, CSTAR, FMASK and the SYSENTER MSRs are the guest's own and do not exit; " +
+      "all others are read and written by the processor's rules, those of VMX and SVM as if disabled by the firmware",
+  },
+  {
+    what: "hidden CR bits",
+    intel: ["CR_ACCESS"],
+    does: "CR0.NE and CR4.VMXE stay 1 unseen; setting CR4.VMXE or CR4.SMXE raises #GP(0)",
+  },
+  {
+    what: "virtualization instructions",
+    intel: [
+      "VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON",
+      "INVEPT", "INVVPID", "VMFUNC", "GETSEC",
+    ], // prettier-ignore
+    amd: ["VMRUN", "VMMCALL", "VMLOAD", "VMSAVE", "STGI", "CLGI", "SKINIT", "INVLPGA"],
+    unconditional: ["intel"],
+    does: "raises #UD, as on a processor without them",
+  },
+  {
+    what: "INVD",
+    intel: ["INVD"],
+    unconditional: ["intel"],
+    does: "goes on: caches hold nothing that memory does not",
+  },
+  {
+    what: "XSETBV",
+    intel: ["XSETBV"],
+    unconditional: ["intel"],
+    does: "loads XCR0 after the manual's checks, or raises #GP(0)",
+  },
+  {
+    what: "task switches",
+    intel: ["TASK_SWITCH"],
+    unconditional: ["intel"],
+    does: "refuses: the guest ends",
+  },
+  {
+    what: "external interrupts and NMIs",
+    intel: ["EXTERNAL_INTERRUPT", "EXCEPTION_NMI"],
+    does: "gives them to the guest as soon as it can take them; on SVM the guest takes them itself",
+  },
+  {
+    what: "triple fault",
+    intel: ["TRIPLE_FAULT"],
+    amd: ["SHUTDOWN"],
+    unconditional: ["intel"],
+    does: "ends the guest",
+  },
+];

@@ -1,0 +1,48 @@
+// What every bundled VMM is to the run that uses it: it runs its guest until something ends or interrupts that.
+
+import type { Stop } from "../machine/index.js";
+import type { ExitClass, EventKind, FieldValue } from "../program/index.js";
+
+/** A guest's state, wherever it is: in the processor while the guest runs, in the VMM's structures while it does not. */
+export interface GuestState {
+  /** General registers, RIP, RFLAGS, control registers and EFER by their 64-bit names, as the guest would read them. */
+  register(name: string): bigint;
+  readMsr(address: number): bigint;
+  /** By the guest's own paging; undefined where it maps nothing. */
+  translate(linear: bigint): bigint | undefined;
+}
+
+/** What a VMM tells of its own doing. */
+export interface VmmEvent {
+  readonly kind: Extract<EventKind, "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "exit" | "enter">;
+  readonly subject?: string;
+  readonly fields?: Readonly<Record<string, FieldValue>>;
+  readonly rip: bigint;
+  readonly to?: string;
+  readonly note?: string;
+}
+
+/** Where a VMM's events go. A VMM whose sink does not listen tells nothing and pays nothing. */
+export interface VmmEvents {
+  readonly listening: boolean;
+  /** The class of the exit that the core has just recorded. */
+  classify(exitClass: ExitClass): void;
+  append(event: VmmEvent): void;
+}
+
+/** Why a VMM returned: what stops a machine, the end of its guest by policy, or what it cannot do. */
+export type VmmStop =
+  | Exclude<Stop, { kind: "vm-exit" }>
+  /** The declared policy says `stop`. */
+  | { readonly kind: "stopped" }
+  | { readonly kind: "refused"; readonly why: string };
+
+/** A bundled VMM with the one guest that it runs. */
+export interface BundledVmm {
+  /** Runs the guest for at most so many instructions. */
+  run(budgetInstructions: number): VmmStop;
+  readonly state: GuestState;
+}
+
+/** A sink for runs that nobody watches. */
+export const silent: VmmEvents = { listening: false, classify: () => {}, append: () => {} };

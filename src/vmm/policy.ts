@@ -1,0 +1,51 @@
+// What a test declares of its VMM, and how a handler looks it up. The shapes are those that a resolved test holds.
+
+/** How a denied access ends: without effect, with a fault in the guest, or with the end of the guest. */
+export type DeniedAction = "skip" | "fault" | "stop";
+
+/** Inclusive range of guest-physical addresses. */
+export interface MemoryPolicy {
+  readonly start: bigint;
+  readonly end: bigint;
+  readonly rights: { readonly read: boolean; readonly write: boolean; readonly execute: boolean };
+  readonly denied: DeniedAction;
+}
+
+/** Inclusive range of ports or MSRs. */
+export interface RangePolicy {
+  readonly start: number;
+  readonly end: number;
+  readonly rights: { readonly read: boolean; readonly write: boolean };
+  readonly denied: DeniedAction;
+}
+
+/** The `vmm` block, on top of the baseline policy. */
+export interface VmmPolicy {
+  /** Names of exits, and of exceptions (`#UD`), that are asked for. */
+  readonly intercepts: readonly string[];
+  /** `intercept nothing`: the baseline's optional interceptions are off too. */
+  readonly interceptNothing?: true;
+  readonly memory: readonly MemoryPolicy[];
+  readonly ports: readonly RangePolicy[];
+  readonly msrs: readonly RangePolicy[];
+}
+
+/** A policy that declares nothing. */
+export const emptyPolicy: VmmPolicy = { intercepts: [], memory: [], ports: [], msrs: [] };
+
+/** One bundled VMM of a stack. */
+export interface VmmChoice {
+  readonly kind: "hardware" | "trap_and_emulate" | "binary_translation";
+  readonly nested: boolean;
+  readonly policy: VmmPolicy;
+}
+
+/** The rule for a port or MSR; of several that hold it the last declared counts. */
+export function findRange(rules: readonly RangePolicy[], at: number): RangePolicy | undefined {
+  return rules.findLast((rule) => rule.start <= at && at <= rule.end);
+}
+
+/** The rule for a guest-physical address; of several that hold it the last declared counts. */
+export function findMemory(rules: readonly MemoryPolicy[], at: bigint): MemoryPolicy | undefined {
+  return rules.findLast((rule) => rule.start <= at && at <= rule.end);
+}
