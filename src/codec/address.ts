@@ -13,6 +13,7 @@ export type AddressProblem =
   | { readonly kind: "register-needs-64-bit-mode"; readonly register: string }
   | { readonly kind: "16-bit-address-in-64-bit-mode" }
   | { readonly kind: "displacement-too-wide"; readonly displacement: bigint; readonly bits: number }
+  | { readonly kind: "64-bit-displacement" }
   | { readonly kind: "relative-with-registers" }
   | { readonly kind: "relative-needs-64-bit-mode" };
 
@@ -91,6 +92,7 @@ function encodePlain(m: MemoryOperand, bits: CodeBits, address: EncodedAddress):
       address.relative = true;
       return undefined;
     }
+    if (m.displacementBits === 64) return { kind: "64-bit-displacement" };
     address.rm = 4;
     address.sib = 0x25;
     return fitsDisplacement(m, 32, 64);

@@ -90,7 +90,7 @@ function readOperand(
         ? withSize(memory, operand.width)
         : general(s, rm, operand.argument === 0 ? operand.width : operand.argument);
     case "mem":
-      return memory && withSize(memory, operand.width);
+      return memory && (operand.special === "sizeless" ? memory : withSize(memory, operand.width));
     case "farMemory":
       return memory && farMemory(memory, form, operand.width);
     case "fixedReg":

@@ -277,6 +277,12 @@ function addressFacts(problem: AddressProblem, bits: CodeBits): { problem: strin
       return { problem: "64-bit code has no 16-bit addresses", label: "16 bits", help: "use 64-bit registers" };
     case "displacement-too-wide":
       return displacementFacts(problem.displacement, problem.bits, bits);
+    case "64-bit-displacement":
+      return {
+        problem: "this operand has no 64-bit displacement",
+        label: "qword",
+        help: "only mov between al, ax, eax or rax and memory has one",
+      };
     case "relative-with-registers":
       return {
         problem: "an address relative to RIP takes no registers",

@@ -166,6 +166,8 @@ function sizesAgree(
   const { operandSize, addressSize } = form.encoding;
   const own = form.form.size64 === "force64" ? 3 : operandSize;
   if (wanted.addressSize !== 0 && addressSize !== 0 && wanted.addressSize !== addressSize) return false;
+  const naturalAddress = wanted.addressSize !== 0 || value.operands.length > 1 || addressSize === modeSize(bits);
+  if (mnemonic.severalAddressSizes && !naturalAddress) return false;
   if (wanted.operandSize !== 0 && own !== 0) return wanted.operandSize === own;
   if (stated || own === 0 || value.operands.length === 0) return true;
   const hasMemory = form.memoryWidth !== 0;
@@ -389,7 +391,7 @@ function emitImmediates(
 function writeDisplacement(displacementAt: number, end: number, value: InstructionValue, place: EncodePlace): boolean {
   let displacement = address.displacement;
   if (address.relative) {
-    displacement -= place.address + BigInt(end);
+    displacement = BigInt.asIntN(64, displacement - place.address - BigInt(end));
     if (BigInt.asIntN(32, displacement) !== displacement) {
       const operand = value.operands.findIndex((o) => o.kind === "memory");
       obstacle = { kind: "too-far", operand, distance: displacement, widthBits: 32 };
@@ -402,7 +404,7 @@ function writeDisplacement(displacementAt: number, end: number, value: Instructi
 
 /** Outside 64-bit mode the instruction pointer wraps at the operand size. */
 function branchDistance(distance: bigint, form: EncoderForm, bits: CodeBits): bigint {
-  if (bits === 64) return distance;
+  if (bits === 64) return BigInt.asIntN(64, distance);
   return BigInt.asIntN(bits === 16 && form.encoding.operandSize === 1 ? 16 : 32, distance);
 }
 

@@ -28,6 +28,10 @@ export interface Mnemonic {
   readonly forms: readonly EncoderForm[];
   /** JMP and CALL take the size of the mode where memory states none. */
   readonly defaultMemorySize: boolean;
+  /** LOOP counts in CX, ECX or RCX: that of the mode where nothing else is said. */
+  readonly severalAddressSizes: boolean;
+  /** Widths in bytes that its memory operands have: one of several must be stated. */
+  readonly memoryWidths: ReadonlySet<number>;
 }
 
 const escapes: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
@@ -39,10 +43,13 @@ export function findMnemonic(mnemonic: string): Mnemonic | undefined {
   if (found !== undefined) return found;
   const instruction = findInstruction(mnemonic);
   if (instruction === undefined) return undefined;
+  const forms = instruction.forms.map((form) => encoderForm(instruction, form));
   const made: Mnemonic = {
     instruction,
-    forms: instruction.forms.map((form) => encoderForm(instruction, form)),
+    forms,
     defaultMemorySize: instruction.mnemonic === "JMP" || instruction.mnemonic === "CALL",
+    severalAddressSizes: new Set(forms.map((form) => form.encoding.addressSize)).size > 1,
+    memoryWidths: new Set(forms.map((form) => form.memoryWidth).filter((width) => width !== 0)),
   };
   known.set(mnemonic, made);
   return made;

@@ -1,6 +1,7 @@
 // Instruction values as text that assembles again, in NASM's notation and the formatter's spelling.
 
 import { hex } from "../base/index.js";
+import { findMnemonic } from "./encoder-forms.js";
 import type { InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
 import { findRegister } from "./registers.js";
 
@@ -68,10 +69,11 @@ export function addressText(m: MemoryOperand): string {
   return `[${words}${segment}${sum}${m.displacement < 0n ? "" : "+"}${hex(m.displacement)}]`;
 }
 
-/** A register as wide as the memory tells the size; CL counts shifts, and CRC32 takes sources of any width. */
+/** Only one size exists, or a register as wide tells it; CL counts shifts, and some sources have any width. */
 function tellsMemorySize(value: InstructionValue): boolean {
   const memory = value.operands.find((operand) => operand.kind === "memory");
-  if (memory === undefined || value.mnemonic === "crc32") return false;
+  if (memory === undefined || ["crc32", "movzx", "movsx"].includes(value.mnemonic)) return false;
+  if ((findMnemonic(value.mnemonic)?.memoryWidths.size ?? 0) < 2) return true;
   return value.operands.some(
     (operand) =>
       operand.kind === "register" &&

@@ -19,7 +19,7 @@ export function fits(operand: OperandForm, value: OperandValue, form: EncoderFor
     case "immediate":
       return fitsImmediate(operand, value, form);
     case "memory":
-      return fitsMemory(operand, value, bits);
+      return fitsMemory(operand, value, form, bits);
     case "far":
       return (
         operand.kind === "farPointer" && (value.sizeBits === undefined || value.sizeBits / 8 + 2 === operand.width)
@@ -112,11 +112,12 @@ function fitsDistance(operand: OperandForm, value: Immediate, form: EncoderForm)
   return value.sizeBits === size;
 }
 
-function fitsMemory(operand: OperandForm, value: MemoryOperand, bits: CodeBits): boolean {
+function fitsMemory(operand: OperandForm, value: MemoryOperand, form: EncoderForm, bits: CodeBits): boolean {
   switch (operand.kind) {
     case "farMemory":
-      if (value.far === true) return value.sizeBits === undefined || (value.sizeBits >> 3) + 2 === operand.width;
-      return value.far === undefined && (value.sizeBits === undefined || value.sizeBits >> 3 === operand.width);
+      // JMP and CALL tell a far pointer from a near one by the word `far`; LDS and the like have no other operand.
+      if (form.operands.length > 1) return value.far !== true && value.sizeBits === undefined;
+      return value.far === true && (value.sizeBits === undefined || (value.sizeBits >> 3) + 2 === operand.width);
     case "moffs":
       return statesWidth(operand, value) && isOffset(value, bits);
     case "mem":
@@ -130,7 +131,9 @@ function fitsMemory(operand: OperandForm, value: MemoryOperand, bits: CodeBits):
 }
 
 const statesWidth = (operand: OperandForm, value: MemoryOperand): boolean =>
-  value.sizeBits === undefined || operand.width === 0 || value.sizeBits >> 3 === operand.width;
+  value.sizeBits === undefined ||
+  operand.width === 0 ||
+  (value.sizeBits >> 3 === operand.width && operand.special !== "sizeless");
 
 /** `[5]` as MOV's own address form: no registers; in 64-bit mode only with an address of 64 bits (`[qword 5]`). */
 function isOffset(value: MemoryOperand, bits: CodeBits): boolean {

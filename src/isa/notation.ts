@@ -14,7 +14,7 @@
 //   ib iw id iq       immediates; cb cw cd branch displacements; cp cf far pointers (4 and 6 bytes); mo memory offset
 //
 // Operands: r8 … r64 (in ModRM.reg, with +r in the opcode, a second one in VEX.vvvv; `(rm)`: in ModRM.rm, never memory;
-// `(both)`: in both fields), r/m8 … r/m64, r32/m16 (a register of one size or memory of another), m and m8 … , Sreg CRn DRn,
+// `(both)`: in both fields), r/m8 … r/m64, r32/m16 (a register of one size or memory of another), m, m8 …, m16&32, Sreg CRn DRn,
 // imm8 …, simm8 and simm32 (sign-extended to the operand size), uimm32 (zero-extended), rel8 …, ptr16:32, m16:32, moffs8 …,
 // registers by name, the constants 1 and 3, src8 and dst8 … of string instructions, xmm, mm, ST(i), ST0.
 
@@ -34,8 +34,8 @@ export interface OperandForm {
   readonly argument: number;
   readonly read: boolean;
   readonly write: boolean;
-  /** `uimm32`: the value must fit unsigned. `(both)`: the register stands in both ModRM fields. */
-  readonly special?: "unsigned" | "both";
+  /** `uimm32`: the value must fit unsigned. `(both)`: a register in both ModRM fields. `m16&32`: no size word fits. */
+  readonly special?: "unsigned" | "both" | "sizeless";
 }
 
 export type ModrmForm =
@@ -255,8 +255,8 @@ function readPlace(text: string, bytes: number): OperandDraft | undefined {
   if (/^dst\d+$/.test(text)) return { kind: "stringDestination", width: bytes };
   const far = /^(ptr|m)16:(16|32|64)$/.exec(text);
   if (far) return { kind: far[1] === "m" ? "farMemory" : "farPointer", width: 2 + Number(far[2]) / 8 };
-  const pair = /^m16&(32|64)$/.exec(text);
-  if (pair) return { kind: "mem", width: 2 + Number(pair[1]) / 8 };
+  const pair = /^m(16|32)&(16|32|64)$/.exec(text);
+  if (pair) return { kind: "mem", width: (Number(pair[1]) + Number(pair[2])) / 8, special: "sizeless" };
   const block = /^m(\d+)byte$/.exec(text);
   if (block) return { kind: "mem", width: Number(block[1]) < 256 ? Number(block[1]) : 0 };
   if (/^m(\d*)(fp|int|bcd)?$/.test(text)) return { kind: "mem", width: bytes };

@@ -41,7 +41,7 @@ function existsIn(form: Form, bits: CodeBits): boolean {
 function* valuesOf(instruction: Instruction, form: Form, bits: CodeBits): Generator<InstructionValue> {
   const { operands } = encodingOf(form);
   const written = operands.filter((o) => o.kind !== "stringSource" && o.kind !== "stringDestination");
-  const shapes = written.map((operand) => shapesOf(operand, bits));
+  const shapes = written.map((operand) => shapesOf(operand, bits, form));
   const mnemonic = instruction.mnemonic.toLowerCase();
   const first = shapes.map((list) => list[0]).filter((operand) => operand !== undefined);
   if (first.length < written.length) return;
@@ -71,7 +71,7 @@ function generalRegisters(width: number, bits: CodeBits): OperandValue[] {
   return wide.map(register);
 }
 
-function shapesOf(operand: OperandForm, bits: CodeBits): OperandValue[] {
+function shapesOf(operand: OperandForm, bits: CodeBits, form: Form): OperandValue[] {
   switch (operand.kind) {
     case "reg":
     case "opcodeReg":
@@ -84,9 +84,9 @@ function shapesOf(operand: OperandForm, bits: CodeBits): OperandValue[] {
         ...memories(operand.width, bits),
       ];
     case "mem":
-      return memories(operand.width, bits);
+      return memories(operand.special === "sizeless" ? 0 : operand.width, bits);
     case "farMemory":
-      return memories(operand.width, bits).map((m) => farMemory(m, operand));
+      return memories(operand.width, bits).map((m) => farMemory(m, operand, form));
     case "xmm":
     case "xmmRmReg":
       return (bits === 64 ? [1, 0, 7, 8, 15] : [1, 0, 7]).map((n) => register(`XMM${n}`));
@@ -168,10 +168,11 @@ function offsets(operand: OperandForm, bits: CodeBits): OperandValue[] {
   ];
 }
 
-function farMemory(m: OperandValue, operand: OperandForm): OperandValue {
+/** JMP and CALL say `far` and the size of the offset; LDS and the like say nothing. */
+function farMemory(m: OperandValue, operand: OperandForm, form: Form): OperandValue {
   if (m.kind !== "memory") return m;
   const { sizeBits: _size, ...rest } = m;
-  return operand.text.startsWith("m16:") && operand.read
+  return encodingOf(form).operands.length === 1
     ? { ...rest, far: true, sizeBits: ((operand.width - 2) * 8) as SizeBits }
     : rest;
 }

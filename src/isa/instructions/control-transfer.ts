@@ -270,7 +270,7 @@ export const controlTransferInstructions: readonly Instruction[] = [
     mnemonic: "BOUND",
     summary: "Raises #BR if the index lies outside the bounds in memory.",
     cite: sdm2("BOUND"),
-    forms: [form("o16 62 /r", "r16, m32", not64), form("o32 62 /r", "r32, m64", not64)],
+    forms: [form("o16 62 /r", "r16, m16&16", not64), form("o32 62 /r", "r32, m32&32", not64)],
     faults: ["#UD: the second operand is a register", "#BR: the index lies outside"],
     intercepts: {
       vmx: { exit: "EXCEPTION_NMI", when: "exception bitmap, bit 5" },

@@ -39,10 +39,11 @@ const segmentMoves: readonly Form[] = [
   form("8C /r", "m16:w, Sreg", { execute: "mov_from_sreg" }),
   form("o16 8C /r", "r16(rm):w, Sreg", { execute: "mov_from_sreg" }),
   form("o32 8C /r", "r32(rm):w, Sreg", { execute: "mov_from_sreg" }),
-  form("REX.W 8C /r", "r64(rm):w, Sreg", { execute: "mov_from_sreg" }),
+  form("REX.W 8C /r", "r64(rm):w, Sreg", { execute: "mov_from_sreg", use: "decode" }),
+  form("o32 8C /r", "r64(rm):w, Sreg", { use: "alias", modes: "only64" }),
   form("8E /r", "Sreg:w, r/m16", { execute: "mov_to_sreg" }),
   form("8E /r", "Sreg:w, r32(rm)", { use: "alias" }),
-  form("REX.W 8E /r", "Sreg:w, r64(rm)", { use: "alias" }),
+  form("8E /r", "Sreg:w, r64(rm)", { use: "alias", modes: "only64" }),
 ];
 
 const cmov = conditionCodes.map(({ code, suffixes, reads, text }) =>
@@ -70,14 +71,14 @@ const exchanges: readonly Form[] = [
   form("o16 90+r", "r16:rw, AX:rw", { use: "alias" }),
   form("o32 90+r", "r32:rw, EAX:rw", { use: "alias" }),
   form("REX.W 90+r", "r64:rw, RAX:rw", { use: "alias" }),
-  form("86 /r", "r/m8:rw, r8:rw", { lock: true }),
-  form("o16 87 /r", "r/m16:rw, r16:rw", { lock: true }),
-  form("o32 87 /r", "r/m32:rw, r32:rw", { lock: true }),
-  form("REX.W 87 /r", "r/m64:rw, r64:rw", { lock: true }),
-  form("86 /r", "r8:rw, r/m8:rw", { lock: true, use: "alias" }),
-  form("o16 87 /r", "r16:rw, r/m16:rw", { lock: true, use: "alias" }),
-  form("o32 87 /r", "r32:rw, r/m32:rw", { lock: true, use: "alias" }),
-  form("REX.W 87 /r", "r64:rw, r/m64:rw", { lock: true, use: "alias" }),
+  form("86 /r", "r8:rw, r/m8:rw", { lock: true }),
+  form("o16 87 /r", "r16:rw, r/m16:rw", { lock: true }),
+  form("o32 87 /r", "r32:rw, r/m32:rw", { lock: true }),
+  form("REX.W 87 /r", "r64:rw, r/m64:rw", { lock: true }),
+  form("86 /r", "r/m8:rw, r8:rw", { lock: true, use: "alias" }),
+  form("o16 87 /r", "r/m16:rw, r16:rw", { lock: true, use: "alias" }),
+  form("o32 87 /r", "r/m32:rw, r32:rw", { lock: true, use: "alias" }),
+  form("REX.W 87 /r", "r/m64:rw, r64:rw", { lock: true, use: "alias" }),
 ];
 
 /** MOVZX and MOVSX; the opcode is that of the byte source. */
@@ -85,7 +86,7 @@ const extensions = (opcode: number): readonly Form[] => [
   form(`o16 0F ${hexByte(opcode)} /r`, "r16:w, r/m8"),
   form(`o32 0F ${hexByte(opcode)} /r`, "r32:w, r/m8"),
   form(`REX.W 0F ${hexByte(opcode)} /r`, "r64:w, r/m8"),
-  form(`o16 0F ${hexByte(opcode + 1)} /r`, "r16:w, r/m16"),
+  form(`o16 0F ${hexByte(opcode + 1)} /r`, "r16:w, r/m16", { use: "decode" }),
   form(`o32 0F ${hexByte(opcode + 1)} /r`, "r32:w, r/m16"),
   form(`REX.W 0F ${hexByte(opcode + 1)} /r`, "r64:w, r/m16"),
 ];

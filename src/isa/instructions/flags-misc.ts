@@ -112,7 +112,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
       cite: sdm2("PREFETCHh"),
       execute: "prefetch",
       feature: "SSE",
-      forms: [form(`0F 18 /${n}`, "m8")],
+      forms: [form(`0F 18 /${n}`, "m")],
     }),
   ),
   instruction({
@@ -120,14 +120,14 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     summary: "Hints that a cache line will be written.",
     cite: sdm2("PREFETCHW"),
     execute: "prefetch",
-    forms: [form("0F 0D /1", "m8")],
+    forms: [form("0F 0D /1", "m")],
   }),
   instruction({
     mnemonic: "PREFETCH",
     summary: "Hints that a cache line will be read (3DNow! form).",
     cite: sdm2("PREFETCHW"),
     execute: "prefetch",
-    forms: [form("0F 0D /0", "m8")],
+    forms: [form("0F 0D /0", "m")],
   }),
   plain("LFENCE", "NP 0F AE E8", "Orders loads; nothing later starts before it completes.", { feature: "SSE2" }),
   plain("MFENCE", "NP 0F AE F0", "Orders loads and stores.", { feature: "SSE2" }),
@@ -139,7 +139,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     cite: sdm2("CLFLUSH"),
     feature: "CLFSH",
     execute: "clflush",
-    forms: [form("NP 0F AE /7", "m8")],
+    forms: [form("NP 0F AE /7", "m")],
   }),
   instruction({
     mnemonic: "CLFLUSHOPT",
@@ -147,7 +147,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     cite: sdm2("CLFLUSHOPT"),
     feature: "CLFLUSHOPT",
     execute: "clflush",
-    forms: [form("66 0F AE /7", "m8")],
+    forms: [form("66 0F AE /7", "m")],
   }),
   instruction({
     mnemonic: "CLWB",
@@ -155,7 +155,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     cite: sdm2("CLWB"),
     feature: "CLWB",
     execute: "clflush",
-    forms: [form("66 0F AE /6", "m8")],
+    forms: [form("66 0F AE /6", "m")],
   }),
   ...(["RDRAND", "RDSEED"] as const).map((mnemonic) =>
     instruction({
@@ -190,7 +190,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     cite: sdm2("MOVNTI"),
     feature: "SSE2",
     execute: "movnti",
-    forms: [form("NP o32 0F C3 /r", "m32:w, r32"), form("NP REX.W 0F C3 /r", "m64:w, r64")],
+    forms: [form("NP 0F C3 /r", "m32:w, r32"), form("NP REX.W 0F C3 /r", "m64:w, r64")],
   }),
   instruction({
     mnemonic: "MOVDIRI",
@@ -198,7 +198,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     cite: sdm2("MOVDIRI"),
     feature: "MOVDIRI",
     execute: "movnti",
-    forms: [form("NP o32 0F 38 F9 /r", "m32:w, r32"), form("NP REX.W 0F 38 F9 /r", "m64:w, r64")],
+    forms: [form("NP 0F 38 F9 /r", "m32:w, r32"), form("NP REX.W 0F 38 F9 /r", "m64:w, r64")],
   }),
 ];
 

@@ -62,7 +62,7 @@ function loadTable(mnemonic: "LGDT" | "LIDT", n: number, what: string): Instruct
   });
 }
 
-/** SLDT, STR, SMSW: memory takes 16 bits, a register takes the operand size. */
+/** STR, SMSW: memory takes 16 bits, a register takes the operand size. */
 const storeWord = (code: string): readonly Form[] => [
   form(code, "m16:w"),
   form(`o16 ${code}`, "r16(rm):w"),
@@ -96,6 +96,10 @@ const lookup = (opcode: string): readonly Form[] => [
   form(`o16 ${opcode} /r`, "r16:rw, r/m16"),
   form(`o32 ${opcode} /r`, "r32:rw, r32/m16"),
   form(`REX.W ${opcode} /r`, "r64:rw, r64/m16"),
+  // Assemblers take a selector register of any size.
+  form(`o32 ${opcode} /r`, "r32:rw, r16(rm)", { use: "alias" }),
+  form(`REX.W ${opcode} /r`, "r64:rw, r16(rm)", { use: "alias" }),
+  form(`REX.W ${opcode} /r`, "r64:rw, r32(rm)", { use: "alias" }),
 ];
 
 export const segmentInstructions: readonly Instruction[] = [
@@ -107,7 +111,13 @@ export const segmentInstructions: readonly Instruction[] = [
     mnemonic: "SLDT",
     summary: "Stores the selector of the local descriptor table, in any ring.",
     cite: cite("SLDT"),
-    forms: storeWord("0F 00 /0"),
+    forms: [
+      form("0F 00 /0", "m16:w"),
+      form("o16 0F 00 /0", "r16(rm):w"),
+      form("o32 0F 00 /0", "r32(rm):w"),
+      form("REX.W 0F 00 /0", "r64(rm):w", { use: "decode" }),
+      form("o32 0F 00 /0", "r64(rm):w", { use: "alias", modes: "only64" }),
+    ],
     faults: [protectedMode, umip],
     protectedOnly: true,
     sensitivity: "sensitive",

@@ -188,12 +188,11 @@ export const shiftAndBitInstructions: readonly Instruction[] = [
     cite: sdm2("CRC32"),
     feature: "SSE4_2",
     forms: [
-      form("F2 o32 0F 38 F0 /r", "r32:rw, r/m8"),
+      form("F2 0F 38 F0 /r", "r32:rw, r/m8"),
       form("F2 o16 0F 38 F1 /r", "r32:rw, r/m16"),
       form("F2 o32 0F 38 F1 /r", "r32:rw, r/m32"),
       form("F2 REX.W 0F 38 F0 /r", "r64:rw, r/m8"),
       form("F2 REX.W 0F 38 F1 /r", "r64:rw, r/m64"),
-      form("F2 o16 0F 38 F0 /r", "r32:rw, r/m8", { use: "decode" }),
     ],
   }),
   ...set,
