@@ -1,6 +1,7 @@
 // The compiler as one function over its phases: a resolved case in, image and plan out.
 
 import type { Diagnostic, Phase } from "../base/index.js";
+import { encode as codecEncode } from "../codec/index.js";
 import type { Lowering, Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
 import {
@@ -14,7 +15,7 @@ import {
   stubEntries,
 } from "./carried/index.js";
 import { checkPlaces } from "./checks.js";
-import { codecEncode, type Encode } from "./encoding.js";
+import type { Encode } from "./encoding.js";
 import { setUpGuests, type GuestSetup } from "./environment/index.js";
 import { makeImage, outermostOf } from "./image.js";
 import { layOut, type Layout, type PlacedSection } from "./layout.js";

@@ -2,29 +2,16 @@
 // at the operand that is to blame, with the macro uses that led there.
 
 import { encoding, fitsBits, type Diagnostic, type Span } from "../base/index.js";
-import { encodeForm, type CodeBits, type InstructionValue, type OperandValue } from "../codec/index.js";
+import type { Encoded, EncodePlace, InstructionValue, OperandValue } from "../codec/index.js";
 import type { LineInfo, OperandTemplate, Value } from "../resolve/index.js";
 import type { Piece } from "./pieces.js";
 import { evaluate, type Scope } from "./values.js";
 
-/** What the encoder says: bytes, or what is wrong, as a diagnostic once it is known where the operands stand. */
-export type Encoded =
-  | { readonly bytes: Uint8Array }
-  | { readonly problem: (place: { readonly mnemonic: Span; readonly operands: readonly Span[] }) => Diagnostic };
-
 /** The encoder that layout uses: the codec's, or a test's own. */
 export type Encode = (
-  instruction: InstructionValue,
-  at: { readonly bits: CodeBits; readonly address: bigint },
-) => Encoded;
-
-/** The project's own encoder. */
-export const codecEncode: Encode = (instruction, at) => {
-  const encoded = encodeForm(instruction, at);
-  if (encoded) return encoded;
-  const facts = { mnemonic: instruction.mnemonic, bits: at.bits };
-  return { problem: ({ mnemonic }) => encoding.noEncoding(facts, { span: mnemonic }) };
-};
+  value: InstructionValue,
+  place: EncodePlace,
+) => { readonly bytes: Uint8Array } | Extract<Encoded, { readonly problem: unknown }>;
 
 type InstructionPiece = Extract<Piece, { kind: "instruction" }>;
 type BytesPiece = Extract<Piece, { kind: "bytes" }>;

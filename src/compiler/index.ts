@@ -3,4 +3,4 @@
 export { compile, type CompileOptions } from "./compile.js";
 export { renderListing, renderMap } from "./listing.js";
 export { toMultiboot } from "./multiboot.js";
-export type { Encode, Encoded } from "./encoding.js";
+export type { Encode } from "./encoding.js";

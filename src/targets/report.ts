@@ -17,7 +17,7 @@ export function readReport(serialText: string, plan: EventPlan, options: ReportO
   return reader.finish(options);
 }
 
-/** Letters with which the report's lines begin, then numbers of 16 digits; a probe's place follows behind `@`. */
+/** Letters with which the report's lines begin, then numbers of 16 digits; the place of a point follows behind `@`. */
 const reportLine = /^([svtpfdu])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
 
 class ReportReader {
@@ -61,12 +61,12 @@ class ReportReader {
       case "t":
         return this.trap(Number(first), rest);
       case "p":
-        return this.append({ kind: "probe", rip: place, index: Number(first), values: rest });
+        return this.append({ kind: "probe", rip: this.endOfLineBefore(place), index: Number(first), values: rest });
       case "f":
         this.finalValues.set(Number(first), rest);
         return;
       case "d":
-        this.append({ kind: "done", rip: 0n });
+        this.append({ kind: "done", rip: this.endOfLineBefore(place) });
         this.end = { kind: "done" };
         return;
       default:
@@ -96,6 +96,16 @@ class ReportReader {
     const before = ip - 1n;
     const line = this.plan.lines.find((l) => before >= l.address && before < l.address + BigInt(l.lengthBytes));
     return line?.address ?? ip;
+  }
+
+  /** Points are code here; their place is the end of the line before, where the bundled lowering has them. */
+  private endOfLineBefore(place: bigint): bigint {
+    let end = 0n;
+    for (const line of this.plan.lines) {
+      const lineEnd = line.address + BigInt(line.lengthBytes);
+      if (lineEnd <= place && lineEnd > end) end = lineEnd;
+    }
+    return end === 0n ? place : end;
   }
 
   private unexpected(): RunEnd {

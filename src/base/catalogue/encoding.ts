@@ -46,12 +46,3 @@ export const sectionOverflow = diagnostic<{ section: string; guest: string; byte
     `the ${f.section} of guest ${f.guest} takes ${f.bytes} bytes or more, and there is room for ${f.room}`,
   help: () => "use plain memory from 0x1000 to 0x9ffff by address instead of declaring it",
 });
-
-export const noEncoding = diagnostic<{ mnemonic: string; bits: number }>({
-  code: "E4104",
-  severity: "error",
-  title: "An instruction that has no encoding",
-  explanation: "No form of the instruction takes these operands in code of this width.",
-  message: (f) => `no form of ${f.mnemonic} takes these operands in ${f.bits}-bit code`,
-  help: (f) => `look up the operands that ${f.mnemonic} takes`,
-});

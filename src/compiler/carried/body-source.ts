@@ -226,11 +226,7 @@ point:
   call  put_visits
   mov   al, 'p'
   call  put_values
-  mov   al, '@'
-  call  put
-  mov   ${si}, saved_ip
-  call  put_number
-  call  put_newline
+  call  put_place
   jmp   return
 .enter:
   test  byte [saved_cs], 3
@@ -328,7 +324,7 @@ done:
 .end:
   mov   al, 'd'
   call  put
-  call  put_newline
+  call  put_place
   mov   ebx, 0
 exit:
   mov   eax, ebx                        ; isa-debug-exit
@@ -446,6 +442,13 @@ put_number:                             ; a space and the eight bytes at si as d
   dec   ecx
   jns   .byte
   ret
+
+put_place:                              ; where the point stands that is being served, and the end of the line
+  mov   al, '@'
+  call  put
+  mov   ${si}, saved_ip
+  call  put_number
+  jmp   put_newline
 
 put_digit:
   add   al, '0'
