@@ -1,0 +1,42 @@
+// How an injected event is named in the stream, and what two events that meet become.
+
+import { exceptionByVector } from "../../isa/index.js";
+import type { FieldValue } from "../../program/index.js";
+import { eventTypes, type InjectedEvent } from "./exited-guest.js";
+
+const doubleFault = 8;
+
+/** Subject and fields of an `inject` event. */
+export function injectedSubject(event: InjectedEvent): {
+  readonly subject: string;
+  readonly fields: Readonly<Record<string, FieldValue>>;
+} {
+  const vector = { vector: BigInt(event.vector) };
+  if (event.type === eventTypes.nmi) return { subject: "NMI", fields: {} };
+  if (event.type === eventTypes.externalInterrupt) return { subject: "INTR", fields: vector };
+  const exception = exceptionByVector(event.vector);
+  if (event.type === eventTypes.softwareInterrupt || !exception) return { subject: "INT", fields: vector };
+  return {
+    subject: exception.name,
+    fields: {
+      ...(event.errorCode !== undefined && { code: BigInt(event.errorCode) }),
+      ...(event.cr2 !== undefined && { address: event.cr2 }),
+    },
+  };
+}
+
+/**
+ * What an exception becomes that arose while `first` was being delivered: itself, a double fault, or undefined for a
+ * triple fault. Intel SDM vol. 3A, "Interrupt 8—Double Fault Exception (#DF)".
+ */
+export function combine(first: InjectedEvent, second: InjectedEvent): InjectedEvent | undefined {
+  const severity = (event: InjectedEvent): string =>
+    (event.type ?? eventTypes.hardwareException) === eventTypes.hardwareException
+      ? (exceptionByVector(event.vector)?.severity ?? "benign")
+      : "benign";
+  const a = severity(first);
+  const b = severity(second);
+  if (a === "double-fault" && b !== "benign") return undefined;
+  const both = (a === "contributory" && b === "contributory") || (a === "page-fault" && b !== "benign");
+  return both ? { vector: doubleFault, errorCode: 0 } : second;
+}

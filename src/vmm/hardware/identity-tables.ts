@@ -1,0 +1,131 @@
+// Four levels of tables that map the guest's memory to itself, in the format that the caller gives: EPT on VT-x,
+// nested page tables on SVM. Both have tables of 512 entries, pages of 4 KiB and 2 MiB, and bit 7 for the large ones.
+//
+// Everything is mapped before the guest starts, so that every violation comes from a declared rule.
+
+import type { PageAllocator } from "../page-allocator.js";
+import type { MemoryPolicy } from "../policy.js";
+import type { Processor } from "../virtualization.js";
+
+/** How entries are written. */
+export interface EntryFormat {
+  /** Bits of an entry that leads to a table. */
+  readonly table: bigint;
+  /** Entry bits of a page with these rights; 0 where the hardware cannot express them. */
+  readonly page: (rights: MemoryPolicy["rights"], memory: "ram" | "device") => bigint;
+  /** Whether pages of 2 MiB may be used. */
+  readonly large: boolean;
+}
+
+const allRights = { read: true, write: true, execute: true } as const;
+const frameMask = 0x000f_ffff_ffff_f000n;
+const largePage = 1n << 7n;
+const small = 0x1000;
+const medium = 0x20_0000;
+/** Local APIC and I/O APIC, which the guest has to itself. */
+const apicStart = 0xfec0_0000;
+const apicEnd = 0xff00_0000;
+
+/** Builds the tables for `memoryBytes` of memory and the APICs' pages; gives the physical address of the first. */
+export function buildIdentityTables(
+  processor: Processor,
+  pages: PageAllocator,
+  format: EntryFormat,
+  rules: readonly MemoryPolicy[],
+): bigint {
+  const builder = new TableBuilder(pages, format, rules);
+  builder.map(0, processor.platform.memoryBytes, "ram");
+  builder.map(apicStart, apicEnd, "device");
+  builder.write(processor);
+  return BigInt(builder.root);
+}
+
+/** Allows every access to the 4 KiB page at an address; the function given back puts the entry back. */
+export function openPage(processor: Processor, root: bigint, format: EntryFormat, guestPhysical: bigint): () => void {
+  let table = root;
+  for (let level = 4; level > 1; level--) {
+    const index = (guestPhysical >> BigInt(12 + 9 * (level - 1))) & 0x1ffn;
+    table = processor.readU64(table + index * 8n) & frameMask;
+  }
+  const place = table + ((guestPhysical >> 12n) & 0x1ffn) * 8n;
+  const closed = processor.readU64(place);
+  processor.writeU64(place, (guestPhysical & frameMask) | format.page(allRights, "ram"));
+  return () => processor.writeU64(place, closed);
+}
+
+class TableBuilder {
+  readonly root: number;
+  /** Tables by address, as the entries that they will hold. */
+  private readonly tables = new Map<number, BigUint64Array>();
+
+  constructor(
+    private readonly pages: PageAllocator,
+    private readonly format: EntryFormat,
+    private readonly rules: readonly MemoryPolicy[],
+  ) {
+    this.root = this.newTable();
+  }
+
+  map(start: number, end: number, memory: "ram" | "device"): void {
+    for (let at = start; at < end;) {
+      const whole = this.format.large && at % medium === 0 && at + medium <= end && !this.touchesRule(at, at + medium);
+      const bits = this.format.page(whole ? allRights : this.rightsAt(at), memory);
+      const table = this.tableFor(at, whole ? 2 : 1);
+      const index = Math.floor(at / (whole ? medium : small)) % 512;
+      table[index] = bits === 0n ? 0n : BigInt(at) | bits | (whole ? largePage : 0n);
+      at += whole ? medium : small;
+    }
+  }
+
+  write(processor: Processor): void {
+    for (const [address, entries] of this.tables) {
+      processor.writePhysical(BigInt(address), new Uint8Array(entries.buffer));
+    }
+  }
+
+  private touchesRule(start: number, end: number): boolean {
+    return this.rules.some((rule) => rule.start < BigInt(end) && rule.end >= BigInt(start));
+  }
+
+  /** The rights that all rules on a page have in common; a rule for the whole page replaces those declared before. */
+  private rightsAt(page: number): MemoryPolicy["rights"] {
+    const first = BigInt(page);
+    const last = first + BigInt(small - 1);
+    const touching = this.rules.filter((rule) => rule.start <= last && rule.end >= first);
+    const whole = touching.findLastIndex((rule) => rule.start <= first && rule.end >= last);
+    const effective = touching.slice(Math.max(whole, 0));
+    return {
+      read: effective.every(({ rights }) => rights.read),
+      write: effective.every(({ rights }) => rights.write),
+      execute: effective.every(({ rights }) => rights.execute),
+    };
+  }
+
+  /** The table of a level (1 holds 4 KiB pages, 2 holds 2 MiB pages) for an address, made with those above it. */
+  private tableFor(at: number, level: number): BigUint64Array {
+    let table = this.root;
+    for (let above = 4; above > level; above--) {
+      const entries = this.entriesOf(table);
+      const index = Math.floor(at / 2 ** (12 + 9 * (above - 1))) % 512;
+      let entry = entries[index] ?? 0n;
+      if (entry === 0n) {
+        entry = BigInt(this.newTable()) | this.format.table;
+        entries[index] = entry;
+      }
+      table = Number(entry & frameMask);
+    }
+    return this.entriesOf(table);
+  }
+
+  private entriesOf(table: number): BigUint64Array {
+    const entries = this.tables.get(table);
+    if (entries === undefined) throw new Error("internal error: a table is entered before it is made");
+    return entries;
+  }
+
+  private newTable(): number {
+    const address = this.pages.take();
+    this.tables.set(address, new BigUint64Array(512));
+    return address;
+  }
+}

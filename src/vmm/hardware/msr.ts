@@ -1,0 +1,73 @@
+// RDMSR and WRMSR of a guest: its own MSRs directly, those of virtualization as a processor without it has them.
+
+import { eferBits, vmCrBits, type CpuModel, type MsrModel } from "../../isa/index.js";
+import { findRange, type DeniedAction } from "../policy.js";
+import { general32, gpr, setGeneral32, type ExitedGuest } from "./exited-guest.js";
+import { loadEfer } from "./control-registers.js";
+
+/** MSRs that are the guest's own: every one of them is the guest's value while the guest runs, so none needs an exit. */
+export const ownMsrs: readonly number[] = [
+  0x174, 0x175, 0x176, // SYSENTER_CS, _ESP, _EIP
+  0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, // STAR, LSTAR, CSTAR, FMASK
+  0xc000_0100, 0xc000_0101, 0xc000_0102, 0xc000_0103, // FS base, GS base, kernel GS base, TSC_AUX
+]; // prettier-ignore
+
+const featureControl = 0x3a;
+const efer = 0xc000_0080;
+const vmCr = 0xc001_0114;
+const hostSaveArea = 0xc001_0117;
+/** What a guest finds in VM_CR: SVM disabled and locked, as by firmware. Writes change nothing and do not fault. */
+const svmDisabledLocked = vmCrBits.SVMDIS | vmCrBits.LOCK;
+
+/** MSRs that a processor without VMX or SVM does not have. */
+function isAbsent(address: number): boolean {
+  return address === featureControl || (address >= 0x480 && address <= 0x4ff) || address === hostSaveArea;
+}
+
+/** How the declared policy denies this access; undefined where it allows it or says nothing. */
+export function deniedMsr(guest: ExitedGuest, write: boolean): DeniedAction | undefined {
+  const rule = findRange(guest.policy.msrs, general32(guest, gpr.rcx));
+  if (rule === undefined) return undefined;
+  return (write ? rule.rights.write : rule.rights.read) ? undefined : rule.denied;
+}
+
+/** Carries out RDMSR; false where the guest gets #GP(0) instead. */
+export function emulateRdmsr(guest: ExitedGuest): boolean {
+  const address = general32(guest, gpr.rcx);
+  const value = isAbsent(address) ? undefined : readGuestMsr(guest, address);
+  if (value === undefined) return false;
+  setGeneral32(guest, gpr.rax, Number(value & 0xffff_ffffn));
+  setGeneral32(guest, gpr.rdx, Number(value >> 32n));
+  return true;
+}
+
+/** Carries out WRMSR; false where the guest gets #GP(0) instead. */
+export function emulateWrmsr(guest: ExitedGuest): boolean {
+  const address = general32(guest, gpr.rcx);
+  const value = (BigInt(general32(guest, gpr.rdx)) << 32n) | BigInt(general32(guest, gpr.rax));
+  if (isAbsent(address)) return false;
+  if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) !== undefined;
+  if (address === efer) return (value & eferBits.SVME) === 0n && loadEfer(guest, value);
+  const model = msrOf(guest.platform.cpu, address);
+  const current = readGuestMsr(guest, address);
+  if (model === undefined || current === undefined || model.readOnly === true) return false;
+  if (((value ^ current) & ~model.writable) !== 0n) return false;
+  return guest.writeMsr(address, value);
+}
+
+function readGuestMsr(guest: ExitedGuest, address: number): bigint | undefined {
+  if (msrOf(guest.platform.cpu, address) === undefined) return undefined;
+  if (address === efer) return guest.register("EFER");
+  return address === vmCr ? svmDisabledLocked : guest.readMsr(address);
+}
+
+const msrsOf = new WeakMap<CpuModel, ReadonlyMap<number, MsrModel>>();
+
+function msrOf(cpu: CpuModel, address: number): MsrModel | undefined {
+  let known = msrsOf.get(cpu);
+  if (known === undefined) {
+    known = new Map(cpu.msrs.map((msr) => [msr.address, msr]));
+    msrsOf.set(cpu, known);
+  }
+  return known.get(address);
+}

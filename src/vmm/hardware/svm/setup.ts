@@ -1,0 +1,121 @@
+// Sets up SVM for one guest: intercepts, permission maps, nested tables, and the guest's first state in a VMCB.
+// AMD APM vol. 2, "SVM Processor and Platform Extensions" and "VMRUN Instruction".
+
+import { assert } from "../../../base/index.js";
+import { cr0Bits, cr4Bits, eferBits, exceptionByName, findSvmIntercept } from "../../../isa/index.js";
+import type { StartState } from "../../../program/index.js";
+import { baselinePolicy } from "../../baseline-policy.js";
+import type { PageAllocator } from "../../page-allocator.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { Processor, SvmOperations } from "../../virtualization.js";
+import { buildNestedTables } from "./nested-tables.js";
+import { ioMapBytes, ioPermissionMap, msrMapBytes, msrPermissionMap } from "./permission-maps.js";
+import { Vmcb } from "./vmcb.js";
+
+export interface SvmSetupInput {
+  readonly processor: Processor;
+  readonly svm: SvmOperations;
+  readonly pages: PageAllocator;
+  readonly policy: VmmPolicy;
+  readonly start: StartState;
+}
+
+export interface SvmSetup {
+  readonly vmcb: Vmcb;
+  readonly nestedRoot: bigint;
+}
+
+/** Exits whose intercept bit has another name. */
+const bitOfExit: Readonly<Record<string, readonly string[]>> = { IOIO: ["IOIO_PROT"], MSR: ["MSR_PROT"] };
+const nestedPagingEnable = 1n;
+const guestAsid = 1n;
+const patReset = 0x0007_0406_0007_0406n;
+const dr6Reset = 0xffff_0ff0n;
+const dr7Reset = 0x400n;
+
+/** Leaves the processor in host mode with a VMCB that is ready for VMRUN. */
+export function setUpSvm(input: SvmSetupInput): SvmSetup {
+  const { processor, svm, pages, policy, start } = input;
+  const hostSave = BigInt(pages.take());
+  const tables = BigInt(pages.take());
+  for (const [name, value] of Object.entries(start.registers)) processor.setRegister(name, value);
+  enterHostState(processor, tables);
+  svm.start(hostSave);
+  const vmcb = new Vmcb(processor, BigInt(pages.take()));
+  writeIntercepts(vmcb, policy);
+  const io = BigInt(pages.take(ioMapBytes / 0x1000));
+  processor.writePhysical(io, ioPermissionMap(policy));
+  vmcb.put("IOPM_BASE_PA", io);
+  const msrs = BigInt(pages.take(msrMapBytes / 0x1000));
+  processor.writePhysical(msrs, msrPermissionMap(policy));
+  vmcb.put("MSRPM_BASE_PA", msrs);
+  const nestedRoot = buildNestedTables(processor, pages, policy.memory);
+  vmcb.put("NESTED_CTL", nestedPagingEnable);
+  vmcb.put("N_CR3", nestedRoot);
+  vmcb.put("GUEST_ASID", guestAsid);
+  writeGuestState(vmcb, processor, start);
+  return { vmcb, nestedRoot };
+}
+
+/** Names of the exits that the VMM asks for. */
+export function askedExits(policy: VmmPolicy): readonly string[] {
+  const rows = baselinePolicy.filter((row) => row.optional !== true || policy.interceptNothing !== true);
+  return [...rows.flatMap((row) => row.amd ?? []), ...policy.intercepts];
+}
+
+/** Intercept bits of one exit; none for exits without a bit of their own. */
+export function interceptBits(name: string): readonly { readonly offset: number; readonly mask: number }[] {
+  const vector = exceptionByName(name)?.vector;
+  const names = vector === undefined ? (bitOfExit[name] ?? [name]) : [`EXCP${vector}`];
+  return names.flatMap((bit) => {
+    const found = findSvmIntercept(bit);
+    return found ? [{ offset: found.offset, mask: (1 << found.bit) >>> 0 }] : [];
+  });
+}
+
+function writeIntercepts(vmcb: Vmcb, policy: VmmPolicy): void {
+  for (const name of askedExits(policy)) {
+    for (const { offset, mask } of interceptBits(name)) vmcb.writeU32(offset, vmcb.readU32(offset) | mask);
+  }
+}
+
+/** The VMM's own state: long mode, as its nested tables need it. It runs no instruction there. */
+function enterHostState(processor: Processor, tables: bigint): void {
+  processor.setRegister("CR0", cr0Bits.PE | cr0Bits.ET | cr0Bits.NE | cr0Bits.PG);
+  processor.setRegister("CR3", tables);
+  processor.setRegister("CR4", cr4Bits.PAE);
+  processor.setRegister("EFER", eferBits.LME | eferBits.LMA | eferBits.NXE | eferBits.SVME);
+  processor.setRegister("RFLAGS", 2n);
+  processor.setRegister("RIP", 0n);
+  const flat = { base: 0n, limitBytes: 0xffff_ffff };
+  processor.setSegment("CS", { ...flat, selector: 0x08, rights: 0xa09b });
+  for (const name of ["SS", "DS", "ES"] as const)
+    processor.setSegment(name, { ...flat, selector: 0x10, rights: 0xc093 });
+}
+
+function writeGuestState(vmcb: Vmcb, processor: Processor, start: StartState): void {
+  const { segments } = start;
+  for (const name of ["ES", "CS", "SS", "DS"] as const) vmcb.putSegment(name, segments[name]);
+  // What VMLOAD would load: it stays in the processor from one exit to the next entry.
+  for (const name of ["FS", "GS"] as const) processor.setSegment(name, segments[name]);
+  processor.setSegment("LDTR", start.ldtr);
+  processor.setSegment("TR", start.tr);
+  vmcb.put("GDTR_BASE", start.gdtr.base);
+  vmcb.put("GDTR_LIMIT", BigInt(start.gdtr.limitBytes));
+  vmcb.put("IDTR_BASE", start.idtr.base);
+  vmcb.put("IDTR_LIMIT", BigInt(start.idtr.limitBytes));
+  vmcb.put("CPL", BigInt((start.cr0 & cr0Bits.PE) === 0n ? 0 : (segments.SS.rights >> 5) & 3));
+  vmcb.set("efer", start.efer | eferBits.SVME);
+  vmcb.set("cr0", start.cr0);
+  vmcb.set("cr3", start.cr3);
+  vmcb.set("cr4", start.cr4);
+  vmcb.put("DR6", dr6Reset);
+  vmcb.put("DR7", dr7Reset);
+  vmcb.set("rflags", start.rflags | 2n);
+  vmcb.set("rip", start.rip);
+  vmcb.set("rsp", start.registers["RSP"] ?? 0n);
+  vmcb.set("rax", start.registers["RAX"] ?? 0n);
+  vmcb.put("G_PAT", patReset);
+  for (const { address, value } of start.msrs)
+    assert(processor.writeMsr(address, value), "the start state's MSRs exist");
+}

@@ -1,0 +1,190 @@
+// A guest of SVM between a #VMEXIT and the next VMRUN: its state is in the VMCB and in the processor's other registers.
+
+import { eferBits, flagBits, generalRegisterNames, type Platform } from "../../../isa/index.js";
+import type { ExitClass, SegmentState } from "../../../program/index.js";
+import type { VmmEvents } from "../../bundled.js";
+import { translateGuest } from "../../guest-paging.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { Processor, SegmentRegisterName } from "../../virtualization.js";
+import type { GuestDevices } from "../devices.js";
+import { injectedSubject } from "../events.js";
+import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
+import { instructionLength } from "../instruction-length.js";
+import type { Vmcb } from "./vmcb.js";
+
+const valid = 1n << 31n;
+const errorCodeValid = 1n << 11n;
+const longCode = 1 << 13;
+const defaultSize = 1 << 14;
+const pageFaultVector = 14;
+const debugVector = 1;
+const efer = 0xc000_0080;
+const registerNames = generalRegisterNames[64];
+const inVmcb = new Map([
+  ["RAX", "rax"],
+  ["RSP", "rsp"],
+  ["RIP", "rip"],
+  ["RFLAGS", "rflags"],
+  ["CR0", "cr0"],
+  ["CR2", "cr2"],
+  ["CR3", "cr3"],
+  ["CR4", "cr4"],
+  ["DR7", "dr7"],
+] as const);
+
+export interface SvmGuestParts {
+  readonly processor: Processor;
+  readonly vmcb: Vmcb;
+  readonly policy: VmmPolicy;
+  readonly devices: GuestDevices;
+  readonly events: VmmEvents;
+}
+
+export class SvmGuest implements ExitedGuest {
+  readonly platform: Platform;
+  readonly policy: VmmPolicy;
+  readonly devices: GuestDevices;
+  readonly events: VmmEvents;
+  readonly vmcb: Vmcb;
+  private readonly processor: Processor;
+  private readonly savesNextRip: boolean;
+  /** Set once a handler injected something: SVM's EVENTINJ is written at the entry. */
+  hasInjected = false;
+
+  constructor(parts: SvmGuestParts) {
+    this.processor = parts.processor;
+    this.platform = parts.processor.platform;
+    this.policy = parts.policy;
+    this.devices = parts.devices;
+    this.events = parts.events;
+    this.vmcb = parts.vmcb;
+    this.savesNextRip = this.platform.cpu.features.includes("NRIPS");
+  }
+
+  get rip(): bigint {
+    return this.vmcb.get("rip");
+  }
+
+  get codeBits(): 16 | 32 | 64 {
+    const { rights } = this.vmcb.segment("CS");
+    if ((rights & longCode) !== 0 && (this.vmcb.get("efer") & eferBits.LMA) !== 0n) return 64;
+    return (rights & defaultSize) !== 0 ? 32 : 16;
+  }
+
+  general(number: number): bigint {
+    if (number === gpr.rax) return this.vmcb.get("rax");
+    if (number === gpr.rsp) return this.vmcb.get("rsp");
+    return this.processor.register(registerNames[number] ?? "");
+  }
+
+  setGeneral(number: number, value: bigint): void {
+    if (number === gpr.rax) this.vmcb.set("rax", value);
+    else if (number === gpr.rsp) this.vmcb.set("rsp", value);
+    else this.processor.setRegister(registerNames[number] ?? "", value);
+  }
+
+  /** As the guest reads it: EFER.SVME, which VMRUN needs, is not shown. */
+  register(name: string): bigint {
+    if (name === "EFER") return this.vmcb.get("efer") & ~eferBits.SVME;
+    const place = inVmcb.get(name as Parameters<typeof inVmcb.get>[0]);
+    return place === undefined ? this.processor.register(name) : this.vmcb.get(place);
+  }
+
+  setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void {
+    switch (name) {
+      case "EFER":
+        this.vmcb.set("efer", value | eferBits.SVME);
+        return;
+      case "XCR0":
+        this.processor.setRegister("XCR0", value);
+        return;
+      case "CR0":
+        this.vmcb.set("cr0", value);
+        return;
+      case "CR3":
+        this.vmcb.set("cr3", value);
+        return;
+      case "CR4":
+        this.vmcb.set("cr4", value);
+        return;
+      case "RFLAGS":
+        this.vmcb.set("rflags", value);
+        return;
+    }
+  }
+
+  segment(name: SegmentRegisterName): SegmentState {
+    if (name === "FS" || name === "GS" || name === "LDTR" || name === "TR") return this.processor.segment(name);
+    return this.vmcb.segment(name);
+  }
+
+  readMsr(address: number): bigint {
+    return address === efer ? this.register("EFER") : (this.processor.readMsr(address) ?? 0n);
+  }
+
+  writeMsr(address: number, value: bigint): boolean {
+    return this.processor.writeMsr(address, value);
+  }
+
+  readPhysical(address: bigint, lengthBytes: number): Uint8Array {
+    return this.processor.readPhysical(address, lengthBytes);
+  }
+
+  writePhysical(address: bigint, bytes: Uint8Array): void {
+    this.processor.writePhysical(address, bytes);
+  }
+
+  translate(linear: bigint): bigint | undefined {
+    const { vmcb } = this;
+    const state = { cr0: vmcb.get("cr0"), cr3: vmcb.get("cr3"), cr4: vmcb.get("cr4"), efer: vmcb.get("efer") };
+    return translateGuest(this.memory, state, linear);
+  }
+
+  /** The same while the guest runs and its control registers are the processor's. */
+  translateRunning(linear: bigint): bigint | undefined {
+    const { processor } = this;
+    const state = {
+      cr0: processor.register("CR0"),
+      cr3: processor.register("CR3"),
+      cr4: processor.register("CR4"),
+      efer: processor.register("EFER"),
+    };
+    return translateGuest(this.memory, state, linear);
+  }
+
+  /** Processors without next-RIP save leave the length of the instruction to the VMM's own decoder. */
+  advance(lengthBytes?: number): void {
+    const { vmcb } = this;
+    const next =
+      this.savesNextRip && lengthBytes === undefined
+        ? vmcb.get("nrip")
+        : vmcb.get("rip") + BigInt(lengthBytes ?? instructionLength(this) ?? 0);
+    const singleStep = (vmcb.get("rflags") & flagBits.TF) !== 0n;
+    if (singleStep && !this.hasInjected) this.inject({ vector: debugVector });
+    vmcb.set("rip", this.codeBits === 64 ? next : next & 0xffff_ffffn);
+    vmcb.set("interruptShadow", 0n);
+  }
+
+  inject(event: InjectedEvent): void {
+    const type = event.type ?? eventTypes.hardwareException;
+    let value = BigInt(event.vector) | (BigInt(type) << 8n) | valid;
+    if (event.errorCode !== undefined) value |= errorCodeValid | (BigInt(event.errorCode) << 32n);
+    this.vmcb.set("eventinj", value);
+    if (event.vector === pageFaultVector && event.cr2 !== undefined) this.vmcb.set("cr2", event.cr2);
+    this.hasInjected = true;
+    if (this.events.listening) this.events.append({ kind: "inject", ...injectedSubject(event), rip: this.rip });
+  }
+
+  classify(exitClass: ExitClass): void {
+    if (this.events.listening) this.events.classify(exitClass);
+  }
+
+  emulated(subject: string): void {
+    if (this.events.listening) this.events.append({ kind: "emulate", subject, rip: this.rip });
+  }
+
+  private readonly memory = {
+    readU32: (address: number): number => this.processor.readU32(BigInt(address)),
+    readU64: (address: number): bigint => this.processor.readU64(BigInt(address)),
+  };
+}

@@ -1,0 +1,131 @@
+// The `hardware` VMM on SVM: one guest on one virtual processor. VMRUN, run, handle the #VMEXIT, and VMRUN again.
+
+import { flagBits } from "../../../isa/index.js";
+import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { Processor, SvmOperations } from "../../virtualization.js";
+import { handleExit } from "./exits.js";
+import { openNestedPage } from "./nested-tables.js";
+import { interceptBits, type SvmSetup } from "./setup.js";
+import { SvmGuest, type SvmGuestParts } from "./svm-guest.js";
+import type { Vmcb } from "./vmcb.js";
+
+const valid = 1n << 31n;
+const invalidVmcb = 0xffff_ffff_ffff_ffffn;
+
+export interface SvmVcpuParts extends Omit<SvmGuestParts, "vmcb"> {
+  readonly svm: SvmOperations;
+  readonly setup: SvmSetup;
+}
+
+export class SvmVcpu implements BundledVmm {
+  readonly guest: SvmGuest;
+  private readonly processor: Processor;
+  private readonly svm: SvmOperations;
+  private readonly vmcb: Vmcb;
+  private readonly nestedRoot: bigint;
+  private inGuest = false;
+  private steps: (() => void)[] = [];
+  private onExit: (() => void)[] = [];
+  private flagsBeforeStep: bigint | undefined;
+
+  constructor(parts: SvmVcpuParts) {
+    this.guest = new SvmGuest({ ...parts, vmcb: parts.setup.vmcb });
+    this.processor = parts.processor;
+    this.svm = parts.svm;
+    this.vmcb = parts.setup.vmcb;
+    this.nestedRoot = parts.setup.nestedRoot;
+  }
+
+  run(budgetInstructions: number): VmmStop {
+    const end = Number(this.processor.retired) + budgetInstructions;
+    for (;;) {
+      if (!this.inGuest) this.enter();
+      const left = end - Number(this.processor.retired);
+      if (left <= 0) return { kind: "budget-spent" };
+      const stop = this.processor.run(left);
+      if (stop.kind !== "vm-exit") return stop;
+      this.inGuest = false;
+      const over = this.handle();
+      if (over) return over;
+    }
+  }
+
+  get state(): GuestState {
+    if (!this.inGuest) return this.guest;
+    const { processor, guest } = this;
+    return {
+      register: (name) => processor.register(name),
+      readMsr: (address) => processor.readMsr(address) ?? 0n,
+      translate: (linear) => guest.translateRunning(linear),
+    };
+  }
+
+  /** What to do first when the guest exits again. */
+  atNextExit(action: () => void): void {
+    this.onExit.push(action);
+  }
+
+  setIntercept(exit: string, value: boolean): void {
+    for (const { offset, mask } of interceptBits(exit)) {
+      const bits = this.vmcb.readU32(offset);
+      this.vmcb.writeU32(offset, value ? bits | mask : bits & ~mask);
+    }
+  }
+
+  interceptIsSet(exit: string): boolean {
+    return interceptBits(exit).some(({ offset, mask }) => (this.vmcb.readU32(offset) & mask) !== 0);
+  }
+
+  openPage(guestPhysical: bigint): () => void {
+    return openNestedPage(this.processor, this.nestedRoot, guestPhysical);
+  }
+
+  /** SVM has no monitor trap flag: a step is TF in the guest's flags, and the #DB after the instruction is ours. */
+  beginStep(after: () => void): void {
+    const flags = this.vmcb.get("rflags");
+    const intercepted = this.interceptIsSet("#DB");
+    this.flagsBeforeStep = flags;
+    this.vmcb.set("rflags", flags | flagBits.TF);
+    this.setIntercept("#DB", true);
+    this.steps.push(() => {
+      if (!intercepted) this.setIntercept("#DB", false);
+      after();
+    });
+  }
+
+  /** True where the #DB that exited ends a step of the VMM's; TF is then the guest's again. */
+  endStep(): boolean {
+    if (this.flagsBeforeStep === undefined) return false;
+    const trapFlag = this.flagsBeforeStep & flagBits.TF;
+    this.flagsBeforeStep = undefined;
+    this.vmcb.set("rflags", (this.vmcb.get("rflags") & ~flagBits.TF) | trapFlag);
+    for (const action of this.steps) action();
+    this.steps = [];
+    return trapFlag === 0n;
+  }
+
+  private enter(): void {
+    this.guest.hasInjected = false;
+    const failure = this.svm.enter(this.vmcb.address);
+    if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${failure.rule ?? "INVALID"}`);
+    this.inGuest = true;
+  }
+
+  private handle(): VmmStop | undefined {
+    const { vmcb } = this;
+    const code = vmcb.get("exitcode");
+    if (code === invalidVmcb) throw new Error("internal error: the VMM made a VMCB that VMRUN does not take");
+    vmcb.set("eventinj", 0n);
+    const waiting = this.onExit;
+    this.onExit = [];
+    for (const action of waiting) action();
+    const over = handleExit(this, code);
+    if (over) return over;
+    const interrupted = vmcb.get("exitintinfo");
+    if ((interrupted & valid) !== 0n && !this.guest.hasInjected) {
+      vmcb.set("eventinj", interrupted);
+      this.guest.hasInjected = true;
+    }
+    return undefined;
+  }
+}

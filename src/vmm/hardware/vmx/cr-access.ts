@@ -1,0 +1,78 @@
+// Accesses to control registers that exit: bits of CR0 and CR4 that the VMM owns, and what the test asked for.
+// Intel SDM vol. 3C, "Basic VM-Exit Information", table "Exit Qualification for Control-Register Accesses".
+
+import { cr0Bits } from "../../../isa/index.js";
+import type { VmmStop } from "../../bundled.js";
+import { loadCr0, loadCr4 } from "../control-registers.js";
+import type { VmxGuest } from "./vmx-guest.js";
+import type { VmxVcpu } from "./vcpu.js";
+import { field } from "./vmcs-fields.js";
+
+const access = { movToCr: 0, movFromCr: 1, clts: 2, lmsw: 3 } as const;
+/** LMSW changes PE (which it can only set), MP, EM and TS. */
+const lmswBits = 0xfn;
+
+/** CR_ACCESS. */
+export function crAccess({ guest }: VmxVcpu): VmmStop | undefined {
+  const qualification = Number(guest.vmx.read(field.exitQualification) & 0xffff_ffffn);
+  const register = qualification & 0xf;
+  const general = (qualification >> 8) & 0xf;
+  guest.classify("public");
+  let done = true;
+  switch ((qualification >> 4) & 3) {
+    case access.movToCr:
+      done = moveTo(guest, register, guest.general(general));
+      break;
+    case access.movFromCr:
+      guest.setGeneral(general, moveFrom(guest, register));
+      break;
+    case access.clts:
+      guest.setRegister("CR0", guest.register("CR0") & ~cr0Bits.TS);
+      break;
+    case access.lmsw:
+      done = loadMachineStatus(guest, BigInt(qualification >>> 16));
+      break;
+  }
+  if (!done) {
+    guest.inject({ vector: 13, errorCode: 0 });
+    return undefined;
+  }
+  guest.emulated("CR_ACCESS");
+  guest.advance();
+  return undefined;
+}
+
+/** MOV to CR; outside 64-bit mode the operand is 32 bits wide. False where the guest gets #GP(0) instead. */
+function moveTo(guest: VmxGuest, register: number, operand: bigint): boolean {
+  const value = guest.codeBits === 64 ? operand : operand & 0xffff_ffffn;
+  switch (register) {
+    case 0:
+      return loadCr0(guest, value);
+    case 3:
+      return loadCr3(guest, value);
+    case 4:
+      return loadCr4(guest, value);
+    default:
+      return guest.writeTaskPriority(value);
+  }
+}
+
+function moveFrom(guest: VmxGuest, register: number): bigint {
+  return guest.register(`CR${register}`);
+}
+
+const keepTranslations = 1n << 63n;
+
+/** Bit 63 only says that translations may be kept. Other bits beyond the physical addresses are reserved. */
+function loadCr3(guest: VmxGuest, value: bigint): boolean {
+  const address = value & ~keepTranslations;
+  if (address >> BigInt(guest.platform.cpu.physicalAddressBits) !== 0n) return false;
+  guest.setRegister("CR3", address);
+  return true;
+}
+
+function loadMachineStatus(guest: VmxGuest, source: bigint): boolean {
+  const old = guest.register("CR0");
+  const stays = old & cr0Bits.PE;
+  return loadCr0(guest, (old & ~lmswBits) | (source & lmswBits) | stays);
+}

@@ -1,0 +1,185 @@
+// Sets up VMX for one guest: the VMM's structures in its own memory, controls, and the guest's first state.
+// Intel SDM vol. 3C, "Virtual Machine Control Structures"; "Checks on VMX Controls", "... on the Guest State Area".
+
+import { cr0Bits, cr4Bits, eferBits, vmcsEncoding, type VmxControlName } from "../../../isa/index.js";
+import type { SegmentState, StartState } from "../../../program/index.js";
+import type { PageAllocator } from "../../page-allocator.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
+import { ioBitmap, ioBitmapBytes, msrBitmap } from "./bitmaps.js";
+import { VmxControls, type ControlValues } from "./controls.js";
+import { buildEpt } from "./ept.js";
+import { exceptionBits, interceptControls } from "./intercepts.js";
+import { enterRootState, writeHostState } from "./root-state.js";
+
+/** What the VMM keeps of the set-up: controls change while the guest runs, masks decide what a guest reads. */
+export interface VmxSetup {
+  readonly controls: ControlValues;
+  readonly cr0: CrOwnership;
+  readonly cr4: CrOwnership;
+  readonly unrestricted: boolean;
+  readonly eptp: bigint;
+}
+
+/** Which bits of a control register are the VMM's, and what the hardware must have there. */
+export interface CrOwnership {
+  /** Bits that the guest may only believe to own: reads come from the shadow, differing writes exit. */
+  readonly mask: bigint;
+  readonly forced: bigint;
+}
+
+const vmxMsrs = { basic: 0x480, cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
+const revisionMask = 0x7fff_ffffn;
+const dr7Reset = 0x400n;
+const noLink = 0xffff_ffff_ffff_ffffn;
+
+/** What every guest of this VMM runs with, as far as the model has it. */
+const wantedControls: readonly VmxControlName[] = [
+  "EXTERNAL_INTERRUPT_EXITING", "NMI_EXITING", "VIRTUAL_NMIS",
+  "USE_IO_BITMAPS", "USE_MSR_BITMAPS", "ACTIVATE_SECONDARY_CONTROLS",
+  "ENABLE_EPT", "ENABLE_VPID", "UNRESTRICTED_GUEST", "ENABLE_RDTSCP", "ENABLE_INVPCID", "ENABLE_XSAVES_XRSTORS",
+  "HOST_ADDRESS_SPACE_SIZE", "ACKNOWLEDGE_INTERRUPT_ON_EXIT", "EXIT_SAVE_DEBUG_CONTROLS",
+  "EXIT_SAVE_IA32_EFER", "EXIT_LOAD_IA32_EFER", "ENTRY_LOAD_IA32_EFER", "ENTRY_LOAD_DEBUG_CONTROLS",
+]; // prettier-ignore
+
+export interface VmxSetupInput {
+  readonly processor: Processor;
+  readonly vmx: VmxOperations;
+  readonly pages: PageAllocator;
+  readonly policy: VmmPolicy;
+  readonly start: StartState;
+}
+
+/** Leaves the processor in VMX root operation with a current VMCS that is ready for VMLAUNCH. */
+export function setUpVmx(input: VmxSetupInput): VmxSetup {
+  const { processor, vmx, policy, start } = input;
+  const capabilities = new VmxControls((address) => processor.readMsr(address));
+  const wanted = new Set([...wantedControls, ...interceptControls(policy)]);
+  if ((start.efer & eferBits.LMA) !== 0n) wanted.add("IA32E_MODE_GUEST");
+  const controls = capabilities.values(wanted);
+  const unrestricted = capabilities.allows("UNRESTRICTED_GUEST");
+  const cr0 = ownership(processor.readMsr(vmxMsrs.cr0Fixed0) ?? 0n, unrestricted ? cr0Bits.PE | cr0Bits.PG : 0n);
+  const cr4 = ownership(cr4Bits.VMXE, 0n, cr4Bits.SMXE);
+  takeUpVmx(input);
+  const put = (name: string, value: bigint): void => vmx.write(vmcsEncoding(name), value);
+  writeControls(input, controls, put);
+  const eptp = writeEpt(input, put);
+  writeHostState(processor, (field, value) => vmx.write(field, value));
+  writeGuestState(start, put);
+  const setup = { controls, cr0, cr4, unrestricted, eptp };
+  writeControlRegisters(setup, put, start, policy);
+  return setup;
+}
+
+function ownership(required: bigint, relaxed: bigint, hidden = 0n): CrOwnership {
+  const forced = required & ~relaxed;
+  return { mask: forced | hidden, forced };
+}
+
+/** VMXON, VMCLEAR, VMPTRLD on regions that carry the revision identifier. */
+function takeUpVmx({ processor, vmx, pages, start }: VmxSetupInput): void {
+  const tables = BigInt(pages.take());
+  const region = BigInt(pages.take());
+  const vmcs = BigInt(pages.take());
+  for (const [name, value] of Object.entries(start.registers)) processor.setRegister(name, value);
+  const revision = Number((processor.readMsr(vmxMsrs.basic) ?? 0n) & revisionMask);
+  enterRootState(processor, tables);
+  processor.writeU32(region, revision);
+  processor.writeU32(vmcs, revision);
+  vmx.start(region);
+  vmx.clear(vmcs);
+  vmx.load(vmcs);
+}
+
+function writeControls(
+  { processor, pages, policy }: VmxSetupInput,
+  controls: ControlValues,
+  put: (name: string, value: bigint) => void,
+): void {
+  put("PIN_BASED_VM_EXECUTION_CONTROLS", BigInt(controls.pin));
+  put("PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS", BigInt(controls.primary));
+  put("SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS", BigInt(controls.secondary));
+  put("VM_EXIT_CONTROLS", BigInt(controls.exit));
+  put("VM_ENTRY_CONTROLS", BigInt(controls.entry));
+  put("EXCEPTION_BITMAP", BigInt(exceptionBits(policy)));
+  const io = pages.take(ioBitmapBytes / 0x1000);
+  processor.writePhysical(BigInt(io), ioBitmap(policy));
+  put("ADDRESS_OF_IO_BITMAP_A", BigInt(io));
+  put("ADDRESS_OF_IO_BITMAP_B", BigInt(io + 0x1000));
+  const msrs = BigInt(pages.take());
+  processor.writePhysical(msrs, msrBitmap(policy));
+  put("ADDRESS_OF_MSR_BITMAPS", msrs);
+  put("VIRTUAL_PROCESSOR_IDENTIFIER", 1n);
+  put("VMCS_LINK_POINTER", noLink);
+}
+
+function writeEpt({ processor, pages, policy }: VmxSetupInput, put: (name: string, value: bigint) => void): bigint {
+  const eptp = buildEpt(processor, pages, policy.memory);
+  put("EPT_POINTER", eptp);
+  return eptp;
+}
+
+/** The guest's state as the image says it; what it does not say is as after reset. */
+function writeGuestState(start: StartState, put: (name: string, value: bigint) => void): void {
+  for (const [name, segment] of Object.entries(start.segments)) writeSegment(name as SegmentRegisterName, segment, put);
+  writeSegment("LDTR", start.ldtr, put);
+  writeSegment("TR", { ...start.tr, rights: start.tr.rights | busyTss }, put);
+  put("GUEST_GDTR_BASE", start.gdtr.base);
+  put("GUEST_GDTR_LIMIT", BigInt(start.gdtr.limitBytes));
+  put("GUEST_IDTR_BASE", start.idtr.base);
+  put("GUEST_IDTR_LIMIT", BigInt(start.idtr.limitBytes));
+  put("GUEST_CR3", start.cr3);
+  put("GUEST_IA32_EFER", start.efer);
+  put("GUEST_RFLAGS", start.rflags | 2n);
+  put("GUEST_RIP", start.rip);
+  put("GUEST_RSP", start.registers["RSP"] ?? 0n);
+  put("GUEST_DR7", dr7Reset);
+  for (const { address, value } of start.msrs) {
+    const field = guestMsrFields.get(address);
+    if (field !== undefined) put(field, value);
+  }
+}
+
+/** MSRs of the start state that VM entry loads from the VMCS; all others are in the processor already. */
+const guestMsrFields: ReadonlyMap<number, string> = new Map([
+  [0x174, "GUEST_IA32_SYSENTER_CS"],
+  [0x175, "GUEST_IA32_SYSENTER_ESP"],
+  [0x176, "GUEST_IA32_SYSENTER_EIP"],
+  [0x1d9, "GUEST_IA32_DEBUGCTL"],
+  [0xc000_0100, "GUEST_FS_BASE"],
+  [0xc000_0101, "GUEST_GS_BASE"],
+]);
+
+const accessed = 1;
+const busyTss = 2;
+const codeOrData = 0x10;
+const unusable = 0x1_0000;
+
+/** Segments in use are accessed, as a load would leave them; entry checks that. */
+function writeSegment(
+  name: SegmentRegisterName,
+  { selector, base, limitBytes, rights }: SegmentState,
+  put: (field: string, value: bigint) => void,
+): void {
+  const used = (rights & codeOrData) !== 0 ? rights | accessed : rights;
+  put(`GUEST_${name}_SELECTOR`, BigInt(selector));
+  put(`GUEST_${name}_BASE`, base);
+  put(`GUEST_${name}_LIMIT`, BigInt(limitBytes >>> 0));
+  put(`GUEST_${name}_ACCESS_RIGHTS`, BigInt(rights === 0 ? unusable : used));
+}
+
+/** `intercept CR_ACCESS` owns every bit, so that any write that changes something exits. */
+function writeControlRegisters(
+  setup: VmxSetup,
+  put: (name: string, value: bigint) => void,
+  start: StartState,
+  policy: VmmPolicy,
+): void {
+  const all = policy.intercepts.includes("CR_ACCESS") ? 0xffff_ffffn : 0n;
+  put("CR0_GUEST_HOST_MASK", setup.cr0.mask | all);
+  put("CR4_GUEST_HOST_MASK", setup.cr4.mask | all);
+  put("GUEST_CR0", start.cr0 | setup.cr0.forced);
+  put("GUEST_CR4", start.cr4 | setup.cr4.forced);
+  put("CR0_READ_SHADOW", start.cr0);
+  put("CR4_READ_SHADOW", start.cr4);
+}

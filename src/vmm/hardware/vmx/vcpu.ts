@@ -1,0 +1,180 @@
+// The `hardware` VMM on VT-x: one guest on one virtual processor. Enters, runs, handles the exit, and enters again.
+
+import { assert } from "../../../base/index.js";
+import { flagBits, type VmxControlName } from "../../../isa/index.js";
+import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
+import { eventTypes, type InjectedEvent } from "../exited-guest.js";
+import { placeOf } from "./controls.js";
+import { openEptPage } from "./ept.js";
+import { handleExit } from "./exits.js";
+import type { VmxSetup } from "./setup.js";
+import { field } from "./vmcs-fields.js";
+import { VmxGuest, type VmxGuestParts } from "./vmx-guest.js";
+
+const valid = 1n << 31n;
+const errorCodeValid = 1n << 11n;
+const entryFailed = 0x8000_0000;
+/** Shadows of STI and of MOV SS. */
+const shadows = 3n;
+const blockedByNmi = 8n;
+
+const controlFields = {
+  pin: field.pinControls,
+  primary: field.primaryControls,
+  secondary: field.secondaryControls,
+} as const;
+
+export class VmxVcpu implements BundledVmm {
+  readonly guest: VmxGuest;
+  private readonly processor: Processor;
+  private readonly vmx: VmxOperations;
+  private readonly setup: VmxSetup;
+  private inGuest = false;
+  private nmiWaits = false;
+  private readonly interrupts: number[] = [];
+  private steps: (() => void)[] = [];
+
+  constructor(parts: VmxGuestParts) {
+    this.guest = new VmxGuest(parts);
+    this.processor = parts.processor;
+    this.vmx = parts.vmx;
+    this.setup = parts.setup;
+  }
+
+  run(budgetInstructions: number): VmmStop {
+    const end = Number(this.processor.retired) + budgetInstructions;
+    for (;;) {
+      if (!this.inGuest) this.enter();
+      const left = end - Number(this.processor.retired);
+      if (left <= 0) return { kind: "budget-spent" };
+      const stop = this.processor.run(left);
+      if (stop.kind !== "vm-exit") return stop;
+      this.inGuest = false;
+      const over = this.handle();
+      if (over) return over;
+    }
+  }
+
+  /** While the guest runs its state is the processor's, but for the bits of CR0 and CR4 that the VMM owns. */
+  get state(): GuestState {
+    if (!this.inGuest) return this.guest;
+    const { processor, guest } = this;
+    return {
+      register: (name) => (name === "CR0" || name === "CR4" ? this.shadowed(name) : processor.register(name)),
+      readMsr: (address) => processor.readMsr(address) ?? 0n,
+      translate: (linear) => guest.translateRunning(linear),
+    };
+  }
+
+  get hasPendingEvent(): boolean {
+    return this.nmiWaits || this.interrupts.length > 0;
+  }
+
+  queueInterrupt(vector: number): void {
+    this.interrupts.push(vector);
+  }
+
+  queueNmi(): void {
+    this.nmiWaits = true;
+  }
+
+  /** The next entry leaves the processor in this activity state. */
+  halt(activity: bigint): void {
+    this.vmx.write(field.activity, activity);
+  }
+
+  controlIsSet(name: VmxControlName): boolean {
+    const { word, mask } = placeOf(name);
+    return (this.setup.controls[word] & mask) !== 0;
+  }
+
+  /** Changes a control of the pin-based or processor-based words. */
+  setControl(name: VmxControlName, value: boolean): void {
+    const { word, mask } = placeOf(name);
+    assert(word !== "exit" && word !== "entry", `${name} is an execution control`);
+    const controls = this.setup.controls;
+    controls[word] = (value ? controls[word] | mask : controls[word] & ~mask) >>> 0;
+    this.vmx.write(controlFields[word], BigInt(controls[word]));
+  }
+
+  /** Allows every access to one page; the function given back undoes it. */
+  openPage(guestPhysical: bigint): () => void {
+    const close = openEptPage(this.processor, this.setup.eptp, guestPhysical);
+    return () => {
+      close();
+      this.vmx.invalidateEpt(this.setup.eptp);
+    };
+  }
+
+  /** What to do when the step under way ends. */
+  afterStep(action: () => void): void {
+    this.steps.push(action);
+  }
+
+  endStep(): void {
+    for (const action of this.steps) action();
+    this.steps = [];
+  }
+
+  private enter(): void {
+    if (this.hasPendingEvent) this.offerPendingEvent();
+    const failure = this.vmx.enter();
+    if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${describe(failure)}`);
+    this.inGuest = true;
+  }
+
+  private handle(): VmmStop | undefined {
+    const reason = Number(this.vmx.read(field.exitReason));
+    assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
+    const over = handleExit(this, reason & 0xffff);
+    if (over) return over;
+    const vectoring = this.vmx.read(field.idtVectoring);
+    if ((vectoring & valid) !== 0n) this.resumeDelivery(vectoring);
+    return undefined;
+  }
+
+  /** An event whose delivery the exit interrupted is not lost: it goes in again, unless something came of it. */
+  private resumeDelivery(vectoring: bigint): void {
+    const { vmx } = this;
+    if ((vmx.read(field.entryInterruption) & valid) !== 0n) return;
+    vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
+    if ((vectoring & errorCodeValid) !== 0n) vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
+    vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
+  }
+
+  /** Injects the waiting event that comes first, or asks for an exit as soon as the guest can take it. */
+  private offerPendingEvent(): void {
+    const taken = (this.vmx.read(field.entryInterruption) & valid) !== 0n;
+    const blocking = this.vmx.read(field.interruptibility);
+    if (this.nmiWaits) {
+      const event: InjectedEvent = { vector: 2, type: eventTypes.nmi };
+      if (taken || (blocking & (shadows | blockedByNmi)) !== 0n) this.setControl("NMI_WINDOW_EXITING", true);
+      else {
+        this.nmiWaits = false;
+        this.wakeWith(event);
+      }
+      return;
+    }
+    const enabled = (this.vmx.read(field.rflags) & flagBits.IF) !== 0n;
+    if (taken || !enabled || (blocking & shadows) !== 0n) this.setControl("INTERRUPT_WINDOW_EXITING", true);
+    else this.wakeWith({ vector: this.interrupts.shift() ?? 0, type: eventTypes.externalInterrupt });
+  }
+
+  private wakeWith(event: InjectedEvent): void {
+    this.vmx.write(field.activity, 0n);
+    this.guest.inject(event);
+  }
+
+  private shadowed(name: "CR0" | "CR4"): bigint {
+    const real = this.processor.register(name);
+    const mask = this.vmx.read(name === "CR0" ? field.cr0Mask : field.cr4Mask);
+    const shadow = this.vmx.read(name === "CR0" ? field.cr0Shadow : field.cr4Shadow);
+    return (real & ~mask) | (shadow & mask);
+  }
+}
+
+function describe(failure: EntryFailure): string {
+  const rule = failure.rule === undefined ? "" : `, rule ${failure.rule}`;
+  return `${failure.kind} ${failure.number}${rule}`;
+}

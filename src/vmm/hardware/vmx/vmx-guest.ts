@@ -1,0 +1,247 @@
+// A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
+
+import { cr0Bits, cr4Bits, eferBits, flagBits, generalRegisterNames, type Platform } from "../../../isa/index.js";
+import type { ExitClass, SegmentState } from "../../../program/index.js";
+import type { VmmEvents } from "../../bundled.js";
+import { translateGuest } from "../../guest-paging.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
+import type { GuestDevices } from "../devices.js";
+import { injectedSubject } from "../events.js";
+import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
+import { placeOf } from "./controls.js";
+import type { VmxSetup } from "./setup.js";
+import { field, fieldOfMsr, segmentField } from "./vmcs-fields.js";
+
+const valid = 0x8000_0000;
+const errorCodeValid = 0x800;
+const unusable = 0x1_0000;
+const longCode = 1 << 13;
+const defaultSize = 1 << 14;
+const shadowBits = 3n;
+/** Pending debug exceptions: a single step is due. */
+const pendingStep = 1n << 14n;
+const pageFaultVector = 14;
+const registerNames = generalRegisterNames[64];
+
+export interface VmxGuestParts {
+  readonly processor: Processor;
+  readonly vmx: VmxOperations;
+  readonly setup: VmxSetup;
+  readonly policy: VmmPolicy;
+  readonly devices: GuestDevices;
+  readonly events: VmmEvents;
+}
+
+export class VmxGuest implements ExitedGuest {
+  readonly platform: Platform;
+  readonly policy: VmmPolicy;
+  readonly devices: GuestDevices;
+  readonly events: VmmEvents;
+  readonly vmx: VmxOperations;
+  private readonly processor: Processor;
+  private readonly setup: VmxSetup;
+
+  constructor(parts: VmxGuestParts) {
+    this.processor = parts.processor;
+    this.platform = parts.processor.platform;
+    this.policy = parts.policy;
+    this.devices = parts.devices;
+    this.events = parts.events;
+    this.vmx = parts.vmx;
+    this.setup = parts.setup;
+  }
+
+  get rip(): bigint {
+    return this.vmx.read(field.rip);
+  }
+
+  get codeBits(): 16 | 32 | 64 {
+    const rights = Number(this.vmx.read(segmentField.CS.rights));
+    if ((rights & longCode) !== 0 && (this.vmx.read(field.efer) & eferBits.LMA) !== 0n) return 64;
+    return (rights & defaultSize) !== 0 ? 32 : 16;
+  }
+
+  general(number: number): bigint {
+    return number === gpr.rsp ? this.vmx.read(field.rsp) : this.processor.register(registerNames[number] ?? "");
+  }
+
+  setGeneral(number: number, value: bigint): void {
+    if (number === gpr.rsp) this.vmx.write(field.rsp, value);
+    else this.processor.setRegister(registerNames[number] ?? "", value);
+  }
+
+  /** As the guest reads it: bits of CR0 and CR4 that the VMM owns come from the shadows. */
+  register(name: string): bigint {
+    const { vmx } = this;
+    switch (name) {
+      case "RSP":
+        return vmx.read(field.rsp);
+      case "RIP":
+        return vmx.read(field.rip);
+      case "RFLAGS":
+        return vmx.read(field.rflags);
+      case "CR0":
+        return throughShadow(vmx.read(field.cr0), vmx.read(field.cr0Shadow), vmx.read(field.cr0Mask));
+      case "CR3":
+        return vmx.read(field.cr3);
+      case "CR4":
+        return throughShadow(vmx.read(field.cr4), vmx.read(field.cr4Shadow), vmx.read(field.cr4Mask));
+      case "EFER":
+        return vmx.read(field.efer);
+      case "DR7":
+        return vmx.read(field.dr7);
+      default:
+        return this.processor.register(name);
+    }
+  }
+
+  setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void {
+    const { vmx } = this;
+    switch (name) {
+      case "CR0":
+        vmx.write(field.cr0, value | this.setup.cr0.forced);
+        vmx.write(field.cr0Shadow, value);
+        this.pagingChanged();
+        return;
+      case "CR3":
+        vmx.write(field.cr3, value);
+        this.pagingChanged();
+        return;
+      case "CR4":
+        vmx.write(field.cr4, value | this.setup.cr4.forced);
+        vmx.write(field.cr4Shadow, value);
+        this.pagingChanged();
+        return;
+      case "EFER":
+        this.setEfer(value);
+        return;
+      case "RFLAGS":
+        vmx.write(field.rflags, value);
+        return;
+      case "XCR0":
+        this.processor.setRegister("XCR0", value);
+        return;
+    }
+  }
+
+  segment(name: SegmentRegisterName): SegmentState {
+    const fields = segmentField[name];
+    const rights = Number(this.vmx.read(fields.rights));
+    return {
+      selector: Number(this.vmx.read(fields.selector)),
+      base: this.vmx.read(fields.base),
+      limitBytes: Number(this.vmx.read(fields.limit)),
+      rights: (rights & unusable) !== 0 ? 0 : rights,
+    };
+  }
+
+  readMsr(address: number): bigint {
+    const own = fieldOfMsr.get(address);
+    return own === undefined ? (this.processor.readMsr(address) ?? 0n) : this.vmx.read(own);
+  }
+
+  writeMsr(address: number, value: bigint): boolean {
+    const own = fieldOfMsr.get(address);
+    if (own === undefined) return this.processor.writeMsr(address, value);
+    this.vmx.write(own, value);
+    return true;
+  }
+
+  readPhysical(address: bigint, lengthBytes: number): Uint8Array {
+    return this.processor.readPhysical(address, lengthBytes);
+  }
+
+  writePhysical(address: bigint, bytes: Uint8Array): void {
+    this.processor.writePhysical(address, bytes);
+  }
+
+  translate(linear: bigint): bigint | undefined {
+    const { vmx } = this;
+    const state = {
+      cr0: vmx.read(field.cr0),
+      cr3: vmx.read(field.cr3),
+      cr4: vmx.read(field.cr4),
+      efer: vmx.read(field.efer),
+    };
+    return translateGuest(this.memory, state, linear);
+  }
+
+  /** The same while the guest runs and its control registers are the processor's. */
+  translateRunning(linear: bigint): bigint | undefined {
+    const { processor } = this;
+    const [cr0, cr3, cr4, efer] = [
+      processor.register("CR0"),
+      processor.register("CR3"),
+      processor.register("CR4"),
+      processor.register("EFER"),
+    ];
+    return translateGuest(this.memory, { cr0, cr3, cr4, efer }, linear);
+  }
+
+  /** MOV to CR8; false where the value is not a priority class. */
+  writeTaskPriority(value: bigint): boolean {
+    if (value > 15n) return false;
+    this.processor.setRegister("CR8", value);
+    return true;
+  }
+
+  advance(lengthBytes?: number): void {
+    const { vmx } = this;
+    const length = lengthBytes === undefined ? vmx.read(field.exitInstructionLength) : BigInt(lengthBytes);
+    const next = vmx.read(field.rip) + length;
+    vmx.write(field.rip, this.codeBits === 64 ? next : next & 0xffff_ffffn);
+    const shadows = vmx.read(field.interruptibility);
+    if ((shadows & shadowBits) !== 0n) vmx.write(field.interruptibility, shadows & ~shadowBits);
+    if ((vmx.read(field.rflags) & flagBits.TF) !== 0n) {
+      vmx.write(field.pendingDebug, vmx.read(field.pendingDebug) | pendingStep);
+    }
+  }
+
+  inject(event: InjectedEvent): void {
+    const type = event.type ?? eventTypes.hardwareException;
+    const information = event.vector | (type << 8) | (event.errorCode === undefined ? 0 : errorCodeValid) | valid;
+    this.vmx.write(field.entryInterruption, BigInt(information >>> 0));
+    if (event.errorCode !== undefined) this.vmx.write(field.entryErrorCode, BigInt(event.errorCode));
+    if (type === eventTypes.softwareException || type === eventTypes.softwareInterrupt) {
+      this.vmx.write(field.entryInstructionLength, this.vmx.read(field.exitInstructionLength));
+    }
+    if (event.vector === pageFaultVector && event.cr2 !== undefined) this.processor.setRegister("CR2", event.cr2);
+    if (this.events.listening) this.events.append({ kind: "inject", ...injectedSubject(event), rip: this.rip });
+  }
+
+  classify(exitClass: ExitClass): void {
+    if (this.events.listening) this.events.classify(exitClass);
+  }
+
+  emulated(subject: string): void {
+    if (this.events.listening) this.events.append({ kind: "emulate", subject, rip: this.rip });
+  }
+
+  /** Entry checks that EFER.LMA and the control "IA-32e mode guest" agree. */
+  private setEfer(value: bigint): void {
+    this.vmx.write(field.efer, value);
+    const { mask } = placeOf("IA32E_MODE_GUEST");
+    const long = (value & eferBits.LMA) !== 0n;
+    const controls = Number(this.vmx.read(field.entryControls));
+    this.vmx.write(field.entryControls, BigInt((long ? controls | mask : controls & ~mask) >>> 0));
+  }
+
+  /** With EPT the VMM loads the page-directory-pointer entries of a guest in PAE paging. */
+  private pagingChanged(): void {
+    const { vmx } = this;
+    const pae = (vmx.read(field.cr4) & cr4Bits.PAE) !== 0n && (vmx.read(field.cr0) & cr0Bits.PG) !== 0n;
+    if (!pae || (vmx.read(field.efer) & eferBits.LMA) !== 0n) return;
+    const table = vmx.read(field.cr3) & 0xffff_ffe0n;
+    field.pdptes.forEach((encoding, i) => vmx.write(encoding, this.processor.readU64(table + BigInt(i * 8))));
+  }
+
+  private readonly memory = {
+    readU32: (address: number): number => this.processor.readU32(BigInt(address)),
+    readU64: (address: number): bigint => this.processor.readU64(BigInt(address)),
+  };
+}
+
+function throughShadow(real: bigint, shadow: bigint, mask: bigint): bigint {
+  return (real & ~mask) | (shadow & mask);
+}
