@@ -60,23 +60,29 @@ export function replaceFile(path: string, text: string | undefined): void {
   writeFileSync(path, text);
 }
 
-/** A module of the standard library by the name after `use`; each is read once for the process. */
-export function libraryModule(name: string): Source | undefined {
-  if (!/^\w+$/.test(name)) return undefined;
-  if (!modules.has(name)) {
-    const file = join(libraryFolder(), `${name}.trap`);
-    modules.set(name, existsSync(file) ? { name: `stdlib/${name}.trap`, text: readFileSync(file, "utf8") } : undefined);
-  }
-  return modules.get(name);
+/** True for a path at which there is a file. */
+export function isFile(path: string): boolean {
+  return existsSync(path) && statSync(path).isFile();
 }
 
-const modules = new Map<string, Source | undefined>();
-let folder: string | undefined;
+/** The standard library, by the name after `use`. */
+export function libraryModules(): ReadonlyMap<string, Source> {
+  const folder = libraryFolder();
+  const names = readdirSync(folder).filter((name) => name.endsWith(".trap"));
+  return new Map(
+    names.map((name) => [
+      name.replace(/\.trap$/, ""),
+      { name: `stdlib/${name}`, text: readFileSync(join(folder, name), "utf8") },
+    ]),
+  );
+}
 
 /** `stdlib/` lies at the package's root: above the bundle in dist/, its chunks, and the sources alike. */
 function libraryFolder(): string {
   const here = dirname(fileURLToPath(import.meta.url));
-  folder ??= [join(here, ".."), join(here, "../..")].map((up) => join(up, "stdlib")).find((path) => existsSync(path));
+  const folder = [join(here, ".."), join(here, "../..")]
+    .map((up) => join(up, "stdlib"))
+    .find((path) => existsSync(path));
   if (folder === undefined) throw new Error("the standard library is missing from this installation");
   return folder;
 }

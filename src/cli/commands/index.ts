@@ -2,6 +2,8 @@
 
 import type { Command } from "commander";
 import { register as boot } from "./boot.js";
+import { register as check } from "./check.js";
 import { register as platforms } from "./platforms.js";
+import { register as run } from "./run.js";
 
-export const commands: readonly ((program: Command) => void)[] = [platforms, boot];
+export const commands: readonly ((program: Command) => void)[] = [run, check, platforms, boot];

@@ -1,0 +1,67 @@
+// `trapline run [PATH…]`: compiles, runs and judges tests.
+
+import type { Command } from "commander";
+import { collect } from "../options.js";
+
+interface RunArguments {
+  readonly platform?: readonly string[];
+  readonly update?: true;
+  readonly transcript?: true;
+  readonly all?: true;
+  readonly quiet?: true;
+}
+
+export function register(program: Command): void {
+  program
+    .command("run")
+    .description("Compile, run and judge tests")
+    .argument("[paths...]", "test files, folders, or FILE:LINE for one test; the current directory when absent")
+    .option("-p, --platform <name>", "only on this platform or group; may be given several times", collect)
+    .option("-u, --update", "rewrite golden transcripts instead of comparing them (refused in CI)")
+    .option("-t, --transcript", "print the transcript of every case")
+    .option("-a, --all", "with --transcript: internal and assist exits too")
+    .option("-q, --quiet", "print failures and totals only")
+    .action(async (paths: readonly string[], options: RunArguments) => {
+      process.exitCode = await run(paths, options);
+    });
+}
+
+async function run(paths: readonly string[], options: RunArguments): Promise<number> {
+  const { readTests } = await import("../sources.js");
+  const { replaceFile } = await import("../files.js");
+  const { checkPlatformNames } = await import("../platform.js");
+  const { renderCase, renderDiagnostic, renderTotals, runFiles } = await import("./run-rooms.js");
+  const tests = await readTests(paths);
+  await checkPlatformNames(options.platform ?? [], tests.requests);
+  const ci = process.env["CI"] !== undefined && process.env["CI"] !== "" && process.env["CI"] !== "false";
+  const suite = runFiles(
+    tests.requests,
+    {
+      modules: tests.modules,
+      goldens: tests.goldens,
+      update: options.update === true,
+      ci,
+      ...(options.platform && { platforms: options.platform }),
+      ...(options.transcript && { transcripts: options.all ? ("all" as const) : ("public" as const) }),
+    },
+    (file) => {
+      for (const change of file.goldenChanges) replaceFile(change.path, change.text);
+      const lines = file.diagnostics.map(renderDiagnostic);
+      for (const each of file.cases) {
+        if (!options.quiet || each.outcome === "failed") lines.push(renderCase(each));
+        if (each.transcript !== undefined) lines.push(indented(each.transcript));
+      }
+      if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+    },
+  );
+  for (const problem of suite.problems) process.stdout.write(`${renderDiagnostic(problem)}\n`);
+  process.stdout.write(`${renderTotals(suite.totals)}\n`);
+  return suite.status;
+}
+
+const indented = (text: string): string =>
+  text
+    .trimEnd()
+    .split("\n")
+    .map((line) => `        ${line}`)
+    .join("\n");
