@@ -13,9 +13,19 @@
 
 import { assert } from "../../src/base/index.js";
 import type {
-  Condition, EventKind, EventPattern, EventPlan, Expectation, FieldValue, Judgement, PlannedLine, Read, RunEnd,
-  RunEvent, RunLog,
-} from "../../src/program/index.js"; // prettier-ignore
+  Condition,
+  EventKind,
+  EventPattern,
+  EventPlan,
+  Expectation,
+  FieldValue,
+  Judgement,
+  PlannedLine,
+  Read,
+  RunEnd,
+  RunEvent,
+  RunLog,
+} from "../../src/program/index.js";
 import { parse, type Arg, type EventClause, type Expr, type Statement } from "../../src/syntax/index.js";
 import type { JudgeContext } from "../../src/verdict/index.js";
 
