@@ -31,7 +31,9 @@ export interface Scaffold {
 
 /** Offset of a general register in the scaffold's copy of the guest's registers, by its 64-bit name. */
 export function savedOffset(bits: 32 | 64, register: string): number | undefined {
-  const index = savedRegisters[bits].findIndex((name) => `R${name.toUpperCase()}` === register);
+  const index = savedRegisters[bits].findIndex(
+    (name) => register === (name.startsWith("r") ? name : `r${name}`).toUpperCase(),
+  );
   return index < 0 ? undefined : index * 8;
 }
 
@@ -54,7 +56,6 @@ function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Sc
     TSS_SELECTOR: selectors.TSS,
     RING3_CODE_SELECTOR: loadedSegment(row.ring3Code).selector,
     RING3_STACK_SELECTOR: loadedSegment(row.ring3Stack).selector,
-    SAVED_BYTES: (savedRegisters[bits].length + 8) * 8,
   });
   const boot = listing("carried/boot", constants + bootSource, 32);
   const body = listing("carried/body", constants + bodySource(bits), bits);
