@@ -33,7 +33,8 @@ function resolveLabels(statement: Statement, frame: Frame, target: Target): void
     const meaning = frame.scope.own(name) ?? frame.scope.find(name);
     // A label that is declared twice keeps its first place; the second has been reported.
     if (meaning?.kind === "label" && meaning.span === label.span) {
-      target.items.push({ kind: "label", symbol: meaning.symbol, name, span: label.span });
+      const inMacro = frame.expansions.length > 0 && { inMacro: true };
+      target.items.push({ kind: "label", symbol: meaning.symbol, name, span: label.span, ...inMacro });
     }
     passLabel(label.name, frame);
   }
