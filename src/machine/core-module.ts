@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import type { VirtualizationExports } from "./virtualization.js";
 
 /** The compiled processor core, shared by all machines of a process. */
 export interface CoreModule {
@@ -22,7 +23,7 @@ export interface CoreHost {
 }
 
 /** The functions of src/core/index.ts. 64-bit integers are signed at this border. */
-export interface CoreExports {
+export interface CoreExports extends VirtualizationExports {
   /** Undoes every write to memory since the last call and drops traces, translations and events. */
   resetMemory(): void;
   /** Runs at most so many instructions; a STOP_ number. */

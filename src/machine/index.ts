@@ -6,6 +6,7 @@ export type { Device, AddressRange } from "./device.js";
 export { RawEvent, type RawEventFields } from "./raw-event.js";
 export { decodeEvent, type DecodedEvent } from "./decode-event.js";
 export type { Stop } from "./stop.js";
+export { SvmOperations, VmxOperations, type EntryFailure } from "./virtualization.js";
 export * as layout from "./layout.generated.js";
 export * from "./boot/index.js";
 export * from "./devices/index.js";

@@ -14,6 +14,7 @@ import { RawEvent } from "./raw-event.js";
 import { registerPlaces, segmentIndices, type SegmentRegister } from "./registers.js";
 import { writeResetState } from "./reset-state.js";
 import type { Stop } from "./stop.js";
+import { SvmOperations, VmxOperations } from "./virtualization.js";
 
 export interface MachineOptions {
   readonly platform: Platform;
@@ -44,6 +45,9 @@ export class Machine {
   /** The core's functions and linear memory, for the rooms beside this file (virtualization.ts). */
   readonly core: CoreExports;
   readonly view: DataView;
+  /** Root operation and host mode, for a bundled VMM that owns them. */
+  readonly vmx: VmxOperations;
+  readonly svm: SvmOperations;
   #bytes: Uint8Array;
   #bus: DeviceBus;
   #event: RawEvent;
@@ -61,6 +65,8 @@ export class Machine {
     this.#event = new RawEvent(this.view);
     this.view.setUint32(layout.CPU_BASE + cpu.ramPages.offset, this.memoryBytes / pageBytes, true);
     writeModel(this.view, options.platform);
+    this.vmx = new VmxOperations(this);
+    this.svm = new SvmOperations(this);
     this.reset();
   }
 

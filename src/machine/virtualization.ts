@@ -1,0 +1,138 @@
+// The virtualization of a machine as its host program uses it: a bundled VMM owns root operation (VMX) or host mode
+// (SVM) and does what software there would do. A VM exit of its guest is performed whole; `Machine.run` then returns
+// `vm-exit`, the VMM reads and writes fields, and enters again with every check performed.
+//
+// VMCS fields lie in the VMCS region in guest memory at the places of isa/vmx/slots.ts and are reached directly.
+
+import { assert } from "../base/index.js";
+import { ruleIdByNumber, slotOffsetBytes } from "../isa/index.js";
+import * as layout from "./layout.generated.js";
+import { cpuLayout as cpu } from "./layout.generated.js";
+
+/** The core's functions behind this file (src/core/virtualization-host.ts). */
+export interface VirtualizationExports {
+  hostVmxStart(region: bigint): number;
+  hostVmxClear(address: bigint): void;
+  hostVmxLoad(address: bigint): void;
+  hostVmxRead(encoding: number): bigint;
+  hostVmxWrite(encoding: number, value: bigint): number;
+  hostVmxEnter(): number;
+  hostInvalidateGuest(): void;
+  hostSvmStart(hostSaveArea: bigint): void;
+  hostSvmEnter(vmcb: bigint): number;
+  hostSvmSave(vmcb: bigint): void;
+}
+
+/** What these operations need of a machine. */
+export interface VirtualizationHost {
+  readonly core: VirtualizationExports;
+  readonly view: DataView;
+  /** Other state follows from what was written: the machine must look again before it runs. */
+  invalidate(): void;
+}
+
+/** Why an entry did not happen. */
+export interface EntryFailure {
+  /** `fail`: VMfailInvalid (0) or VMfailValid; `reject`: an exit with bit 31 of its reason, or VMEXIT_INVALID. */
+  readonly kind: "fail" | "reject";
+  /** VM-instruction error, or basic exit reason; 0 for VMEXIT_INVALID. */
+  readonly number: number;
+  /** Id of the rule that did not hold. */
+  readonly rule?: string;
+}
+
+const outcomeReject = 0x2_0000;
+
+/** VMX instructions of root operation. Fields go by their encodings. */
+export class VmxOperations {
+  #region = 0;
+
+  constructor(private readonly host: VirtualizationHost) {}
+
+  /** VMXON; the processor must be in a state that allows it. The VMM owns root operation from here to the reset. */
+  start(region: bigint): void {
+    const rule = this.host.core.hostVmxStart(region);
+    assert(rule === 0, `VMXON is allowed (${ruleIdByNumber(rule)})`);
+  }
+
+  /** VMCLEAR. */
+  clear(vmcs: bigint): void {
+    this.host.core.hostVmxClear(vmcs);
+  }
+
+  /** VMPTRLD: `read`, `write` and `enter` go to this VMCS from now on. */
+  load(vmcs: bigint): void {
+    this.host.core.hostVmxLoad(vmcs);
+    this.#region = layout.RAM_BASE + Number(vmcs);
+  }
+
+  /** VMREAD. A field that the model does not have is 0. */
+  read(encoding: number): bigint {
+    return this.host.view.getBigUint64(this.#region + slotOffsetBytes(encoding), true);
+  }
+
+  /** VMREAD of a field of up to 32 bits, or the low half of a wider one. */
+  read32(encoding: number): number {
+    return this.host.view.getUint32(this.#region + slotOffsetBytes(encoding), true);
+  }
+
+  /** VMWRITE; the value is cut to the field's width. Writing a field that the model does not have does nothing. */
+  write(encoding: number, value: bigint): void {
+    this.host.core.hostVmxWrite(encoding, value);
+  }
+
+  /** VMWRITE of a field of up to 32 bits. */
+  write32(encoding: number, value: number): void {
+    this.host.view.setUint32(this.#region + slotOffsetBytes(encoding), value >>> 0, true);
+  }
+
+  /** VMLAUNCH or VMRESUME, by the launch state. After success the guest runs with the machine's next `run`. */
+  enter(): EntryFailure | undefined {
+    const outcome = this.host.core.hostVmxEnter();
+    this.host.invalidate();
+    if (outcome === 0) return undefined;
+    const rule = ruleIdByNumber(this.host.view.getUint32(layout.CPU_BASE + cpu.stopDetail.offset, true));
+    const kind = (outcome & outcomeReject) !== 0 ? "reject" : "fail";
+    return { kind, number: outcome & 0xffff, ...(rule !== undefined && { rule }) };
+  }
+
+  /** INVEPT of the single context. */
+  invalidateEpt(_eptp: bigint): void {
+    this.host.core.hostInvalidateGuest();
+  }
+
+  /** INVVPID of the single context. */
+  invalidateVpid(_vpid: number): void {
+    this.host.core.hostInvalidateGuest();
+  }
+}
+
+/** SVM instructions of host mode. The VMCB lies in memory and is read and written there. */
+export class SvmOperations {
+  constructor(private readonly host: VirtualizationHost) {}
+
+  /** Sets EFER.SVME and the host save area. The VMM owns host mode from here to the reset. */
+  start(hostSaveArea: bigint): void {
+    this.host.core.hostSvmStart(hostSaveArea);
+    this.host.invalidate();
+  }
+
+  /** VMLOAD and VMRUN. After success the guest runs with the machine's next `run`. */
+  enter(vmcb: bigint): EntryFailure | undefined {
+    const number = this.host.core.hostSvmEnter(vmcb);
+    this.host.invalidate();
+    if (number === 0) return undefined;
+    const rule = ruleIdByNumber(number);
+    return { kind: "reject", number: 0, ...(rule !== undefined && { rule }) };
+  }
+
+  /** VMSAVE: what #VMEXIT leaves in the processor. */
+  save(vmcb: bigint): void {
+    this.host.core.hostSvmSave(vmcb);
+  }
+
+  /** INVLPGA and TLB control: drops the guest's translations. */
+  invalidate(): void {
+    this.host.core.hostInvalidateGuest();
+  }
+}
