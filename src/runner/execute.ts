@@ -144,14 +144,11 @@ class Run {
     const line = this.lines.at(event.rip);
     const frame = readTrapFrame(this.machine, point.vector, point.hasErrorCode);
     if (!line || !frame || !mayHappen(this.program.plan, line, event)) return { kind: "unexpected", event };
-    if (line.leavesRing === true) {
-      this.rings.leave();
-      this.machine.setRegister("RIP", line.resume);
-      return undefined;
-    }
     const goesToNext = line.resume === line.address + BigInt(line.lengthBytes);
     const rip = trapClass && goesToNext ? frame.rip : line.resume;
-    return returnFromTrap(this.machine, frame, rip) ? undefined : { kind: "unexpected", event };
+    if (!returnFromTrap(this.machine, frame, rip)) return { kind: "unexpected", event };
+    if (line.leavesRing === true) this.rings.leave();
+    return undefined;
   }
 
   /** Code ran into the address of a default handler without an exception. */

@@ -26,16 +26,21 @@ const medium = 0x20_0000;
 const apicStart = 0xfec0_0000;
 const apicEnd = 0xff00_0000;
 
-/** Builds the tables for `memoryBytes` of memory and the APICs' pages; gives the physical address of the first. */
+/**
+ * Builds the tables for the platform's memory, the APICs' pages, and pages of the VMM's own that it lends for reading;
+ * gives the physical address of the first table.
+ */
 export function buildIdentityTables(
   processor: Processor,
   pages: PageAllocator,
   format: EntryFormat,
   rules: readonly MemoryPolicy[],
+  lent: readonly number[] = [],
 ): bigint {
   const builder = new TableBuilder(pages, format, rules);
   builder.map(0, processor.platform.memoryBytes, "ram");
   builder.map(apicStart, apicEnd, "device");
+  for (const page of lent) builder.mapReadOnly(page);
   builder.write(processor);
   return BigInt(builder.root);
 }
@@ -75,6 +80,11 @@ class TableBuilder {
       table[index] = bits === 0n ? 0n : BigInt(at) | bits | (whole ? largePage : 0n);
       at += whole ? medium : small;
     }
+  }
+
+  mapReadOnly(page: number): void {
+    const bits = this.format.page({ read: true, write: false, execute: false }, "ram");
+    this.tableFor(page, 1)[Math.floor(page / small) % 512] = BigInt(page) | bits;
   }
 
   write(processor: Processor): void {

@@ -18,6 +18,11 @@ export function crAccess({ guest }: VmxVcpu): VmmStop | undefined {
   const register = qualification & 0xf;
   const general = (qualification >> 8) & 0xf;
   guest.classify("public");
+  if (register === 0 && leavesProtectedMode(guest, qualification)) {
+    const why = 'a guest in real mode needs "unrestricted guest", which this processor does not have';
+    if (guest.events.listening) guest.events.append({ kind: "refuse", subject: "real16", rip: guest.rip, note: why });
+    return { kind: "refused", why };
+  }
   let done = true;
   switch ((qualification >> 4) & 3) {
     case access.movToCr:
@@ -40,6 +45,12 @@ export function crAccess({ guest }: VmxVcpu): VmmStop | undefined {
   guest.emulated("CR_ACCESS");
   guest.advance();
   return undefined;
+}
+
+/** MOV to CR0 that clears PE; LMSW cannot. */
+function leavesProtectedMode(guest: VmxGuest, qualification: number): boolean {
+  if (guest.canLeaveProtectedMode() || ((qualification >> 4) & 3) !== access.movToCr) return false;
+  return (guest.general((qualification >> 8) & 0xf) & cr0Bits.PE) === 0n;
 }
 
 /** MOV to CR; outside 64-bit mode the operand is 32 bits wide. False where the guest gets #GP(0) instead. */

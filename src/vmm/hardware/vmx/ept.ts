@@ -15,9 +15,14 @@ const uncached = 0n;
 const eptpBits = 6n | (3n << 3n);
 const frameMask = 0x000f_ffff_ffff_f000n;
 
-/** Builds the tables; gives the EPTP. */
-export function buildEpt(processor: Processor, pages: PageAllocator, rules: readonly MemoryPolicy[]): bigint {
-  return buildIdentityTables(processor, pages, eptFormat(processor), rules) | eptpBits;
+/** Builds the tables; gives the EPTP. `lent` are pages of the VMM's own that the guest's paging may read. */
+export function buildEpt(
+  processor: Processor,
+  pages: PageAllocator,
+  rules: readonly MemoryPolicy[],
+  lent: readonly number[] = [],
+): bigint {
+  return buildIdentityTables(processor, pages, eptFormat(processor), rules, lent) | eptpBits;
 }
 
 /** Allows every access to the page at an address; the function given back puts the entry back. */

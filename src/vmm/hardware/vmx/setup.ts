@@ -9,6 +9,7 @@ import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtua
 import { ioBitmap, ioBitmapBytes, msrBitmap } from "./bitmaps.js";
 import { VmxControls, type ControlValues } from "./controls.js";
 import { buildEpt } from "./ept.js";
+import { identityDirectory } from "./guest-registers.js";
 import { exceptionBits, interceptControls } from "./intercepts.js";
 import { enterRootState, writeHostState } from "./root-state.js";
 
@@ -19,6 +20,10 @@ export interface VmxSetup {
   readonly cr4: CrOwnership;
   readonly unrestricted: boolean;
   readonly eptp: bigint;
+  /** Physical address of the tables of guests without paging, where the processor needs them. */
+  readonly unpagedTable: bigint;
+  /** The test asked for accesses to CR3. */
+  readonly watchesCr3: boolean;
 }
 
 /** Which bits of a control register are the VMM's, and what the hardware must have there. */
@@ -63,10 +68,12 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   takeUpVmx(input);
   const put = (name: string, value: bigint): void => vmx.write(vmcsEncoding(name), value);
   writeControls(input, controls, put);
-  const eptp = writeEpt(input, put);
+  const unpagedTable = unrestricted ? 0n : writeUnpagedTable(input);
+  const eptp = writeEpt(input, put, unpagedTable);
   writeHostState(processor, (field, value) => vmx.write(field, value));
   writeGuestState(start, put);
-  const setup = { controls, cr0, cr4, unrestricted, eptp };
+  const watchesCr3 = policy.intercepts.includes("CR_ACCESS");
+  const setup = { controls, cr0, cr4, unrestricted, eptp, unpagedTable, watchesCr3 };
   writeControlRegisters(setup, put, start, policy);
   return setup;
 }
@@ -113,8 +120,19 @@ function writeControls(
   put("VMCS_LINK_POINTER", noLink);
 }
 
-function writeEpt({ processor, pages, policy }: VmxSetupInput, put: (name: string, value: bigint) => void): bigint {
-  const eptp = buildEpt(processor, pages, policy.memory);
+function writeUnpagedTable({ processor, pages }: VmxSetupInput): bigint {
+  const table = BigInt(pages.take());
+  processor.writePhysical(table, identityDirectory());
+  return table;
+}
+
+/** The guest's paging must be able to read the tables that the VMM lends it; nothing else of the VMM's is mapped. */
+function writeEpt(
+  { processor, pages, policy }: VmxSetupInput,
+  put: (name: string, value: bigint) => void,
+  lent: bigint,
+): bigint {
+  const eptp = buildEpt(processor, pages, policy.memory, lent === 0n ? [] : [Number(lent)]);
   put("EPT_POINTER", eptp);
   return eptp;
 }

@@ -36,10 +36,10 @@ export class VmxVcpu implements BundledVmm {
   private steps: (() => void)[] = [];
 
   constructor(parts: VmxGuestParts) {
-    this.guest = new VmxGuest(parts);
     this.processor = parts.processor;
     this.vmx = parts.vmx;
     this.setup = parts.setup;
+    this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
   }
 
   run(budgetInstructions: number): VmmStop {
@@ -56,15 +56,8 @@ export class VmxVcpu implements BundledVmm {
     }
   }
 
-  /** While the guest runs its state is the processor's, but for the bits of CR0 and CR4 that the VMM owns. */
   get state(): GuestState {
-    if (!this.inGuest) return this.guest;
-    const { processor, guest } = this;
-    return {
-      register: (name) => (name === "CR0" || name === "CR4" ? this.shadowed(name) : processor.register(name)),
-      readMsr: (address) => processor.readMsr(address) ?? 0n,
-      translate: (linear) => guest.translateRunning(linear),
-    };
+    return this.inGuest ? this.guest.running : this.guest;
   }
 
   get hasPendingEvent(): boolean {
@@ -164,13 +157,6 @@ export class VmxVcpu implements BundledVmm {
   private wakeWith(event: InjectedEvent): void {
     this.vmx.write(field.activity, 0n);
     this.guest.inject(event);
-  }
-
-  private shadowed(name: "CR0" | "CR4"): bigint {
-    const real = this.processor.register(name);
-    const mask = this.vmx.read(name === "CR0" ? field.cr0Mask : field.cr4Mask);
-    const shadow = this.vmx.read(name === "CR0" ? field.cr0Shadow : field.cr4Shadow);
-    return (real & ~mask) | (shadow & mask);
   }
 }
 

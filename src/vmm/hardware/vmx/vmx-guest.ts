@@ -1,15 +1,23 @@
 // A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
 
-import { cr0Bits, cr4Bits, eferBits, flagBits, generalRegisterNames, type Platform } from "../../../isa/index.js";
+import {
+  cr0Bits,
+  cr4Bits,
+  eferBits,
+  flagBits,
+  generalRegisterNames,
+  type Platform,
+  type VmxControlName,
+} from "../../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../../program/index.js";
-import type { VmmEvents } from "../../bundled.js";
+import type { GuestState, VmmEvents } from "../../bundled.js";
 import { translateGuest } from "../../guest-paging.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
 import type { GuestDevices } from "../devices.js";
 import { injectedSubject } from "../events.js";
 import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
-import { placeOf } from "./controls.js";
+import { GuestRegisters } from "./guest-registers.js";
 import type { VmxSetup } from "./setup.js";
 import { field, fieldOfMsr, segmentField } from "./vmcs-fields.js";
 
@@ -33,6 +41,8 @@ export interface VmxGuestParts {
   readonly events: VmmEvents;
 }
 
+const efer = 0xc000_0080;
+
 export class VmxGuest implements ExitedGuest {
   readonly platform: Platform;
   readonly policy: VmmPolicy;
@@ -41,8 +51,9 @@ export class VmxGuest implements ExitedGuest {
   readonly vmx: VmxOperations;
   private readonly processor: Processor;
   private readonly setup: VmxSetup;
+  private readonly registers: GuestRegisters;
 
-  constructor(parts: VmxGuestParts) {
+  constructor(parts: VmxGuestParts & { readonly setControl: (name: VmxControlName, value: boolean) => void }) {
     this.processor = parts.processor;
     this.platform = parts.processor.platform;
     this.policy = parts.policy;
@@ -50,6 +61,7 @@ export class VmxGuest implements ExitedGuest {
     this.events = parts.events;
     this.vmx = parts.vmx;
     this.setup = parts.setup;
+    this.registers = new GuestRegisters(this.processor, this.vmx, this.setup, parts.setControl);
   }
 
   get rip(): bigint {
@@ -82,13 +94,13 @@ export class VmxGuest implements ExitedGuest {
       case "RFLAGS":
         return vmx.read(field.rflags);
       case "CR0":
-        return throughShadow(vmx.read(field.cr0), vmx.read(field.cr0Shadow), vmx.read(field.cr0Mask));
+        return this.registers.cr0;
       case "CR3":
-        return vmx.read(field.cr3);
+        return this.registers.cr3;
       case "CR4":
-        return throughShadow(vmx.read(field.cr4), vmx.read(field.cr4Shadow), vmx.read(field.cr4Mask));
+        return this.registers.cr4;
       case "EFER":
-        return vmx.read(field.efer);
+        return this.registers.efer;
       case "DR7":
         return vmx.read(field.dr7);
       default:
@@ -97,27 +109,21 @@ export class VmxGuest implements ExitedGuest {
   }
 
   setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void {
-    const { vmx } = this;
     switch (name) {
       case "CR0":
-        vmx.write(field.cr0, value | this.setup.cr0.forced);
-        vmx.write(field.cr0Shadow, value);
-        this.pagingChanged();
+        this.registers.cr0 = value;
         return;
       case "CR3":
-        vmx.write(field.cr3, value);
-        this.pagingChanged();
+        this.registers.cr3 = value;
         return;
       case "CR4":
-        vmx.write(field.cr4, value | this.setup.cr4.forced);
-        vmx.write(field.cr4Shadow, value);
-        this.pagingChanged();
+        this.registers.cr4 = value;
         return;
       case "EFER":
-        this.setEfer(value);
+        this.registers.efer = value;
         return;
       case "RFLAGS":
-        vmx.write(field.rflags, value);
+        this.vmx.write(field.rflags, value);
         return;
       case "XCR0":
         this.processor.setRegister("XCR0", value);
@@ -137,6 +143,7 @@ export class VmxGuest implements ExitedGuest {
   }
 
   readMsr(address: number): bigint {
+    if (address === efer) return this.registers.efer;
     const own = fieldOfMsr.get(address);
     return own === undefined ? (this.processor.readMsr(address) ?? 0n) : this.vmx.read(own);
   }
@@ -157,26 +164,27 @@ export class VmxGuest implements ExitedGuest {
   }
 
   translate(linear: bigint): bigint | undefined {
-    const { vmx } = this;
-    const state = {
-      cr0: vmx.read(field.cr0),
-      cr3: vmx.read(field.cr3),
-      cr4: vmx.read(field.cr4),
-      efer: vmx.read(field.efer),
-    };
-    return translateGuest(this.memory, state, linear);
+    const { cr0, cr3, cr4, efer } = this.registers;
+    return translateGuest(this.memory, { cr0, cr3, cr4, efer }, linear);
   }
 
-  /** The same while the guest runs and its control registers are the processor's. */
-  translateRunning(linear: bigint): bigint | undefined {
-    const { processor } = this;
-    const [cr0, cr3, cr4, efer] = [
-      processor.register("CR0"),
-      processor.register("CR3"),
-      processor.register("CR4"),
-      processor.register("EFER"),
-    ];
-    return translateGuest(this.memory, { cr0, cr3, cr4, efer }, linear);
+  /** The guest's state while it runs: the processor's, but for what the VMM holds in its place. */
+  get running(): GuestState {
+    const register = (name: string): bigint => {
+      const real = this.processor.register(name);
+      const owned = name === "CR0" || name === "CR3" || name === "CR4" || name === "EFER";
+      return owned ? this.registers.running(name, real) : real;
+    };
+    const translate = (linear: bigint): bigint | undefined => {
+      const state = { cr0: register("CR0"), cr3: register("CR3"), cr4: register("CR4"), efer: register("EFER") };
+      return translateGuest(this.memory, state, linear);
+    };
+    return { register, translate, readMsr: (address) => this.processor.readMsr(address) ?? 0n };
+  }
+
+  /** False where CR0 cannot have this value on this processor: real mode needs "unrestricted guest". */
+  canLeaveProtectedMode(): boolean {
+    return this.setup.unrestricted;
   }
 
   /** MOV to CR8; false where the value is not a priority class. */
@@ -218,30 +226,8 @@ export class VmxGuest implements ExitedGuest {
     if (this.events.listening) this.events.append({ kind: "emulate", subject, rip: this.rip });
   }
 
-  /** Entry checks that EFER.LMA and the control "IA-32e mode guest" agree. */
-  private setEfer(value: bigint): void {
-    this.vmx.write(field.efer, value);
-    const { mask } = placeOf("IA32E_MODE_GUEST");
-    const long = (value & eferBits.LMA) !== 0n;
-    const controls = Number(this.vmx.read(field.entryControls));
-    this.vmx.write(field.entryControls, BigInt((long ? controls | mask : controls & ~mask) >>> 0));
-  }
-
-  /** With EPT the VMM loads the page-directory-pointer entries of a guest in PAE paging. */
-  private pagingChanged(): void {
-    const { vmx } = this;
-    const pae = (vmx.read(field.cr4) & cr4Bits.PAE) !== 0n && (vmx.read(field.cr0) & cr0Bits.PG) !== 0n;
-    if (!pae || (vmx.read(field.efer) & eferBits.LMA) !== 0n) return;
-    const table = vmx.read(field.cr3) & 0xffff_ffe0n;
-    field.pdptes.forEach((encoding, i) => vmx.write(encoding, this.processor.readU64(table + BigInt(i * 8))));
-  }
-
   private readonly memory = {
     readU32: (address: number): number => this.processor.readU32(BigInt(address)),
     readU64: (address: number): bigint => this.processor.readU64(BigInt(address)),
   };
-}
-
-function throughShadow(real: bigint, shadow: bigint, mask: bigint): bigint {
-  return (real & ~mask) | (shadow & mask);
 }
