@@ -1,0 +1,106 @@
+// What is measured: instructions a second in loops, tiny tests a second from text to verdict, exits a second.
+
+import { parse } from "../src/syntax/index.js";
+import { compile } from "../src/compiler/index.js";
+import { encode } from "../src/codec/index.js";
+import { resolve } from "../src/resolve/index.js";
+import { execute, MachinePool, runFile } from "../src/runner/index.js";
+import { engines, type Engine } from "./engines.js";
+import { loopImage, loops } from "./loops.js";
+
+export interface LoopSpeed {
+  readonly loop: string;
+  readonly engine: string;
+  readonly instructionsPerSecond: number;
+}
+
+/** Each loop on each engine: the difference of a long and a short run, so that start-up does not count. */
+export function measureLoops(): LoopSpeed[] {
+  return loops.flatMap((loop) =>
+    engines().map((engine) => {
+      const short = Math.floor(engine.rounds / 8);
+      const seconds = best(3, () => elapsed(engine, loop, engine.rounds) - elapsed(engine, loop, short));
+      const instructions = (engine.rounds - short) * loop.instructions;
+      return { loop: loop.name, engine: engine.name, instructionsPerSecond: instructions / seconds };
+    }),
+  );
+}
+
+const elapsed = (engine: Engine, loop: (typeof loops)[number], rounds: number): number =>
+  engine.run(loopImage(loop, rounds));
+
+const noModules = new Map();
+
+/** A test as small as a useful one is: a trap in ring 3 and one judged value. */
+const tinyTest = (number: number): string => `
+test "tiny ${number}" {
+  on haswell
+
+  guest long64 {
+    mov   ecx, ${number}
+    ring 3 {
+      cli               => trap #GP(0)
+    }
+    inc   ecx
+    expect ecx == ${number + 1}
+  }
+}
+`;
+
+/** Tests a second on one core, text to verdict, a file of one test each. */
+export function measureTests(seconds = 2): number {
+  const pool = new MachinePool();
+  const options = { modules: noModules, goldens: new Map<string, string>(), update: false, ci: false };
+  const runOne = (number: number): void => {
+    const result = runFile({ source: { name: `tiny${number}.trap`, text: tinyTest(number) } }, options, pool);
+    if (result.cases[0]?.outcome !== "passed") {
+      throw new Error(`the tiny test does not pass: ${result.cases[0]?.detail ?? JSON.stringify(result.diagnostics)}`);
+    }
+  };
+  for (let i = 0; i < 200; i++) runOne(i);
+  const start = performance.now();
+  let done = 0;
+  while (performance.now() - start < seconds * 1000) runOne(done++);
+  return done / ((performance.now() - start) / 1000);
+}
+
+const exitRounds = 100_000;
+const exitTest = (rounds: number): string => `
+test "exits" {
+  on haswell
+  vmm hardware
+
+  guest long64 {
+    mov   edi, ${rounds}
+  .again:
+    cpuid               => any
+    dec   edi
+    jnz   .again
+    expect edi == 0
+  }
+}
+`;
+
+/** CPUID exits a second from the guest to the bundled VMM and back, events recorded. */
+export function measureExits(): number {
+  const pool = new MachinePool();
+  const run = (rounds: number): number => {
+    const source = { name: "exits.trap", text: exitTest(rounds) };
+    const resolved = resolve(parse(source).output, noModules);
+    const [cell] = resolved.output.tests[0]?.cases ?? [];
+    if (!cell) throw new Error(`the exit test does not resolve: ${JSON.stringify(resolved.diagnostics)}`);
+    const program = compile(cell, { lowering: "bundled", encode }).output;
+    const start = performance.now();
+    const log = execute(pool.take(cell.platform), program, cell.vmm);
+    const seconds = (performance.now() - start) / 1000;
+    if (log.end.kind !== "done") throw new Error(`the exit test ended by ${log.end.kind}`);
+    return seconds;
+  };
+  run(1000);
+  return exitRounds / best(3, () => run(exitRounds) - run(1));
+}
+
+/** The least of several measurements: what the machine can do when nothing else disturbs it. */
+function best(times: number, measure: () => number): number {
+  return Math.min(...Array.from({ length: times }, measure));
+}
