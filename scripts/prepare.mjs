@@ -3,6 +3,7 @@
 // Without development packages (npm ci --omit=dev) there is nothing to build with: an installed package brings its
 // dist/ along, and a clone without it is told what to do.
 
+import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -69,5 +70,14 @@ async function bundle(esbuild) {
     logLevel: "warning",
     banner: { js: requireForCommonJs },
   });
+  declareTypes();
   writeFileSync(stampFile, stamp);
+}
+
+/** Type declarations of the library entries. Type errors are the business of `npm run typecheck`, not of a build. */
+function declareTypes() {
+  const compiler = join(root, "node_modules/typescript/lib/tsc.js");
+  if (!existsSync(compiler)) return;
+  rmSync(join(root, "dist/types"), { recursive: true, force: true });
+  spawnSync(process.execPath, [compiler, "-p", join(root, "tsconfig.types.json")], { stdio: "ignore" });
 }
