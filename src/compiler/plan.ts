@@ -106,20 +106,31 @@ function makePoints(input: PlanInput): Point[] {
   return points.sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
 }
 
-function pointOf(mark: Mark, address: bigint, setup: GuestSetup, scope: Scope): Point {
-  const at = { address, guest: setup.guest.name };
+function pointOf(
+  mark: Mark,
+  address: bigint,
+  { guest: { name: guest }, environment }: GuestSetup,
+  scope: Scope,
+): Point {
+  // One literal a kind: this runs for every point of every test.
   switch (mark.kind) {
+    case "visit":
+      return { kind: "visit", address, guest, line: mark.line };
+    case "probe":
+      return { kind: "probe", address, guest, expectation: mark.expectation };
     case "ring-enter": {
-      const { ring3, addresses } = setup.environment;
-      return { ...at, kind: "ring-enter", ring: 3, stack: addresses.ring3Stack, ...ring3 };
+      const { cs, ss } = environment.ring3;
+      return { kind: "ring-enter", address, guest, ring: 3, stack: environment.addresses.ring3Stack, cs, ss };
     }
+    case "ring-leave":
+      return { kind: "ring-leave", address, guest };
     case "raise": {
       const { event, line } = mark;
       const vector = mark.vector && evaluate(mark.vector, scope);
-      return { ...at, kind: "raise", event, line, ...(vector !== undefined && { vector: Number(vector) }) };
+      return { kind: "raise", address, guest, event, line, ...(vector !== undefined && { vector: Number(vector) }) };
     }
-    default:
-      return { ...at, ...mark };
+    case "done":
+      return { kind: "done", address, guest };
   }
 }
 

@@ -76,15 +76,22 @@ function gateBytes(setup: GuestSetup, entries: ReadonlyMap<number, bigint>, open
   return interruptTableBytes(gates, row.gates);
 }
 
+const sharedPoints = new WeakMap<Environment, Map<string, readonly Point[]>>();
+
 /** The points of the default handlers: where exceptions end that the guest does not handle itself. */
-export function handlerPoints(setup: GuestSetup, entries: ReadonlyMap<number, bigint>): Point[] {
-  const { addresses, row } = setup.environment;
-  const points: Point[] = [];
-  for (let vector = 0; vector < DEFAULT_VECTORS; vector++) {
-    if (entries.has(vector)) continue;
+export function handlerPoints(setup: GuestSetup, entries: ReadonlyMap<number, bigint>): readonly Point[] {
+  const { environment, guest } = setup;
+  let ofEnvironment = sharedPoints.get(environment);
+  if (ofEnvironment === undefined) sharedPoints.set(environment, (ofEnvironment = new Map()));
+  let points = ofEnvironment.get(guest.name);
+  if (points === undefined) ofEnvironment.set(guest.name, (points = defaultPoints(environment, guest.name)));
+  return entries.size === 0 ? points : points.filter((point) => point.kind !== "handler" || !entries.has(point.vector));
+}
+
+function defaultPoints(environment: Environment, guest: string): readonly Point[] {
+  const { addresses, row } = environment;
+  return Array.from({ length: DEFAULT_VECTORS }, (_, vector): Point => {
     const address = defaultGate(addresses, vector).target;
-    const hasErrorCode = pushesErrorCode(row, vector);
-    points.push({ kind: "handler", address, guest: setup.guest.name, vector, hasErrorCode });
-  }
-  return points;
+    return { kind: "handler", address, guest, vector, hasErrorCode: pushesErrorCode(row, vector) };
+  });
 }
