@@ -7,7 +7,7 @@ import type { MemoryOperand, SizeBits } from "../codec/index.js";
 import type { Expr, Name } from "../syntax/index.js";
 import { binary, constant, evaluate, unary } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
-import { findName, onlyExpr } from "./names.js";
+import { onlyExpr } from "./names.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { Value } from "./resolved.js";
 
@@ -90,7 +90,7 @@ function bindWords(words: readonly Name[], frame: Frame): Words | undefined {
 
 /** The register that a name stands for, arguments of macros looked through. */
 export function registerOf(expr: Extract<Expr, { kind: "name" }>, frame: Frame): ReturnType<typeof registerName> {
-  const found = findName(expr.name, frame, expr.span);
+  const found = frame.scope.find(expr.name);
   if (found?.kind === "argument") {
     const inner = onlyExpr(found.arg);
     return inner?.kind === "name" ? registerOf(inner, found.frame) : undefined;
@@ -104,7 +104,7 @@ function addUp(expr: Expr, factor: bigint, sum: Sum, frame: Frame): boolean {
   if (expr.kind === "name") {
     const register = registerOf(expr, frame);
     if (register) return addRegister(register, expr, factor, sum, frame);
-    const found = findName(expr.name, frame, expr.span);
+    const found = frame.scope.find(expr.name);
     const inner = found?.kind === "argument" ? onlyExpr(found.arg) : undefined;
     if (found?.kind === "argument" && inner) return addUp(inner, factor, sum, found.frame);
   }

@@ -4,13 +4,14 @@
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { onlyExpr } from "./names.js";
+import { Scope } from "./scope.js";
 import { makeLine, statementText, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
 import { maxCaseStatements, report, type Frame } from "./frame.js";
 import { bindInstruction } from "./instructions.js";
 import { bindJudgement } from "./judgements.js";
-import { fullLabel, passLabel } from "./labels.js";
+import { collectLabels, fullLabel, passLabel } from "./labels.js";
 import { expandMacro, findMacro } from "./macros.js";
 
 /** Resolves statements in order and puts what they become into the target. */
@@ -48,22 +49,21 @@ interface Place {
 
 function resolveStatement(statement: Statement, place: Place, frame: Frame, target: Target): void {
   const { head } = statement;
-  if (!head) {
-    const [judgement] = statement.judgements;
-    if (judgement) report(frame, resolving.nothingToJudge, { what: "a label" }, judgement.span);
-    return;
-  }
+  if (!head) return;
   const argument = frame.scope.find(head.text);
   if (argument?.kind === "block") {
     refuseJudgements(statement, frame);
-    return resolveCode(argument.block.statements, argument.frame, target);
+    // The block's names mean what they mean where it was written; its labels are its own, in every place it is put.
+    const inner: Frame = { ...argument.frame, scope: new Scope(argument.frame.scope) };
+    collectLabels(argument.block.statements, inner);
+    return resolveCode(argument.block.statements, inner, target);
   }
   const word = argument?.kind === "argument" ? (wordOf(argument.arg) ?? head.text) : head.text;
   const declaration = codeDeclarations.get(word);
   if (declaration) {
     refuseJudgements(statement, frame);
     refusePrefixes(statement, frame);
-    return declaration.resolve(statement, frame, target, place.statements, place.index);
+    return declaration(statement, frame, target, place.statements, place.index);
   }
   const macro = findMacro(word, frame);
   if (macro) {

@@ -6,6 +6,7 @@ import type { Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
 import { findName, onlyExpr } from "./names.js";
+import { misshapen } from "./shape.js";
 
 /** Whether the block of the `if` or `else` at `index` is there. What is wrong has been reported then. */
 export function isBlockThere(statements: readonly Statement[], index: number, frame: Frame): boolean {
@@ -35,8 +36,7 @@ function conditionOf(statement: Statement, frame: Frame): boolean | undefined {
       return writtenWord(name.name, frame, statement) === word.name;
     }
   }
-  report(frame, resolving.declarationShape, { shape: "if CONDITION { … }" }, statement.span);
-  return undefined;
+  return misshapen(statement, "guest", frame);
 }
 
 /** The word that an argument or a value is, looking through arguments that name arguments. */

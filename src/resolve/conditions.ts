@@ -13,15 +13,15 @@ import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { BoundCondition, ResolvedExpectation, Value } from "./resolved.js";
 import { patternOf } from "./patterns.js";
+import { misshapen } from "./shape.js";
 
 /** Resolves `expect CONDITION`; undefined when something is wrong and has been reported. */
 export function bindExpectation(statement: Statement, frame: Frame): ResolvedExpectation | undefined {
   const [arg, more] = statement.args;
   if (!arg || more) {
-    report(frame, resolving.declarationShape, { shape: "expect CONDITION" }, statement.span);
-    return undefined;
+    return misshapen(statement, "guest", frame);
   }
-  const condition = bindArg(arg, frame);
+  const condition = bindArg(arg, statement, frame);
   if (!condition) return undefined;
   if (condition.kind === "value" && condition.value.kind === "constant") {
     report(frame, resolving.constantCondition, { holds: condition.value.value !== 0n }, arg.span);
@@ -32,13 +32,12 @@ export function bindExpectation(statement: Statement, frame: Frame): ResolvedExp
 }
 
 /** A condition is one expression; a size word may stand before a memory operand that a macro's argument brings. */
-function bindArg(arg: Arg, frame: Frame): BoundCondition | undefined {
+function bindArg(arg: Arg, statement: Statement, frame: Frame): BoundCondition | undefined {
   const [first, second, third] = arg.terms;
   if (first && !second && first.kind === "single") return bind(first.expr, frame);
   const size = first && sizeWord(first);
   if (size !== undefined && second?.kind === "single" && !third) return bindSized(second.expr, size, frame);
-  report(frame, resolving.declarationShape, { shape: "expect CONDITION" }, arg.span);
-  return undefined;
+  return misshapen(statement, "guest", frame);
 }
 
 function sizeWord(term: Term): SizeBits | undefined {
@@ -127,7 +126,8 @@ function bindMemory(
   const { operand, displacement } = address;
   const sizeBits = operand.sizeBits;
   if (sizeBits === undefined || sizeBits > 64 || sizeBits === 48) {
-    report(frame, resolving.sizeNeeded, { text: spanText(expr.span) }, expr.span);
+    const text = spanText(expr.span);
+    report(frame, resolving.sizeNeeded, { text: text.slice(text.indexOf("[")) }, expr.span);
     return undefined;
   }
   const guest = guestOf(displacement, frame) ?? frame.guest?.name ?? frame.unit.guestNames[0] ?? "";

@@ -8,6 +8,7 @@ import { constant, evaluate, evaluateKnown } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
 import { placeTerms } from "./operands.js";
 import type { Value } from "./resolved.js";
+import { misshapen } from "./shape.js";
 
 type UnitBytes = 1 | 2 | 4 | 8;
 
@@ -73,8 +74,7 @@ export function resolveDataWord(word: string, statement: Statement, frame: Frame
   const [arg, more] = statement.args;
   const expr = arg && onlyExpr(arg);
   if (!arg || !expr || more) {
-    const shape = word === "zero" ? "zero COUNT" : "align BOUNDARY";
-    report(frame, resolving.declarationShape, { shape }, statement.span);
+    misshapen(statement, "guest", frame);
     return true;
   }
   if (word === "align") {

@@ -14,7 +14,9 @@ import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
 import { placeTerms } from "./operands.js";
 import type { Item, PageRule } from "./resolved.js";
 import { Scope } from "./scope.js";
+import { misshapen } from "./shape.js";
 
+/** What a declaration does. */
 type Resolve = (
   statement: Statement,
   frame: Frame,
@@ -23,35 +25,23 @@ type Resolve = (
   index: number,
 ) => void;
 
-/** A declaration as messages show it, and what it does. */
-interface Declaration {
-  readonly shape: string;
-  readonly resolve: Resolve;
-}
-
 /** Iterations of one `repeat`. */
 const maxRepeat = 0x1_0000n;
 
 /** Every word that is a declaration inside a guest. */
-export const codeDeclarations: ReadonlyMap<string, Declaration> = new Map<string, Declaration>([
-  ["data", { shape: "data { … }", resolve: resolveData }],
-  ["ring", { shape: "ring 3 { … }", resolve: resolveRing }],
-  ["handler", { shape: "handler #PF { … }", resolve: resolveHandler }],
-  ["map", { shape: "map START..END RIGHTS [to ADDRESS]", resolve: resolveMap }],
-  ["on", { shape: "on PLATFORM, GROUP { … }", resolve: resolveOn }],
-  ["if", { shape: "if CONDITION { … }", resolve: resolveIf }],
-  ["else", { shape: "else { … }", resolve: resolveIf }],
-  ["repeat", { shape: "repeat COUNT { … }", resolve: resolveRepeat }],
-  ["expect", { shape: "expect CONDITION", resolve: resolveExpect }],
-  ["raise", { shape: "raise intr VECTOR", resolve: resolveRaise }],
-  ["done", { shape: "done", resolve: resolveDone }],
+export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
+  ["data", resolveData],
+  ["ring", resolveRing],
+  ["handler", resolveHandler],
+  ["map", resolveMap],
+  ["on", resolveOn],
+  ["if", resolveIf],
+  ["else", resolveIf],
+  ["repeat", resolveRepeat],
+  ["expect", resolveExpect],
+  ["raise", resolveRaise],
+  ["done", resolveDone],
 ]);
-
-/** Reports that a declaration does not have its shape. */
-function misshapen(statement: Statement, frame: Frame): void {
-  const shape = codeDeclarations.get(statement.head?.text ?? "")?.shape ?? "";
-  report(frame, resolving.declarationShape, { shape }, statement.span);
-}
 
 /** What only code can hold is refused in a `data` block. */
 function refusedInData(statement: Statement, frame: Frame, target: Target): boolean {
@@ -60,7 +50,7 @@ function refusedInData(statement: Statement, frame: Frame, target: Target): bool
 }
 
 function resolveData(statement: Statement, frame: Frame, target: Target): void {
-  if (!statement.block || statement.args.length > 0) return misshapen(statement, frame);
+  if (!statement.block || statement.args.length > 0) return misshapen(statement, "guest", frame);
   resolveDataBlock(statement.block.statements, frame, target);
 }
 
@@ -74,7 +64,7 @@ export function resolveDataBlock(statements: readonly Statement[], frame: Frame,
 function resolveRing(statement: Statement, frame: Frame, target: Target): void {
   if (refusedInData(statement, frame, target)) return;
   const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
-  if (!expr || !statement.block) return misshapen(statement, frame);
+  if (!expr || !statement.block) return misshapen(statement, "guest", frame);
   const ring = evaluateKnown(expr, frame, "the ring");
   if (ring === undefined) return;
   if (ring !== 0n && ring !== 3n) return report(frame, resolving.badRing, { ring }, expr.span);
@@ -87,7 +77,7 @@ function resolveRing(statement: Statement, frame: Frame, target: Target): void {
 function resolveHandler(statement: Statement, frame: Frame, target: Target): void {
   if (refusedInData(statement, frame, target)) return;
   const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
-  if (!expr || !statement.block) return misshapen(statement, frame);
+  if (!expr || !statement.block) return misshapen(statement, "guest", frame);
   const vector = vectorOf(expr, frame);
   if (vector === undefined) return;
   const known = target.guest.handlers.find((handler) => handler.vector === vector);
@@ -142,19 +132,19 @@ const openPage: PageRights = { present: true, writable: true, user: true, execut
 function resolveMap(statement: Statement, frame: Frame, target: Target): void {
   if (refusedInData(statement, frame, target)) return;
   const [arg, more] = statement.args;
-  if (!arg || more || statement.block) return misshapen(statement, frame);
+  if (!arg || more || statement.block) return misshapen(statement, "guest", frame);
   const [range, ...words] = placeTerms(arg, frame);
-  if (range?.term.kind !== "pair" || range.term.joiner !== "..") return misshapen(statement, frame);
+  if (range?.term.kind !== "pair" || range.term.joiner !== "..") return misshapen(statement, "guest", frame);
   const bounds = bindRange(range.term.left, range.term.right, range.frame);
   if (!bounds) return;
   let rights = openPage;
   for (let at = 0; at < words.length; at++) {
     const word = words[at];
     const expr = word?.term.kind === "single" ? word.term.expr : undefined;
-    if (!word || expr?.kind !== "name") return misshapen(statement, frame);
+    if (!word || expr?.kind !== "name") return misshapen(statement, "guest", frame);
     if (expr.name === "to") {
       const destination = words[at + 1];
-      if (destination?.term.kind !== "single" || at + 2 !== words.length) return misshapen(statement, frame);
+      if (destination?.term.kind !== "single" || at + 2 !== words.length) return misshapen(statement, "guest", frame);
       const to = evaluateKnown(destination.term.expr, destination.frame, "the address that a page is mapped to");
       if (to !== undefined)
         pushPageRule(target, { ...bounds, to: toUnsigned(to, 64), ...rights, span: statement.span });
@@ -197,7 +187,7 @@ function resolveOn(
   statements: readonly Statement[],
   index: number,
 ): void {
-  if (!statement.block || statement.args.length === 0) return misshapen(statement, frame);
+  if (!statement.block || statement.args.length === 0) return misshapen(statement, "guest", frame);
   checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
   if (selectedBlocks(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
 }
@@ -209,13 +199,13 @@ function resolveIf(
   statements: readonly Statement[],
   index: number,
 ): void {
-  if (!statement.block) return misshapen(statement, frame);
+  if (!statement.block) return misshapen(statement, "guest", frame);
   if (isBlockThere(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
 }
 
 function resolveRepeat(statement: Statement, frame: Frame, target: Target): void {
   const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
-  if (!expr || !statement.block) return misshapen(statement, frame);
+  if (!expr || !statement.block) return misshapen(statement, "guest", frame);
   const count = evaluateKnown(expr, frame, "the count of `repeat`");
   if (count === undefined) return;
   if (count < 0n || count > maxRepeat) return report(frame, resolving.badCount, { count, max: maxRepeat }, expr.span);
@@ -238,14 +228,14 @@ function resolveRaise(statement: Statement, frame: Frame, target: Target): void 
   const [arg, more] = statement.args;
   const [event, vector, rest] = arg ? placeTerms(arg, frame) : [];
   const name = event?.term.kind === "single" && event.term.expr.kind === "name" ? event.term.expr : undefined;
-  if (!name || more || rest || statement.block) return misshapen(statement, frame);
+  if (!name || more || rest || statement.block) return misshapen(statement, "guest", frame);
   const names = ["intr", "nmi", "init", "smi"];
   if (!names.includes(name.name)) {
     const help = suggestion(name.name, names);
     return report(frame, resolving.unknownInterrupt, { name: name.name, names, help }, name.span);
   }
   const needsVector = name.name === "intr";
-  if (needsVector !== (vector !== undefined)) return misshapen(statement, frame);
+  if (needsVector !== (vector !== undefined)) return misshapen(statement, "guest", frame);
   const { span } = statement;
   if (!vector) return void target.items.push({ kind: "raise", event: name.name, span });
   const value = vector.term.kind === "single" ? evaluate(vector.term.expr, vector.frame) : undefined;
@@ -254,6 +244,6 @@ function resolveRaise(statement: Statement, frame: Frame, target: Target): void 
 
 function resolveDone(statement: Statement, frame: Frame, target: Target): void {
   if (refusedInData(statement, frame, target)) return;
-  if (statement.args.length > 0 || statement.block) return misshapen(statement, frame);
+  if (statement.args.length > 0 || statement.block) return misshapen(statement, "guest", frame);
   target.items.push({ kind: "done", span: statement.span });
 }

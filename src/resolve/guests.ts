@@ -12,6 +12,7 @@ import { guestModes, type ModeInfo } from "./modes.js";
 import { placeTerms } from "./operands.js";
 import type { Item, ResolvedGuest } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
+import { misshapen } from "./shape.js";
 
 /** A `guest` line, read; its code is not resolved yet. */
 export interface GuestHeader {
@@ -34,7 +35,7 @@ export function readGuestHeaders(statements: readonly Statement[], frame: Frame)
       report(frame, resolving.duplicateName, { what: "guest", name: header.name }, statement.span);
     } else headers.push(header);
   }
-  for (const header of headers) checkOuter(header, headers, frame);
+  for (const header of headers) if (!checkOuter(header, headers, frame)) break;
   return headers;
 }
 
@@ -46,8 +47,7 @@ function readHeader(statement: Statement, frame: Frame): GuestHeader | undefined
   const named = rest[0]?.name === "under" ? undefined : rest.shift();
   const [under, outer, more] = rest;
   if (!isShaped || more || (under && (under.name !== "under" || !outer))) {
-    report(frame, resolving.declarationShape, { shape: "guest MODE [NAME] [under GUEST] { … }" }, statement.span);
-    return undefined;
+    return misshapen(statement, "test", frame);
   }
   const mode = guestModes.get(modeWord.name);
   if (!mode) {
@@ -59,12 +59,13 @@ function readHeader(statement: Statement, frame: Frame): GuestHeader | undefined
 }
 
 /** One guest is the outermost; every other one runs under a guest that leads to it. */
-function checkOuter(header: GuestHeader, headers: readonly GuestHeader[], frame: Frame): void {
+function checkOuter(header: GuestHeader, headers: readonly GuestHeader[], frame: Frame): boolean {
   const { statement, under } = header;
   if (under === undefined) {
     const first = headers.find((other) => other.under === undefined);
-    if (first !== header) report(frame, resolving.twoOutermost, { name: header.name }, statement.span);
-    return;
+    if (first === header) return true;
+    report(frame, resolving.twoOutermost, { name: header.name }, statement.span);
+    return false;
   }
   let outer = headers.find((other) => other.name === under);
   if (!outer) {
@@ -72,13 +73,18 @@ function checkOuter(header: GuestHeader, headers: readonly GuestHeader[], frame:
       under,
       headers.map((other) => other.name),
     );
-    return report(frame, resolving.unknownParty, { name: under, help }, statement.span);
+    report(frame, resolving.unknownParty, { name: under, help }, statement.span);
+    return false;
   }
   for (let steps = 0; outer?.under !== undefined; steps++) {
-    if (steps > headers.length) return report(frame, resolving.guestCycle, { name: header.name }, statement.span);
+    if (steps > headers.length) {
+      report(frame, resolving.guestCycle, { name: header.name }, statement.span);
+      return false;
+    }
     const next: string = outer.under;
     outer = headers.find((other) => other.name === next);
   }
+  return true;
 }
 
 /** Resolves all guests of a case: first every label, then every statement, so that guests can name each other's. */

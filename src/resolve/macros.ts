@@ -11,6 +11,7 @@ import { moduleFrame } from "./names.js";
 import { placeTerms } from "./operands.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import { Scope, type MacroDeclaration, type Meaning, type Module, type Parameter } from "./scope.js";
+import { misshapen } from "./shape.js";
 
 /** A macro with the module in which its body has its meaning. */
 export interface FoundMacro {
@@ -159,10 +160,7 @@ export function readMacro(statement: Statement, frame: Frame): MacroDeclaration 
   const name: Name | undefined =
     expr?.kind === "call" ? expr.name : expr?.kind === "name" ? { text: expr.name, span: expr.span } : undefined;
   if (!name || !statement.block) {
-    if (expr?.kind !== "missing") {
-      report(frame, resolving.declarationShape, { shape: "macro NAME(PARAMETERS) { … }" }, statement.span);
-    }
-    return undefined;
+    return misshapen(statement, "file", frame);
   }
   const parameters: Parameter[] = [];
   for (const arg of expr?.kind === "call" ? expr.args : []) {

@@ -7,6 +7,8 @@ import { namesOf } from "./on.js";
 import type { Platform } from "../isa/index.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readVmm, type WrittenVmm } from "./policy.js";
+import { misshapen } from "./shape.js";
+import { shapeOf } from "./keywords.js";
 
 /** A platform of a test; where the test names it itself, it must be able to run it. */
 export interface WrittenPlatform {
@@ -42,7 +44,7 @@ export function readOn(statement: Statement | undefined, table: PlatformTable, f
 /** The VMMs that a `vmm` line lists; without one, none. */
 export function readVmms(statement: Statement | undefined, frame: Frame): Omit<WrittenVmm, "span">[] {
   if (!statement) return [noVmm];
-  if (statement.args.length === 0) report(frame, resolving.declarationShape, { shape: "vmm VMM" }, statement.span);
+  if (statement.args.length === 0) misshapen(statement, "test", frame);
   const vmms = statement.args.flatMap((arg) => readVmm(arg, frame) ?? []);
   if (statement.block && vmms.length > 0 && vmms.every((vmm) => vmm.stack.length === 0)) {
     report(frame, resolving.policyOfNobody, {}, statement.block.span);
@@ -65,9 +67,6 @@ export function readRows(statements: readonly Statement[], frame: Frame): Row[] 
   return rows;
 }
 
-const eachShape = "each NAME = VALUE, VALUE";
-const tableShape = "each NAME, NAME { row VALUE, VALUE }";
-
 /** `each a = v, v` is a table of one column; `each a, b { row x, y }` is a table as it stands. */
 function readEach(statement: Statement, frame: Frame): Row[] {
   const [first, ...more] = statement.args;
@@ -82,13 +81,14 @@ function readEach(statement: Statement, frame: Frame): Row[] {
   }
   const names = statement.block ? namesOf(statement.args, frame, "names of values") : [];
   if (!statement.block || names.length === 0) {
-    report(frame, resolving.declarationShape, { shape: statement.block ? tableShape : eachShape }, statement.span);
+    misshapen(statement, "test", frame);
     return [];
   }
   const rows: Row[] = [];
   for (const line of statement.block.statements) {
-    if (line.head?.text !== "row") report(frame, resolving.declarationShape, { shape: tableShape }, line.span);
-    else if (line.args.length !== names.length) {
+    if (line.head?.text !== "row") {
+      report(frame, resolving.declarationShape, { shape: shapeOf("each", "row") }, line.span);
+    } else if (line.args.length !== names.length) {
       report(frame, resolving.rowLength, { given: line.args.length, names: names.map((n) => n.text) }, line.span);
     } else {
       rows.push(
@@ -96,7 +96,9 @@ function readEach(statement: Statement, frame: Frame): Row[] {
       );
     }
   }
-  if (rows.length === 0) report(frame, resolving.emptyMatrix, { what: "`each` has no row" }, statement.span);
+  if (statement.block.statements.length === 0) {
+    report(frame, resolving.emptyMatrix, { what: "`each` has no row" }, statement.span);
+  }
   return rows;
 }
 

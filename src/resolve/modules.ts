@@ -4,12 +4,14 @@
 // and kept with it: a thousand test files read the library once.
 
 import { resolving, type Diagnostic, type Span } from "../base/index.js";
-import { parse, type Arg, type SourceFile, type Statement } from "../syntax/index.js";
+import { parse, type SourceFile, type Statement } from "../syntax/index.js";
 import { CaseUnit, Reports, report, suggestion, type Frame } from "./frame.js";
 import { readMacro } from "./macros.js";
 import { namesOf } from "./on.js";
 import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";
 import type { Source } from "../base/index.js";
+import { misshapen } from "./shape.js";
+import { keywordsOf } from "./keywords.js";
 
 /** The library modules that `use` can name. */
 export type ModuleSources = ReadonlyMap<string, Source>;
@@ -71,7 +73,7 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
 
 function reportMisplaced(statement: Statement, frame: Frame): void {
   const word = statement.head?.text ?? statement.labels[0]?.name ?? "";
-  const help = suggestion(word, ["use", "const", "macro", "data", ...fileDeclarations]);
+  const help = suggestion(word, keywordsOf("file").keys());
   report(frame, resolving.notAtFileLevel, { word, help }, statement.head?.span ?? statement.span);
 }
 
@@ -82,17 +84,7 @@ export function readConstant(statement: Statement, frame: Frame): ConstantDeclar
   if (term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !more) {
     return { name: { text: term.left.name, span: term.left.span }, value: term.right };
   }
-  if (!isMissing(arg)) report(frame, resolving.declarationShape, { shape: "const NAME = VALUE" }, statement.span);
-  return undefined;
-}
-
-/** True where the parser could not read an argument and has said so. */
-export function isMissing(arg: Arg | undefined): boolean {
-  return (
-    arg?.terms.some((term) =>
-      term.kind === "single" ? term.expr.kind === "missing" : [term.left, term.right].some((e) => e.kind === "missing"),
-    ) ?? false
-  );
+  return misshapen(statement, "file", frame);
 }
 
 function loadModule(name: string, span: Span, sources: ModuleSources, frame: Frame): Module | undefined {

@@ -7,7 +7,6 @@ import type { Arg, Expr, Term } from "../syntax/index.js";
 import { bindAddress } from "./addresses.js";
 import { describe, evaluate } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
-import { findName } from "./names.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { OperandTemplate, Value } from "./resolved.js";
 
@@ -44,24 +43,31 @@ export function bindOperand(arg: Arg, frame: Frame): OperandTemplate | undefined
 
 /** The terms of an argument, with the arguments of macros and the values of `each` put in their place. */
 export function placeTerms(arg: Arg, frame: Frame): Placed[] {
-  return arg.terms.flatMap((term): Placed[] => {
-    if (term.kind === "single" && term.expr.kind === "name") {
-      const found = findName(term.expr.name, frame, term.expr.span);
-      if (found?.kind === "argument") return placeTerms(found.arg, found.frame);
-    }
-    return [{ term, frame }];
-  });
+  const placed: Placed[] = [];
+  for (const term of arg.terms) {
+    const found = term.kind === "single" && term.expr.kind === "name" ? frame.scope.find(term.expr.name) : undefined;
+    if (found?.kind === "argument") placed.push(...placeTerms(found.arg, found.frame));
+    else placed.push({ term, frame });
+  }
+  return placed;
 }
 
-/** Takes a size word, `strict`, `short`, `near` or `far`; false when the term is something else. */
+/** Takes a word before an operand; false when the term is something else. */
 function takeModifier({ term, frame }: Placed, modifiers: Modifiers): boolean {
   if (term.kind !== "single" || term.expr.kind !== "name") return false;
-  const word = term.expr.name.toLowerCase();
+  if (takeWord(term.expr.name, modifiers)) return true;
+  if (term.expr.name.toLowerCase() !== "ptr") return false;
+  report(frame, resolving.noPtr, {}, term.span);
+  return true;
+}
+
+/** Takes a size word, `strict`, `short`, `near` or `far`. */
+function takeWord(text: string, modifiers: Modifiers): boolean {
+  const word = text.toLowerCase();
   const size = sizeOfWord(word);
   if (size !== undefined) modifiers.sizeBits = size;
   else if (word === "strict") modifiers.strict = true;
   else if (word === "short" || word === "near" || word === "far") modifiers.distance = word;
-  else if (word === "ptr") report(frame, resolving.noPtr, {}, term.span);
   else return false;
   return true;
 }
@@ -71,7 +77,7 @@ function bindTerm({ term, frame }: Placed, modifiers: Modifiers, span: Span): Op
   const { expr } = term;
   if (expr.kind === "memory") return bindMemory(expr, frame, modifiers, span);
   if (expr.kind === "name") {
-    const register = findName(expr.name, frame, expr.span) ? undefined : registerName(expr.name);
+    const register = frame.scope.find(expr.name) ? undefined : registerName(expr.name);
     if (register) return { kind: "fixed", operand: { kind: "register", name: register.name.toLowerCase() }, span };
   }
   if (expr.kind === "string") return bindImmediate(expr, frame, modifiers, span);
@@ -95,6 +101,7 @@ function bindMemory(
   modifiers: Modifiers,
   span: Span,
 ): OperandTemplate | undefined {
+  if (expr.size) takeWord(expr.size.text, modifiers);
   const address = bindAddress(expr, frame, modifiers.sizeBits);
   if (!address) return undefined;
   if (modifiers.distance === "short" || modifiers.strict) {

@@ -15,6 +15,8 @@ import {
 import type { Arg, Expr, SourceFile, Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
+import { misshapen } from "./shape.js";
+import { keywordsOf } from "./keywords.js";
 
 /** Platforms by name, the file's own ones included. */
 export interface PlatformTable {
@@ -41,8 +43,6 @@ export function readPlatforms(file: SourceFile, frame: Frame): PlatformTable {
   return { find, members: groupMembers, names };
 }
 
-const shape = "platform NAME from BASE { … }";
-
 /** Reads `platform NAME from BASE { firmware …, memory …, feature … }`. */
 function readPlatform(
   statement: Statement,
@@ -52,8 +52,7 @@ function readPlatform(
   const words = statement.args.length === 1 ? wordExprs(statement.args[0]) : undefined;
   const [name, from, base] = words ?? [];
   if (!name || from?.name !== "from" || !base || words?.length !== 3 || !statement.block) {
-    report(frame, resolving.declarationShape, { shape }, statement.span);
-    return undefined;
+    return misshapen(statement, "file", frame);
   }
   const model = find(base.name);
   if (!model) {
@@ -75,7 +74,7 @@ function readPlatform(
     else if (word === "memory") memoryBytes = readMemory(line, frame);
     else if (word === "feature") readFeature(line, add, remove, frame);
     else if (word !== undefined) {
-      const help = suggestion(word, ["firmware", "memory", "feature"]);
+      const help = suggestion(word, keywordsOf("platform").keys());
       report(frame, resolving.unknownSetting, { word, of: "a platform", help }, line.head?.span ?? line.span);
     }
   }
@@ -115,7 +114,7 @@ const firmwareStates = {
 function readFirmware(line: Statement, model: Platform, frame: Frame): Firmware {
   const [what, state, more] = (line.args.length === 1 && wordExprs(line.args[0])) || [];
   if (!what || !state || more || (what.name !== "vmx" && what.name !== "svm")) {
-    report(frame, resolving.declarationShape, { shape: "firmware vmx STATE" }, line.span);
+    misshapen(line, "platform", frame);
     return {};
   }
   const states: readonly string[] = firmwareStates[what.name];
@@ -143,8 +142,7 @@ function readMemory(line: Statement, frame: Frame): number | undefined {
   const [arg, more] = line.args;
   const [term, rest] = arg?.terms ?? [];
   if (!arg || more || rest || term?.kind !== "single") {
-    report(frame, resolving.declarationShape, { shape: "memory SIZE" }, line.span);
-    return undefined;
+    return misshapen(line, "platform", frame);
   }
   const size = evaluateKnown(term.expr, frame, "the size of memory");
   if (size === undefined) return undefined;
@@ -157,7 +155,7 @@ function readMemory(line: Statement, frame: Frame): number | undefined {
 function readFeature(line: Statement, add: string[], remove: string[], frame: Frame): void {
   const [name, state, more] = (line.args.length === 1 && wordExprs(line.args[0])) || [];
   if (!name || more || (state?.name !== "on" && state?.name !== "off")) {
-    return report(frame, resolving.declarationShape, { shape: "feature NAME on|off" }, line.span);
+    return misshapen(line, "platform", frame);
   }
   if (!(featureNames as readonly string[]).includes(name.name)) {
     const help = suggestion(name.name, featureNames);

@@ -5,8 +5,11 @@ import { eventSubjects, exceptions } from "../isa/index.js";
 import type { Arg, Name, Statement } from "../syntax/index.js";
 import { bindRange } from "./declarations.js";
 import { report, suggestion, type Frame } from "./frame.js";
+import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
 import { placeTerms } from "./operands.js";
 import type { DeniedAction, MemoryRule, MsrRule, Policy, PortRule, VmmChoice, VmmStack } from "./resolved.js";
+import { misshapen } from "./shape.js";
+import { keywordsOf, shapeOf } from "./keywords.js";
 
 /** One VMM, or stack of VMMs, as written. */
 export interface WrittenVmm {
@@ -19,6 +22,8 @@ export interface WrittenVmm {
 
 export const noVmm: Omit<WrittenVmm, "span"> = { stack: [], text: "vmm none" };
 
+const vmmShape = shapeOf("test", "vmm");
+
 const vmmWords = ["none", "hardware", "trap_and_emulate", "binary_translation", "nested", "under"] as const;
 
 /** Reads one argument of `vmm`: `none`, `hardware nested`, `trap_and_emulate under hardware`. */
@@ -26,7 +31,7 @@ export function readVmm(arg: Arg, frame: Frame): WrittenVmm | undefined {
   const words: Name[] = [];
   for (const { term, frame: at } of placeTerms(arg, frame)) {
     if (term.kind !== "single" || term.expr.kind !== "name") {
-      report(at, resolving.declarationShape, { shape: "vmm VMM [nested] [under VMM]" }, term.span);
+      report(at, resolving.declarationShape, { shape: vmmShape }, term.span);
       return undefined;
     }
     const name = term.expr.name;
@@ -47,7 +52,7 @@ export function readVmm(arg: Arg, frame: Frame): WrittenVmm | undefined {
     if (expectsVmm && isVmm) stack.push({ kind: word, nested: false });
     else if (!expectsVmm && word === "nested" && top?.kind === "hardware" && !top.nested) top.nested = true;
     else if (expectsVmm || word !== "under") {
-      report(frame, resolving.declarationShape, { shape: "vmm VMM [nested] [under VMM]" }, arg.span);
+      report(frame, resolving.declarationShape, { shape: vmmShape }, arg.span);
       return undefined;
     }
     expectsVmm = word === "under";
@@ -76,11 +81,11 @@ const rules: Readonly<Record<string, Rule>> = {
   intercept: readIntercepts,
   memory: readMemory,
   ports: (statement, draft, frame) => {
-    const read = readRule(statement, frame, "ports START..END RIGHTS [denied ACTION]", 0xffffn);
+    const read = readRule(statement, frame, 0xffffn);
     if (read) draft.ports.push(narrow(read));
   },
   msrs: (statement, draft, frame) => {
-    const read = readRule(statement, frame, "msrs START..END RIGHTS [denied ACTION]", 0xffff_ffffn);
+    const read = readRule(statement, frame, 0xffff_ffffn);
     if (read) draft.msrs.push(narrow(read));
   },
 };
@@ -88,18 +93,25 @@ const rules: Readonly<Record<string, Rule>> = {
 /** Reads the block of a `vmm` line. */
 export function readPolicy(statement: Statement, frame: Frame): Policy {
   const draft: Draft = { intercepts: [], interceptNothing: false, memory: [], ports: [], msrs: [] };
-  for (const line of statement.block?.statements ?? []) {
+  readRules(statement.block?.statements ?? [], draft, frame);
+  const { interceptNothing, ...policy } = draft;
+  return { ...policy, ...(interceptNothing && { interceptNothing: true as const }) };
+}
+
+function readRules(lines: readonly Statement[], draft: Draft, frame: Frame): void {
+  for (const [index, line] of lines.entries()) {
     const word = line.head?.text;
     if (word === undefined) continue;
     const rule = Object.hasOwn(rules, word) ? rules[word] : undefined;
     if (rule) rule(line, draft, frame);
-    else {
-      const help = suggestion(word, Object.keys(rules));
+    else if (word === "on" && line.block) {
+      checkPlatformNames(namesOf(line.args, frame, "platforms and groups"), frame);
+      if (selectedBlocks(lines, index, frame)) readRules(line.block.statements, draft, frame);
+    } else {
+      const help = suggestion(word, keywordsOf("vmm").keys());
       report(frame, resolving.unknownSetting, { word, of: "a VMM", help }, line.head?.span ?? line.span);
     }
   }
-  const { interceptNothing, ...policy } = draft;
-  return { ...policy, ...(interceptNothing && { interceptNothing: true as const }) };
 }
 
 /** `intercept nothing`, or `intercept RDTSC, #UD`: names of exits and of exceptions. */
@@ -108,7 +120,7 @@ function readIntercepts(statement: Statement, draft: Draft, frame: Frame): void 
     const [placed, more] = placeTerms(arg, frame);
     const expr = placed?.term.kind === "single" && !more ? placed.term.expr : undefined;
     if (expr?.kind !== "name" && expr?.kind !== "exception") {
-      report(frame, resolving.declarationShape, { shape: "intercept NAME, NAME" }, arg.span);
+      misshapen(statement, "vmm", frame, arg.span);
       continue;
     }
     if (expr.kind === "name" && expr.name === "nothing") {
@@ -121,7 +133,12 @@ function readIntercepts(statement: Statement, draft: Draft, frame: Frame): void 
     if (exceptions.some((e) => e.name === name) || (subject && (!vendor || subject.vendors.includes(vendor)))) {
       draft.intercepts.push(name);
     } else if (subject) {
-      const facts = { name, platform: frame.unit.platformName, vendor: subject.vendors[0] ?? "intel" };
+      const facts = {
+        name,
+        platform: frame.unit.platformName,
+        vendor: subject.vendors[0] ?? "intel",
+        isBlock: true,
+      } as const;
       report(frame, resolving.otherVendor, facts, arg.span);
     } else {
       const names = [...eventSubjects("exit", vendor).map((s) => s.name), ...exceptions.map((e) => e.name)];
@@ -144,7 +161,7 @@ interface ReadRule {
 }
 
 function readMemory(statement: Statement, draft: Draft, frame: Frame): void {
-  const read = readRule(statement, frame, "memory START..END RIGHTS [denied ACTION]", 0xffff_ffff_ffffn);
+  const read = readRule(statement, frame, 0xffff_ffff_ffffn);
   if (!read) return;
   if ((read.start & 0xfffn) !== 0n || (read.end & 0xfffn) !== 0xfffn) {
     return report(frame, resolving.notPages, { start: read.start, end: read.end }, read.span);
@@ -160,7 +177,7 @@ function narrow({ start, end, rights, denied, span }: ReadRule): PortRule {
 const actions: readonly string[] = ["skip", "fault", "stop"] satisfies DeniedAction[];
 
 /** `START..END RIGHTS [denied ACTION]`; a single number stands for a range of one. */
-function readRule(statement: Statement, frame: Frame, shape: string, max: bigint): ReadRule | undefined {
+function readRule(statement: Statement, frame: Frame, max: bigint): ReadRule | undefined {
   const { args, span } = statement;
   const [range, ...rest] = args.length === 1 && args[0] ? placeTerms(args[0], frame) : [];
   const bounds =
@@ -168,7 +185,7 @@ function readRule(statement: Statement, frame: Frame, shape: string, max: bigint
       ? bindRange(range.term.left, range.term.right, range.frame)
       : range?.term.kind === "single"
         ? bindRange(range.term.expr, range.term.expr, range.frame)
-        : shapeError(shape, span, frame);
+        : misshapen(statement, "vmm", frame);
   if (!bounds) return undefined;
   if (bounds.end > max) {
     report(frame, resolving.beyond, { value: bounds.end, max }, range?.term.span ?? span);
@@ -179,12 +196,12 @@ function readRule(statement: Statement, frame: Frame, shape: string, max: bigint
   const rights = rightsWord === undefined ? undefined : rightsOf(rightsWord);
   if (!rights) {
     const at = rest[0]?.term.span ?? span;
-    if (rightsWord === undefined || rightsWord === "") return shapeError(shape, at, frame);
+    if (rightsWord === undefined || rightsWord === "") return misshapen(statement, "vmm", frame, at);
     report(frame, resolving.unknownRights, { name: rightsWord, names: ["none", "r", "rw", "rx", "rwx"] }, at);
     return undefined;
   }
   if (denied === undefined) return { ...bounds, rights, denied: "skip", span };
-  if (denied !== "denied" || action === undefined || more !== undefined) return shapeError(shape, span, frame);
+  if (denied !== "denied" || action === undefined || more !== undefined) return misshapen(statement, "vmm", frame);
   if (!isAction(action)) {
     const help = suggestion(action, actions);
     const facts = { word: action, what: "denied", words: actions, help };
@@ -192,11 +209,6 @@ function readRule(statement: Statement, frame: Frame, shape: string, max: bigint
     return undefined;
   }
   return { ...bounds, rights, denied: action, span };
-}
-
-function shapeError(shape: string, span: Span, frame: Frame): undefined {
-  report(frame, resolving.declarationShape, { shape }, span);
-  return undefined;
 }
 
 /** `none`, or letters of `r`, `w` and `x` in this order. */

@@ -3,10 +3,19 @@
 import type { SizeBits } from "../codec/index.js";
 import { registerByName, type RegisterInfo } from "../isa/index.js";
 
+/** What `registerName` said of words so far: the same few come again and again. */
+const known = new Map<string, RegisterInfo | null>();
+const maxKnown = 4096;
+
 /** The register of that name in any case, unless operands cannot name it (RIP). */
 export function registerName(name: string): RegisterInfo | undefined {
-  const register = registerByName(name.toUpperCase());
-  return register?.class === "pointer" ? undefined : register;
+  let found = known.get(name);
+  if (found === undefined) {
+    const register = registerByName(name.toUpperCase());
+    found = register && register.class !== "pointer" ? register : null;
+    if (known.size < maxKnown) known.set(name, found);
+  }
+  return found ?? undefined;
 }
 
 const sizes: Readonly<Record<string, SizeBits>> = {

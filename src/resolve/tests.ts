@@ -16,6 +16,8 @@ import { readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
 import type { Item, ResolvedCase, ResolvedExpectation, ResolvedGuest, ResolvedTest, VmmStack } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
 import { featureProblem, modeProblem, vmmProblem } from "./support.js";
+import { misshapen } from "./shape.js";
+import { keywordsOf } from "./keywords.js";
 
 /** What all tests of a file share. */
 export interface FileContext {
@@ -32,7 +34,6 @@ const defaultBudget = 1_000_000;
 
 /** Declarations that a test can have once. */
 const singleWords = ["on", "vmm", "golden", "only", "xfail", "budget"] as const;
-const repeatedWords = ["each", "guest", "expect", "const", "requires"] as const;
 
 /** The declarations of a test, sorted by their word. */
 interface Header {
@@ -75,10 +76,7 @@ function readHeader(statement: Statement, frame: Frame): Header | undefined {
   const [arg, more] = statement.args;
   const expr = arg && !more ? onlyExpr(arg) : undefined;
   if (expr?.kind !== "string" || !statement.block) {
-    if (expr?.kind !== "missing") {
-      report(frame, resolving.declarationShape, { shape: 'test "NAME" { … }' }, statement.span);
-    }
-    return undefined;
+    return misshapen(statement, "file", frame);
   }
   const once = new Map<string, Statement>();
   const lists = { each: [], guest: [], expect: [], const: [], requires: [] } as Record<string, Statement[]>;
@@ -91,7 +89,7 @@ function readHeader(statement: Statement, frame: Frame): Header | undefined {
     else if ((singleWords as readonly string[]).includes(word)) addOnce(line, word, once, frame);
     else if (Object.hasOwn(lists, word)) lists[word]?.push(line);
     else {
-      const help = suggestion(word, [...singleWords, ...repeatedWords]);
+      const help = suggestion(word, keywordsOf("test").keys());
       report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span);
     }
     const [judgement] = line.judgements;
@@ -263,7 +261,7 @@ function readBudget(line: Statement | undefined, frame: Frame): number {
   const [arg, more] = line.args;
   const expr = arg && !more ? onlyExpr(arg) : undefined;
   if (!expr) {
-    report(frame, resolving.declarationShape, { shape: "budget INSTRUCTIONS" }, line.span);
+    misshapen(line, "test", frame);
     return defaultBudget;
   }
   const budget = evaluateKnown(expr, frame, "the budget");
@@ -279,8 +277,7 @@ function xfailReason(header: Header, frame: Frame): string | undefined {
   const [arg, more] = line.args;
   const expr = arg && !more ? onlyExpr(arg) : undefined;
   if (expr?.kind === "string" && expr.value.trim() !== "") return expr.value;
-  report(frame, resolving.declarationShape, { shape: 'xfail "REASON"' }, line.span);
-  return undefined;
+  return misshapen(line, "test", frame);
 }
 
 /** `{name}` in a title must name a value of `each`. */

@@ -575,17 +575,25 @@ export const noSubject = diagnostic<{ kind: string; name: string }>({
   label: (f) => `${f.name} says nothing here`,
 });
 
-export const otherVendor = diagnostic<{ name: string; platform: string; vendor: "intel" | "amd" }>({
+export const otherVendor = diagnostic<{
+  name: string;
+  platform: string;
+  vendor: "intel" | "amd";
+  /** The line stands in a block of declarations, which `on` splits by blocks. */
+  isBlock?: true;
+}>({
   code: "E3074",
   severity: "error",
   title: "A name of one vendor on a platform of the other",
   explanation: "Names that both manuals share hold on both; others only on their vendor's platforms.",
   message: (f) => `${f.name} is ${vendorNames[f.vendor]}'s, and the test also runs on ${f.platform}`,
   label: (f) => `never happens on ${f.platform}`,
-  help: (f) =>
-    f.vendor === "intel"
-      ? "split the line: `on vtx1, vtx2 => …` and `on svm1, svm2 => …`"
-      : "split the line: `on svm1, svm2 => …` and `on vtx1, vtx2 => …`",
+  help: (f) => {
+    const groups = f.vendor === "intel" ? "vtx1, vtx2" : "svm1, svm2";
+    const others = f.vendor === "intel" ? "svm1, svm2" : "vtx1, vtx2";
+    if (f.isBlock) return `put the line into \`on ${groups} { … }\``;
+    return `split the line: \`on ${groups} => …\` and \`on ${others} => …\``;
+  },
 });
 
 export const unknownField = diagnostic<Unknown & { what: string; names: readonly string[] }>({
