@@ -45,7 +45,7 @@ function chooseClause(statement: Statement, frame: Frame): JudgementClause | und
     if (!open) report(frame, resolving.clauseNeverReached, {}, clause.span);
     if (!clause.on) open = false;
     else checkPlatformNames(clause.on, frame);
-    // Where plain code is assembled there is no platform, and the first clause is as good as any.
+    // Where plain code is assembled there is no platform, and the first clause stands for all of them.
     if (
       !chosen &&
       (!clause.on ||
