@@ -17,8 +17,29 @@
 //   execute-other.ts the instructions of VMX and SVM themselves: executeVirtualization
 
 import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
-import { ABORT, NO_ADDRESS } from "./state";
-import { raiseUndefined } from "./faults";
+import { CR0_TS } from "./state";
+import { EXEC_INVVPID, EXEC_VMXON } from "./decode-table.generated";
+import { performSvmExit } from "./svm-exit";
+import { executeSvm } from "./svm-instructions";
+import {
+  interceptBySvm, interceptSvmCrRead, interceptSvmCrWrite, interceptSvmDr, interceptSvmException, interceptSvmInterrupt,
+  interceptSvmIo, interceptSvmMsr, interceptSvmNmi, interceptSvmShutdown, interceptSvmTaskSwitch, svmBoundary,
+} from "./svm-intercepts"; // prettier-ignore
+import { translateNested } from "./svm-nested-paging";
+import { svm } from "./svm-state";
+import { translateByEpt } from "./vmx-ept";
+import {
+  interceptVmxException, interceptVmxInterrupt, interceptVmxNmi, interceptVmxTaskSwitch, interceptVmxTripleFault,
+  vmxBoundary, vmxIretUnblocksNmi,
+} from "./vmx-events"; // prettier-ignore
+import { performVmxExit } from "./vmx-exit";
+import { executeVmx } from "./vmx-instructions";
+import {
+  interceptByControl, interceptClearTs, interceptLoadMsw, interceptMovDr, interceptMovFromCr, interceptMovToCr,
+  interceptMsrAccess, interceptPort,
+} from "./vmx-intercepts"; // prettier-ignore
+import { guestTimeStamp } from "./vmx-timer";
+import { fixedBitsRule, vmx } from "./vmx-state";
 
 /** What an instruction hook is about. VMX and SVM map these to their exits and control bits. */
 export const INTERCEPT_CPUID: u32 = 1;
@@ -54,6 +75,9 @@ export const INTERCEPT_GETSEC: u32 = 30;
 export const INTERCEPT_XSAVES: u32 = 31;
 export const INTERCEPT_XRSTORS: u32 = 32;
 
+/** `cpu.guestMode` in VMX non-root operation; the other value is SVM guest mode. */
+const VMX_GUEST: u32 = 1;
+
 /** Ends the instruction in progress in a VM exit. */
 export function pendExit(): void {
   cpu.pending = PENDING_VM_EXIT;
@@ -61,82 +85,107 @@ export function pendExit(): void {
 
 /** An instruction without operands that matter, or with one: linear address of INVLPG, vector of INT, index of XSETBV. */
 export function interceptInstruction(intercept: u32, operand: u64, op: MicroOp): bool {
-  return false;
+  if (cpu.guestMode == VMX_GUEST) return interceptByControl(intercept, operand, op);
+  return interceptBySvm(intercept, operand);
 }
 
 /** MOV to CRn, after its privilege check and before its #GP checks. */
 export function interceptCrWrite(number: u32, value: u64, op: MicroOp): bool {
-  return false;
+  const gpr = <u32>op.second >> 3;
+  if (cpu.guestMode == VMX_GUEST) return interceptMovToCr(number, value, gpr);
+  return interceptSvmCrWrite(number, value, gpr, true);
 }
 
-/** MOV from CRn. */
+/** MOV from CRn; under SVM also SMSW. */
 export function interceptCrRead(number: u32, op: MicroOp): bool {
-  return false;
+  const gpr = <u32>op.first >> 3;
+  if (cpu.guestMode == VMX_GUEST) return interceptMovFromCr(number, gpr);
+  return interceptSvmCrRead(number, gpr);
 }
 
 /** The value that MOV to CR0 or CR4 gives the register in a guest, its host-owned bits being kept. */
 export function guestCrWriteValue(number: u32, value: u64): u64 {
-  return value;
+  if (cpu.guestMode != VMX_GUEST) return value;
+  if (number == 0) return (value & ~vmx.cr0Mask) | (cpu.cr0 & vmx.cr0Mask);
+  return number == 4 ? (value & ~vmx.cr4Mask) | (cpu.cr4 & vmx.cr4Mask) : value;
 }
 
 /** The value that MOV from CR0 or CR4, or SMSW, shows a guest: shadow bits where the host owns them. */
 export function guestCrReadValue(number: u32, value: u64): u64 {
-  return value;
+  if (cpu.guestMode != VMX_GUEST) return value;
+  if (number == 0) return (value & ~vmx.cr0Mask) | (vmx.cr0Shadow & vmx.cr0Mask);
+  return number == 4 ? (value & ~vmx.cr4Mask) | (vmx.cr4Shadow & vmx.cr4Mask) : value;
+}
+
+/** Number of the rule by which VMX operation forbids a value of CR0 or CR4, or 0. Asked only in VMX operation. */
+export function controlRegisterRule(number: u32, value: u64): u32 {
+  return fixedBitsRule(number, value);
 }
 
 /** CLTS; true also when it must do nothing because of the shadow. */
 export function interceptClts(op: MicroOp): bool {
-  return false;
+  if (cpu.guestMode != VMX_GUEST) return interceptSvmCrWrite(0, cpu.cr0 & ~CR0_TS, 0, false);
+  return interceptClearTs() || (vmx.cr0Mask & CR0_TS) != 0;
 }
 
 /** LMSW with its source operand; `linear` is its memory operand's address or NO_ADDRESS. */
 export function interceptLmsw(value: u64, linear: u64, op: MicroOp): bool {
-  return false;
+  if (cpu.guestMode == VMX_GUEST) return interceptLoadMsw(value, linear);
+  return interceptSvmCrWrite(0, (cpu.cr0 & ~0xe) | (value & 0xf), 0, false);
 }
 
 /** MOV to or from DRn. */
 export function interceptDr(number: u32, write: bool, op: MicroOp): bool {
-  return false;
+  const gpr = <u32>(write ? op.second : op.first) >> 3;
+  return cpu.guestMode == VMX_GUEST ? interceptMovDr(number, write, gpr) : interceptSvmDr(number, write, gpr);
 }
 
 /** RDMSR, WRMSR after the privilege check. */
 export function interceptMsr(address: u32, write: bool): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? interceptMsrAccess(address, write) : interceptSvmMsr(address, write);
 }
 
 /** The value of RDTSC and RDTSCP in a guest. */
 export function guestTsc(value: u64): u64 {
-  return value;
+  return cpu.guestMode == VMX_GUEST ? guestTimeStamp(value) : value + svm.tscOffset;
 }
 
 /** IN, OUT, INS, OUTS after the permission checks. `linear` is the string's address or NO_ADDRESS. */
 export function interceptIo(port: u32, bytes: u32, input: bool, linear: u64, op: MicroOp): bool {
-  return false;
+  if (cpu.guestMode == VMX_GUEST) return interceptPort(port, bytes, input, linear, op);
+  return interceptSvmIo(port, bytes, input, linear, op);
 }
 
 /** An exception that is pending (`cpu.vector`, `cpu.errorCode`, `cpu.faultLinear`), before it is delivered. */
 export function interceptException(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? interceptVmxException() : interceptSvmException();
 }
 
 /** A shutdown about to happen in a guest. */
 export function interceptTripleFault(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? interceptVmxTripleFault() : interceptSvmShutdown();
 }
 
 /** An external interrupt that the processor would take now. Answers true when it becomes an exit. */
 export function interceptInterrupt(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? interceptVmxInterrupt() : interceptSvmInterrupt();
 }
 
 /** An NMI that the processor would take now. */
 export function interceptNmi(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? interceptVmxNmi() : interceptSvmNmi();
+}
+
+/** IRET in a guest, in place of ending the blocking of NMIs. */
+export function guestIretUnblocksNmi(): void {
+  if (cpu.guestMode == VMX_GUEST) vmxIretUnblocksNmi();
+  else cpu.nmiBlocked = 0;
 }
 
 /** A task switch; source 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. */
 export function interceptTaskSwitch(selector: u32, source: u32): bool {
-  return false;
+  if (cpu.guestMode == VMX_GUEST) return interceptVmxTaskSwitch(selector, source);
+  return interceptSvmTaskSwitch(selector, source);
 }
 
 /**
@@ -144,20 +193,22 @@ export function interceptTaskSwitch(selector: u32, source: u32): bool {
  * ACCESS_ bits; `linear` is the linear address whose translation asks; `walk` is 1 for an access to a paging structure.
  */
 export function translateGuestPhysical(address: u64, access: u32, linear: u64, walk: u32): u64 {
-  return address;
+  if (cpu.guestMode == VMX_GUEST) return translateByEpt(address, access, linear, walk != 0);
+  return translateNested(address, access, walk != 0);
 }
 
 /** Performs the pending exit at an instruction boundary. True when the run loop is to end in root operation. */
 export function performExit(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? performVmxExit() : performSvmExit();
 }
 
 /** Between two instructions while ATTENTION_VIRTUALIZATION is set: windows, timer, traps. True: look again. */
 export function virtualizationBoundary(): bool {
-  return false;
+  return cpu.guestMode == VMX_GUEST ? vmxBoundary() : svmBoundary();
 }
 
 /** An instruction of VMX or SVM by execute number. */
 export function executeVirtualization(op: MicroOp, execute: u32): u32 {
-  return raiseUndefined();
+  if (execute >= EXEC_VMXON && execute <= EXEC_INVVPID) return executeVmx(op, execute);
+  return executeSvm(op, execute);
 }

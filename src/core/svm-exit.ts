@@ -1,0 +1,146 @@
+// #VMEXIT: recording what caused it, saving the guest, loading the host.
+// AMD APM vol. 2, chapter "Secure Virtual Machine", "#VMEXIT".
+
+import { FEATURE_NRIPS } from "./decode-table.generated";
+import {
+  ATTENTION_VIRTUALIZATION, EVENT_EXIT, EVENT_REJECT, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS, TYPE_EXTERNAL,
+  TYPE_NMI, TYPE_SOFTWARE_INTERRUPT, cpu,
+} from "./layout.generated"; // prettier-ignore
+import { appendEvent } from "./events";
+import { hasFeature, readFlags, segment, updateAttention } from "./state";
+import * as S from "./svm-facts.generated";
+import { loadHostState } from "./svm-host-state";
+import { V_INTR_MASKING, V_TPR, setVmcb64, svm, vintr, vmcb64 } from "./svm-state";
+import { leaveGuestAsid, returnToHostAsid } from "./svm-tlb";
+import { pendExit } from "./virtualization";
+
+const VALID: u64 = 0x80000000;
+const HAS_ERROR_CODE: u64 = 0x800;
+const TYPE_EXCEPTION: u64 = 3;
+
+/** Ends the instruction in progress in a #VMEXIT. Always true, as hooks answer. */
+export function exitSvm(code: u64, cause: u32, info1: u64 = 0, info2: u64 = 0): bool {
+  svm.exitCode = code;
+  svm.cause = cause;
+  svm.exitInfo1 = info1;
+  svm.exitInfo2 = info2;
+  svm.nextRip = 0;
+  svm.afterInstruction = 0;
+  pendExit();
+  return true;
+}
+
+/** The same for an instruction that an intercept bit selects: it knows the next RIP. */
+export function exitForInstruction(code: u64, intercept: u32, info1: u64 = 0, info2: u64 = 0): bool {
+  exitSvm(code, S.SVM_CAUSE_BASE + intercept, info1, info2);
+  svm.nextRip = cpu.instructionRip + cpu.instructionLength;
+  return true;
+}
+
+/** Performs the described #VMEXIT. True when the host program owns host mode. */
+export function performSvmExit(): bool {
+  recordEvent(EVENT_EXIT);
+  const software = cpu.delivering != 0 && cpu.deliveringType == TYPE_SOFTWARE_INTERRUPT;
+  saveGuest(software ? cpu.instructionRip : cpu.rip);
+  setVmcb64(S.VMCB_EXITCODE, svm.exitCode);
+  setVmcb64(S.VMCB_EXITINFO1, svm.exitInfo1);
+  setVmcb64(S.VMCB_EXITINFO2, svm.exitInfo2);
+  setVmcb64(S.VMCB_EXITINTINFO, eventInDelivery());
+  setVmcb64(S.VMCB_EVENTINJ, 0);
+  if (hasFeature(FEATURE_NRIPS)) setVmcb64(S.VMCB_NRIP, svm.nextRip);
+  return enterHost();
+}
+
+/** VMEXIT_INVALID: nothing of the guest was loaded, so nothing but the exit code is written. */
+export function performSvmReject(rule: u32): bool {
+  svm.exitCode = S.VMEXIT_INVALID;
+  svm.cause = rule;
+  svm.exitInfo1 = 0;
+  svm.exitInfo2 = 0;
+  recordEvent(EVENT_REJECT);
+  setVmcb64(S.VMCB_EXITCODE, S.VMEXIT_INVALID);
+  setVmcb64(S.VMCB_EXITINFO1, 0);
+  setVmcb64(S.VMCB_EXITINFO2, 0);
+  setVmcb64(S.VMCB_EXITINTINFO, 0);
+  return enterHost();
+}
+
+function recordEvent(kind: u32): void {
+  const event = appendEvent(kind, svm.afterInstruction != 0 ? cpu.rip : cpu.instructionRip);
+  event.code = <u16>svm.exitCode;
+  event.rule = svm.cause;
+  event.a = svm.exitInfo1;
+  event.b = svm.exitInfo2;
+  event.c = svm.exitCode == S.VMEXIT_MSR ? cpu.rcx : eventInDelivery();
+  event.d = svm.exitCode;
+}
+
+/** "EXITINTINFO": the event whose delivery the exit cut short. Software exceptions count as exceptions. */
+function eventInDelivery(): u64 {
+  if (cpu.delivering == 0) return 0;
+  const type = cpu.deliveringType;
+  const plain = type == TYPE_EXTERNAL || type == TYPE_NMI || type == TYPE_SOFTWARE_INTERRUPT;
+  let info = VALID | cpu.deliveringVector | ((plain ? <u64>type : TYPE_EXCEPTION) << 8);
+  if (cpu.deliveringHasError != 0) info |= HAS_ERROR_CODE | (<u64>cpu.deliveringError << 32);
+  return info;
+}
+
+function saveSegment(number: u32, offset: u32): void {
+  const it = segment(number);
+  const at = svm.region + offset;
+  store<u16>(at, <u16>it.selector);
+  store<u16>(at, <u16>attributesOf(it.rights), 2);
+  store<u32>(at, it.limit, 4);
+  store<u64>(at, it.base, 8);
+}
+
+/** Descriptor bits 47:40 and 55:52 side by side; an unusable register has P = 0. */
+export function attributesOf(rights: u32): u32 {
+  const usable = (rights & 0x10000) == 0;
+  const attributes = (rights & 0xff) | ((rights >> 4) & 0xf00);
+  return usable ? attributes : attributes & ~0x80;
+}
+
+/** What #VMEXIT saves by itself; VMSAVE saves the rest. */
+function saveGuest(rip: u64): void {
+  saveSegment(SEGMENT_ES, S.VMCB_ES_SELECTOR);
+  saveSegment(SEGMENT_CS, S.VMCB_CS_SELECTOR);
+  saveSegment(SEGMENT_SS, S.VMCB_SS_SELECTOR);
+  saveSegment(SEGMENT_DS, S.VMCB_DS_SELECTOR);
+  setVmcb64(S.VMCB_GDTR_BASE, cpu.gdtrBase);
+  store<u32>(svm.region + S.VMCB_GDTR_LIMIT, cpu.gdtrLimit);
+  setVmcb64(S.VMCB_IDTR_BASE, cpu.idtrBase);
+  store<u32>(svm.region + S.VMCB_IDTR_LIMIT, cpu.idtrLimit);
+  store<u8>(svm.region + S.VMCB_CPL, <u8>cpu.cpl);
+  setVmcb64(S.VMCB_EFER, cpu.efer);
+  setVmcb64(S.VMCB_CR0, cpu.cr0);
+  setVmcb64(S.VMCB_CR2, cpu.cr2);
+  setVmcb64(S.VMCB_CR3, cpu.cr3);
+  setVmcb64(S.VMCB_CR4, cpu.cr4);
+  setVmcb64(S.VMCB_DR6, cpu.dr6);
+  setVmcb64(S.VMCB_DR7, cpu.dr7);
+  setVmcb64(S.VMCB_RFLAGS, readFlags());
+  setVmcb64(S.VMCB_RIP, rip);
+  setVmcb64(S.VMCB_RSP, cpu.rsp);
+  setVmcb64(S.VMCB_RAX, cpu.rax);
+  if (svm.nested != 0) setVmcb64(S.VMCB_G_PAT, cpu.pat);
+  setVmcb64(S.VMCB_INTERRUPT_SHADOW, cpu.shadow != 0 && cpu.delivering == 0 ? 1 : 0);
+  if (vintr(V_INTR_MASKING)) setVmcb64(S.VMCB_VINTR, (vmcb64(S.VMCB_VINTR) & ~V_TPR) | cpu.cr8);
+}
+
+/** Back to host mode; GIF is 0 until the host sets it. */
+function enterHost(): bool {
+  cpu.delivering = 0;
+  cpu.external = 0;
+  leaveGuestAsid();
+  cpu.guestMode = 0;
+  cpu.nestedPaging = 0;
+  cpu.context = 0;
+  cpu.gif = 0;
+  svm.injectionPending = 0;
+  cpu.attention &= ~ATTENTION_VIRTUALIZATION;
+  loadHostState();
+  returnToHostAsid();
+  updateAttention();
+  return cpu.hostOwned != 0;
+}

@@ -1,0 +1,131 @@
+// The instructions of SVM. AMD APM vol. 3, chapter "System Instruction Reference"; vol. 2, chapter "Secure Virtual
+// Machine", "Enabling SVM", "VMSAVE and VMLOAD Instructions", "Global Interrupt Flag, STGI and CLGI Instructions".
+
+import { MicroOp, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_TR, cpu } from "./layout.generated";
+import {
+  EXEC_CLGI, EXEC_INVLPGA, EXEC_SKINIT, EXEC_STGI, EXEC_VMLOAD, EXEC_VMMCALL, EXEC_VMRUN, EXEC_VMSAVE,
+} from "./decode-table.generated"; // prettier-ignore
+import { raiseProtection, raiseUndefined } from "./faults";
+import { beforeWrite } from "./physical";
+import { ABORT, EFER_SVME, END, NEXT, code64, realOrVirtual, segment, updateAttention, updateCodeKey } from "./state";
+import { flushTlbPage } from "./tlb";
+import { attributesOf, exitForInstruction } from "./svm-exit";
+import * as S from "./svm-facts.generated";
+import { loadVmcbSegment, runGuest } from "./svm-run";
+import { intercepted, svmPage } from "./svm-state";
+
+/** An instruction of SVM by execute number, with its faults in the manual's order. */
+export function executeSvm(op: MicroOp, execute: u32): u32 {
+  // Step 1: SVM must be enabled and the mode protected; VMMCALL asks for neither, only for its intercept.
+  if (execute == EXEC_VMMCALL) return vmmcall();
+  if (execute == EXEC_SKINIT) return raiseUndefined(S.RULE_SKINIT_SUPPORTED);
+  if ((cpu.efer & EFER_SVME) == 0) return raiseUndefined(S.RULE_SVM_ENABLED);
+  if (realOrVirtual()) return raiseUndefined(S.RULE_SVM_MODE);
+  // Step 2: CPL.
+  if (cpu.cpl != 0) return raiseProtection(S.RULE_SVM_CPL);
+  // Step 3: the address in rAX, then the intercept.
+  if (execute == EXEC_VMRUN || execute == EXEC_VMLOAD || execute == EXEC_VMSAVE) {
+    if (!validVmcb(vmcbOperand())) return raiseProtection(S.RULE_VMCB_ADDRESS);
+  }
+  if (cpu.guestMode != 0 && interceptedInstruction(execute)) return ABORT;
+  if (execute == EXEC_VMRUN) {
+    runGuest(vmcbOperand(), cpu.rip);
+    return END;
+  }
+  if (execute == EXEC_VMLOAD) {
+    vmloadFrom(vmcbOperand());
+    return END;
+  }
+  if (execute == EXEC_VMSAVE) {
+    vmsaveTo(vmcbOperand());
+    return NEXT;
+  }
+  if (execute == EXEC_STGI) return setGif(1);
+  if (execute == EXEC_CLGI) return setGif(0);
+  if (execute == EXEC_INVLPGA) return invlpga();
+  return raiseUndefined();
+}
+
+function interceptedInstruction(execute: u32): bool {
+  if (execute == EXEC_VMRUN) return exitIf(S.INTERCEPT_VMRUN, S.VMEXIT_VMRUN);
+  if (execute == EXEC_VMLOAD) return exitIf(S.INTERCEPT_VMLOAD, S.VMEXIT_VMLOAD);
+  if (execute == EXEC_VMSAVE) return exitIf(S.INTERCEPT_VMSAVE, S.VMEXIT_VMSAVE);
+  if (execute == EXEC_STGI) return exitIf(S.INTERCEPT_STGI, S.VMEXIT_STGI);
+  if (execute == EXEC_CLGI) return exitIf(S.INTERCEPT_CLGI, S.VMEXIT_CLGI);
+  if (execute == EXEC_INVLPGA) return exitIf(S.INTERCEPT_INVLPGA, S.VMEXIT_INVLPGA);
+  return false;
+}
+
+function exitIf(intercept: u32, code: u64): bool {
+  return intercepted(intercept) && exitForInstruction(code, intercept);
+}
+
+/** rAX by the address size; outside 64-bit mode EAX. */
+function vmcbOperand(): u64 {
+  return code64() ? cpu.rax : cpu.rax & 0xffffffff;
+}
+
+function validVmcb(address: u64): bool {
+  return (address & 0xfff) == 0 && address >> cpu.physicalAddressBits == 0 && svmPage(address) != 0;
+}
+
+function vmmcall(): u32 {
+  if (cpu.guestMode != 0 && exitIf(S.INTERCEPT_VMMCALL, S.VMEXIT_VMMCALL)) return ABORT;
+  return raiseUndefined(S.RULE_VMMCALL_INTERCEPTED);
+}
+
+function setGif(value: u32): u32 {
+  cpu.gif = value;
+  updateAttention();
+  return END;
+}
+
+/** INVLPGA: the page of rAX in the ASID of ECX; ours drops it in all. */
+function invlpga(): u32 {
+  flushTlbPage(vmcbOperand());
+  return END;
+}
+
+/** Loads from a VMCB what VMRUN does not. */
+export function vmloadFrom(address: u64): void {
+  const region = svmPage(address);
+  loadVmcbSegment(SEGMENT_FS, region, S.VMCB_FS_SELECTOR);
+  loadVmcbSegment(SEGMENT_GS, region, S.VMCB_GS_SELECTOR);
+  loadVmcbSegment(SEGMENT_LDTR, region, S.VMCB_LDTR_SELECTOR);
+  loadVmcbSegment(SEGMENT_TR, region, S.VMCB_TR_SELECTOR);
+  cpu.kernelGsBase = load<u64>(region + S.VMCB_KERNEL_GS_BASE);
+  cpu.star = load<u64>(region + S.VMCB_STAR);
+  cpu.lstar = load<u64>(region + S.VMCB_LSTAR);
+  cpu.cstar = load<u64>(region + S.VMCB_CSTAR);
+  cpu.sfmask = load<u64>(region + S.VMCB_SFMASK);
+  cpu.sysenterCs = load<u64>(region + S.VMCB_SYSENTER_CS);
+  cpu.sysenterEsp = load<u64>(region + S.VMCB_SYSENTER_ESP);
+  cpu.sysenterEip = load<u64>(region + S.VMCB_SYSENTER_EIP);
+  updateCodeKey();
+}
+
+function storeSegment(number: u32, at: u32): void {
+  const it = segment(number);
+  store<u16>(at, <u16>it.selector);
+  store<u16>(at, <u16>attributesOf(it.rights), 2);
+  store<u32>(at, it.limit, 4);
+  store<u64>(at, it.base, 8);
+}
+
+/** Saves to a VMCB what #VMEXIT does not. */
+export function vmsaveTo(address: u64): void {
+  const region = svmPage(address);
+  beforeWrite(address, 0x1000);
+  storeSegment(SEGMENT_FS, region + S.VMCB_FS_SELECTOR);
+  storeSegment(SEGMENT_GS, region + S.VMCB_GS_SELECTOR);
+  storeSegment(SEGMENT_LDTR, region + S.VMCB_LDTR_SELECTOR);
+  storeSegment(SEGMENT_TR, region + S.VMCB_TR_SELECTOR);
+  store<u64>(region + S.VMCB_KERNEL_GS_BASE, cpu.kernelGsBase);
+  store<u64>(region + S.VMCB_STAR, cpu.star);
+  store<u64>(region + S.VMCB_LSTAR, cpu.lstar);
+  store<u64>(region + S.VMCB_CSTAR, cpu.cstar);
+  store<u64>(region + S.VMCB_SFMASK, cpu.sfmask);
+  store<u64>(region + S.VMCB_SYSENTER_CS, cpu.sysenterCs);
+  store<u64>(region + S.VMCB_SYSENTER_ESP, cpu.sysenterEsp);
+  store<u64>(region + S.VMCB_SYSENTER_EIP, cpu.sysenterEip);
+}

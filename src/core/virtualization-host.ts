@@ -1,0 +1,91 @@
+// What the host program does in root operation or host mode when it owns it: the bundled VMM's instructions, without
+// an encoding. Every check is the one that the instruction of a guest's VMM meets (src/machine/virtualization.ts).
+
+import { cpu } from "./layout.generated";
+import { EFER_SVME, refresh } from "./state";
+import { flushTlb } from "./tlb";
+import { vmloadFrom, vmsaveTo } from "./svm-instructions";
+import { runGuest } from "./svm-run";
+import { forgetGuestAsid } from "./svm-tlb";
+import { ENTERED, FAILED, enterGuest, entryError, entryRule } from "./vmx-entry";
+import {
+  basicEntryError, basicEntryRule, clearRegion, fieldExists, makeCurrent, readField, startVmx, vmxonRule, writeField,
+} from "./vmx-instructions"; // prettier-ignore
+import { forgetGuestTlb } from "./vmx-tlb";
+import { LAUNCHED, LAUNCH_STATE, vmx } from "./vmx-state";
+
+/** Outcomes of an entry in bits 17:16, above the error number or exit reason. The rule is in `cpu.stopDetail`. */
+const OUTCOME_FAIL: u32 = 0x10000;
+const OUTCOME_REJECT: u32 = 0x20000;
+
+/** VMXON with the region at an address: 0, or the number of the rule that forbids it. */
+export function hostVmxStart(region: u64): u32 {
+  refresh();
+  let rule = vmxonRule();
+  if (rule == 0) rule = startVmx(region);
+  if (rule == 0) cpu.hostOwned = 1;
+  return rule;
+}
+
+/** VMCLEAR. */
+export function hostVmxClear(address: u64): void {
+  clearRegion(address);
+}
+
+/** VMPTRLD. */
+export function hostVmxLoad(address: u64): void {
+  makeCurrent(address);
+}
+
+/** VMREAD; 0 where the model has no such field. */
+export function hostVmxRead(encoding: u32): u64 {
+  return fieldExists(encoding) ? readField(vmx.region, encoding) : 0;
+}
+
+/** VMWRITE; false where the model has no such field. */
+export function hostVmxWrite(encoding: u32, value: u64): bool {
+  if (!fieldExists(encoding)) return false;
+  writeField(vmx.region, encoding, value);
+  return true;
+}
+
+/** VMLAUNCH or VMRESUME by the launch state: 0 when the guest runs next, otherwise an outcome. */
+export function hostVmxEnter(): u32 {
+  const launched = vmx.region != 0 && load<u32>(vmx.region + LAUNCH_STATE) == LAUNCHED;
+  const basic = basicEntryRule(launched);
+  if (basic != 0) {
+    cpu.stopDetail = basic;
+    return OUTCOME_FAIL | basicEntryError(basic);
+  }
+  const outcome = enterGuest(cpu.rip);
+  if (outcome == ENTERED) return 0;
+  cpu.stopDetail = entryRule;
+  return (outcome == FAILED ? OUTCOME_FAIL : OUTCOME_REJECT) | entryError;
+}
+
+/** INVEPT, INVVPID, INVLPGA of everything. */
+export function hostInvalidateGuest(): void {
+  forgetGuestTlb();
+  forgetGuestAsid();
+  flushTlb();
+}
+
+/** Sets EFER.SVME and VM_HSAVE_PA. */
+export function hostSvmStart(hostSaveArea: u64): void {
+  cpu.efer |= EFER_SVME;
+  cpu.vmHsavePa = hostSaveArea;
+  cpu.hostOwned = 1;
+  refresh();
+}
+
+/** VMLOAD and VMRUN: 0 when the guest runs next, otherwise the rule that makes it invalid. */
+export function hostSvmEnter(vmcb: u64): u32 {
+  cpu.instructionRip = cpu.rip;
+  vmloadFrom(vmcb);
+  return runGuest(vmcb, cpu.rip);
+}
+
+/** VMSAVE. */
+export function hostSvmSave(vmcb: u64): void {
+  vmsaveTo(vmcb);
+}

@@ -1,0 +1,126 @@
+// The extended page tables: guest-physical to host-physical addresses.
+// Intel SDM vol. 3, chapter "VMX Support for Address Translation", "The Extended Page Table Mechanism (EPT)".
+
+import { cpu } from "./layout.generated";
+import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE } from "./paging";
+import { physicalRead, physicalWrite } from "./physical";
+import { NO_ADDRESS } from "./state";
+import { exitBecause, exitSavesResumeFlag } from "./vmx-exit";
+import * as F from "./vmx-fields.generated";
+import * as X from "./vmx-facts.generated";
+import { read, read32, vmx, write } from "./vmx-state";
+
+// Bits of an entry, and of the first three of the exit qualification.
+const READ: u64 = 1;
+const WRITE: u64 = 2;
+const EXECUTE: u64 = 4;
+const RIGHTS: u64 = 7;
+const LARGE: u64 = 0x80;
+const ACCESSED: u64 = 0x100;
+const DIRTY: u64 = 0x200;
+const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+
+// IA32_VMX_EPT_VPID_CAP
+const CAP_EXECUTE_ONLY: u64 = 1;
+const CAP_2M: u64 = 1 << 16;
+const CAP_1G: u64 = 1 << 17;
+
+// Bits of the exit qualification.
+const LINEAR_VALID: u64 = 0x80;
+const FINAL: u64 = 0x100;
+const NMI_UNBLOCKING: u64 = 0x1000;
+
+/** Bit 6 of EPTP: accessed and dirty flags. */
+function flagsEnabled(): bool {
+  return (vmx.eptp & 0x40) != 0;
+}
+
+/**
+ * Host-physical address of a guest-physical one, or NO_ADDRESS with an exit pending. `linear` is NO_ADDRESS where the
+ * access has none; `walk` says that it is for a paging-structure entry of the guest.
+ */
+export function translateByEpt(address: u64, access: u32, linear: u64, walk: bool): u64 {
+  const probe = (access & ACCESS_PROBE) != 0;
+  let wanted: u64 = (access & ACCESS_FETCH) != 0 ? EXECUTE : (access & ACCESS_WRITE) != 0 ? WRITE : READ;
+  // With accessed and dirty flags the processor's accesses to the guest's paging structures count as writes.
+  if (walk && flagsEnabled()) wanted = READ | WRITE;
+  if (probe) wanted = 0;
+  let table = vmx.eptp & ADDRESS;
+  let allowed: u64 = RIGHTS;
+  for (let level: u32 = 4; ; level--) {
+    const shift = level * 9 + 3;
+    const at = table + (((address >> shift) & 0x1ff) << 3);
+    const entry = physicalRead(at, 8);
+    allowed &= entry;
+    if ((entry & RIGHTS) == 0) return violation(address, linear, wanted, 0, walk, probe);
+    const leaf = level == 1 || (entry & LARGE) != 0;
+    if (misconfigured(entry, level, leaf)) {
+      if (probe) return NO_ADDRESS;
+      exitBecause(X.EXIT_EPT_MISCONFIGURATION, X.CAUSE_ENABLE_EPT);
+      vmx.guestPhysical = address;
+      exitSavesResumeFlag();
+      return NO_ADDRESS;
+    }
+    if (!leaf) {
+      if (!probe) mark(at, entry, ACCESSED);
+      table = entry & ADDRESS;
+      continue;
+    }
+    if ((allowed & wanted) != wanted) return violation(address, linear, wanted, allowed, walk, probe);
+    if (!probe && !markLeaf(at, entry, (wanted & WRITE) != 0, address)) return NO_ADDRESS;
+    const inPage = (<u64>1 << shift) - 1;
+    return (entry & ADDRESS & ~inPage) | (address & inPage);
+  }
+}
+
+function mark(at: u64, entry: u64, flags: u64): void {
+  if (flagsEnabled() && (entry & flags) != flags) physicalWrite(at, entry | flags, 8);
+}
+
+/** Sets the flags of a leaf. False when the page-modification log is full: an exit is pending. */
+function markLeaf(at: u64, entry: u64, writes: bool, address: u64): bool {
+  if (!flagsEnabled()) return true;
+  if (writes && (entry & DIRTY) == 0 && (vmx.secondary & X.ENABLE_PML) != 0 && !logModification(address)) return false;
+  mark(at, entry, writes ? ACCESSED | DIRTY : ACCESSED);
+  return true;
+}
+
+/** "Page-Modification Logging": the index counts down from 511. */
+function logModification(address: u64): bool {
+  const index = read32(F.PML_INDEX) & 0xffff;
+  if (index > 511) {
+    exitBecause(X.EXIT_PML_FULL, X.CAUSE_ENABLE_PML);
+    exitSavesResumeFlag();
+    return false;
+  }
+  physicalWrite(read(F.PML_ADDRESS) + (<u64>index << 3), address & ADDRESS, 8);
+  write(F.PML_INDEX, (index - 1) & 0xffff);
+  return true;
+}
+
+/** "EPT Misconfigurations". */
+function misconfigured(entry: u64, level: u32, leaf: bool): bool {
+  const rights = entry & RIGHTS;
+  if (rights == WRITE || rights == (WRITE | EXECUTE)) return true;
+  if (rights == EXECUTE && (vmx.eptVpid & CAP_EXECUTE_ONLY) == 0) return true;
+  if ((entry & ADDRESS) >> cpu.physicalAddressBits != 0) return true;
+  if (!leaf) return (entry & (level == 4 ? <u64>0xf8 : <u64>0x78)) != 0;
+  if (level == 4) return true;
+  if (level == 3 && ((vmx.eptVpid & CAP_1G) == 0 || (entry & 0x3ffff000) != 0)) return true;
+  if (level == 2 && ((vmx.eptVpid & CAP_2M) == 0 || (entry & 0x1ff000) != 0)) return true;
+  const type = (entry >> 3) & 7;
+  return type == 2 || type == 3 || type == 7;
+}
+
+/** "Exit Qualification for EPT Violations". */
+function violation(address: u64, linear: u64, wanted: u64, allowed: u64, walk: bool, probe: bool): u64 {
+  if (probe) return NO_ADDRESS;
+  let qualification = wanted | ((allowed & RIGHTS) << 3);
+  if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL;
+  if (vmx.nmiUnblocking != 0) qualification |= NMI_UNBLOCKING;
+  exitBecause(X.EXIT_EPT_VIOLATION, X.CAUSE_ENABLE_EPT, qualification);
+  vmx.guestPhysical = address;
+  if (linear != NO_ADDRESS) vmx.guestLinear = linear;
+  exitSavesResumeFlag();
+  return NO_ADDRESS;
+}

@@ -1,0 +1,67 @@
+// Which cached translations hold after a VM entry and after a VM exit.
+// Intel SDM vol. 3, chapter "VMX Support for Address Translation", "Caching Translation Information".
+//
+// Without VPID every transition forgets all translations. With VPID those of the guest and those of the host stay,
+// each under its own tag, as long as nothing they depend on was changed behind the processor's back.
+
+import { cpu } from "./layout.generated";
+import { newTlbSpace, setTlbSpace } from "./tlb";
+import * as F from "./vmx-fields.generated";
+import * as X from "./vmx-facts.generated";
+import { read32, vmx } from "./vmx-state";
+
+/** The bits of CR0, CR4 and EFER on which translations depend, in one word. */
+function modes(): u64 {
+  return (cpu.cr0 & 0x80010001) ^ (cpu.cr4 << 8) ^ (cpu.efer << 40);
+}
+
+function vpidOfGuest(): u32 {
+  return (vmx.secondary & X.ENABLE_VPID) != 0 ? read32(F.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
+}
+
+/** Before the guest state is loaded: remembers the host's translations. */
+export function leaveHostTlb(): void {
+  vmx.hostTag = cpu.tlbContext;
+  vmx.hostTagWraps = cpu.tlbWraps;
+  vmx.hostTagCr3 = cpu.cr3;
+  vmx.hostTagModes = modes();
+  vmx.hostTagValid = vpidOfGuest() != 0 ? 1 : 0;
+}
+
+/** After the guest state is loaded. */
+export function switchToGuestTlb(): void {
+  const vpid = vpidOfGuest();
+  const same =
+    vpid != 0 &&
+    vpid == vmx.guestTagVpid &&
+    vmx.eptp == vmx.guestTagEptp &&
+    cpu.cr3 == vmx.guestTagCr3 &&
+    modes() == vmx.guestTagModes &&
+    vmx.guestTagWraps == cpu.tlbWraps;
+  setTlbSpace(same ? vmx.guestTag : newTlbSpace());
+}
+
+/** Before the guest state is saved: remembers the guest's translations, if it has a VPID. */
+export function leaveGuestTlb(): void {
+  vmx.guestTagVpid = vpidOfGuest();
+  vmx.guestTag = cpu.tlbContext;
+  vmx.guestTagWraps = cpu.tlbWraps;
+  vmx.guestTagEptp = vmx.eptp;
+  vmx.guestTagCr3 = cpu.cr3;
+  vmx.guestTagModes = modes();
+}
+
+/** After the host state is loaded. */
+export function switchToHostTlb(): void {
+  const same =
+    vmx.hostTagValid != 0 &&
+    cpu.cr3 == vmx.hostTagCr3 &&
+    modes() == vmx.hostTagModes &&
+    vmx.hostTagWraps == cpu.tlbWraps;
+  setTlbSpace(same ? vmx.hostTag : newTlbSpace());
+}
+
+/** INVVPID, INVEPT and everything that drops a guest's translations: no tag of it is used again. */
+export function forgetGuestTlb(): void {
+  vmx.guestTagVpid = 0;
+}
