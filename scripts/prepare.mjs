@@ -31,8 +31,8 @@ async function main() {
     return;
   }
   mkdirSync(join(root, "dist"), { recursive: true });
-  await buildCore();
   await bundle(esbuild);
+  await buildCore();
 }
 
 /** The core is the slow part; its script skips when no source of it changed. */
