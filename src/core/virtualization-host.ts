@@ -6,6 +6,7 @@ import { EFER_SVME, refresh } from "./state";
 import { flushTlb } from "./tlb";
 import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
+import { svm } from "./svm-state";
 import { forgetGuestAsid } from "./svm-tlb";
 import { ENTERED, FAILED, enterGuest, entryError, entryRule } from "./vmx-entry";
 import {
@@ -40,6 +41,16 @@ export function hostVmxLoad(address: u64): void {
 /** VMREAD; 0 where the model has no such field. */
 export function hostVmxRead(encoding: u32): u64 {
   return fieldExists(encoding) ? readField(vmx.region, encoding) : 0;
+}
+
+/** The current-VMCS pointer, all ones for none: a guest's own VMM sets it too. */
+export function hostVmxCurrent(): u64 {
+  return vmx.current;
+}
+
+/** The VMCB of the last VMRUN. */
+export function hostSvmCurrent(): u64 {
+  return svm.vmcb;
 }
 
 /** VMWRITE; false where the model has no such field. */

@@ -16,6 +16,8 @@ export interface VirtualizationExports {
   hostVmxLoad(address: bigint): void;
   hostVmxRead(encoding: number): bigint;
   hostVmxWrite(encoding: number, value: bigint): number;
+  hostVmxCurrent(): bigint;
+  hostSvmCurrent(): bigint;
   hostVmxEnter(): number;
   hostInvalidateGuest(): void;
   hostSvmStart(hostSaveArea: bigint): void;
@@ -76,6 +78,12 @@ export class VmxOperations {
     return this.host.view.getUint32(this.#region + slotOffsetBytes(encoding), true);
   }
 
+  /** A field of whatever VMCS is current, a guest's own VMM having loaded it; 0 where none is. */
+  readCurrent(encoding: number): bigint {
+    const { core } = this.host;
+    return core.hostVmxCurrent() === -1n ? 0n : BigInt.asUintN(64, core.hostVmxRead(encoding));
+  }
+
   /** VMWRITE; the value is cut to the field's width. Writing a field that the model does not have does nothing. */
   write(encoding: number, value: bigint): void {
     this.host.core.hostVmxWrite(encoding, value);
@@ -129,6 +137,11 @@ export class SvmOperations {
   /** VMSAVE: what #VMEXIT leaves in the processor. */
   save(vmcb: bigint): void {
     this.host.core.hostSvmSave(vmcb);
+  }
+
+  /** Physical address of the VMCB of the last VMRUN, whoever executed it; 0 before the first. */
+  get currentVmcb(): bigint {
+    return BigInt.asUintN(64, this.host.core.hostSvmCurrent());
   }
 
   /** INVLPGA and TLB control: drops the guest's translations. */

@@ -43,7 +43,7 @@ class Run {
     this.log = new EventLog(machine, program);
     this.lines = new LineFinder(program.plan);
     this.rings = new RingSwitches(machine);
-    this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, this.log);
+    this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
   }
 
   toEnd(): RunLog {

@@ -31,8 +31,9 @@ function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
     case "msr":
       return state.readMsr(read.address);
     case "vmcs":
+      return machine.vmx.readCurrent(read.encoding);
     case "vmcb":
-      throw new Error("internal error: the machine does not show VMCS and VMCB fields to its host side");
+      return littleEndian(machine.readPhysical(machine.svm.currentVmcb + BigInt(read.offsetBytes), read.sizeBits / 8));
     case "count":
     case "cycles":
       return 0n;

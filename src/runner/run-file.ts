@@ -32,15 +32,14 @@ export interface FileRequest {
 
 /** Parses, resolves and compiles a file without running it: what `trapline check` reports. */
 export function checkFile(source: Source, options: PrepareOptions): readonly Diagnostic[] {
-  const { cases, diagnostics } = prepare({ source }, options);
-  return inSourceOrder([...diagnostics, ...cases.flatMap((one) => one.diagnostics)]);
+  return diagnosticsOf(prepare({ source }, options));
 }
 
 /** Runs the cells of a file's tests in source order. A file with an error runs nothing. */
 export function runFile(request: FileRequest, options: RunOptions, pool: MachinePool): FileResult {
   const file = request.source.name;
   const prepared = prepare(request, options);
-  const diagnostics = inSourceOrder([...prepared.diagnostics, ...prepared.cases.flatMap((one) => one.diagnostics)]);
+  const diagnostics = diagnosticsOf(prepared);
   if (hasErrors(diagnostics)) return { file, diagnostics, cases: [], goldenChanges: [] };
   const kept = options.goldens.get(goldenPath(file));
   const ran = prepared.cases.map((one) => runCase(one, kept, options, pool));
@@ -73,6 +72,15 @@ interface Prepared {
   /** `only` leaves tests out. */
   readonly partial: boolean;
   readonly diagnostics: readonly Diagnostic[];
+}
+
+/** What is wrong, each thing once: the cells of a matrix mostly repeat each other. */
+function diagnosticsOf({ diagnostics, cases }: Prepared): readonly Diagnostic[] {
+  const seen = new Set<string>();
+  return inSourceOrder([...diagnostics, ...cases.flatMap((one) => one.diagnostics)]).filter((d) => {
+    const key = `${d.code} ${d.span?.source.name ?? ""} ${d.span?.start ?? ""} ${d.span?.end ?? ""} ${d.message}`;
+    return !seen.has(key) && seen.add(key);
+  });
 }
 
 function prepare(request: FileRequest, options: PrepareOptions): Prepared {

@@ -1,16 +1,72 @@
 // Starts the bundled VMMs of a stack on a machine, each on the virtualization interface of the one outside it.
 
-import type { Machine } from "../machine/index.js";
+import { SerialPort, type Machine } from "../machine/index.js";
+import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
+import { GuestDevices } from "./hardware/devices.js";
+import { setUpSvm } from "./hardware/svm/setup.js";
+import { SvmVcpu } from "./hardware/svm/vcpu.js";
+import { setUpVmx } from "./hardware/vmx/setup.js";
+import { VmxVcpu } from "./hardware/vmx/vcpu.js";
+import { PageAllocator } from "./page-allocator.js";
 import type { VmmChoice } from "./policy.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
 export const vmmMemoryBytes = 0x40_0000;
 
-/** Starts a stack of VMMs, innermost first in the list. */
-export function startVmm(machine: Machine, stack: readonly VmmChoice[], events: VmmEvents): BundledVmm {
-  const why = `the machine does not offer its virtualization to ${stack[0]?.kind ?? "a VMM"} yet`;
-  return new RefusingVmm(machine, why, events);
+export interface VmmOptions {
+  readonly events: VmmEvents;
+  /** Takes each byte that the guest sends through its serial port. */
+  readonly serial?: (byte: number) => void;
+}
+
+/**
+ * Starts a stack of VMMs, innermost first in the list, around the guest whose start state the machine holds. A VMM
+ * that cannot run there refuses its guest when it is run.
+ */
+export function startVmm(
+  machine: Machine,
+  stack: readonly VmmChoice[],
+  start: StartState,
+  options: VmmOptions,
+): BundledVmm {
+  const [choice] = stack;
+  const why = choice ? whyNot(machine, stack) : "there is no VMM to start";
+  if (choice === undefined || why !== undefined) return new RefusingVmm(machine, why ?? "", options.events);
+  const { memoryBytes } = machine.platform;
+  const pages = new PageAllocator(memoryBytes, memoryBytes + vmmMemoryBytes);
+  const serial = new SerialPort({ sink: options.serial ?? (() => {}) });
+  const common = {
+    processor: machine,
+    pages,
+    policy: choice.policy,
+    start,
+    devices: new GuestDevices([serial]),
+    events: options.events,
+  };
+  if (machine.platform.cpu.vendor === "intel") {
+    const { vmx } = machine;
+    return new VmxVcpu({ ...common, vmx, setup: setUpVmx({ ...common, vmx }) });
+  }
+  const { svm } = machine;
+  return new SvmVcpu({ ...common, svm, setup: setUpSvm({ ...common, svm }) });
+}
+
+/** Why this stack cannot run on this platform; undefined where it can. */
+function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | undefined {
+  const { generation, vendor } = platform.cpu;
+  const [choice] = stack;
+  if (stack.length > 1) return "this VMM does not run on another one";
+  if (choice?.kind !== "hardware") return `the form ${choice?.kind ?? ""} of the VMM is not there`;
+  if (choice.nested) return "this VMM does not give virtualization to its guest";
+  if (generation === "unassisted") return `${platform.name} has no hardware virtualization`;
+  if (generation === "vtx1" || generation === "svm1") {
+    return `this VMM needs ${vendor === "intel" ? "EPT" : "nested paging"}, and ${platform.name} has none`;
+  }
+  const { vmx, svm } = platform.firmware;
+  if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";
+  if (vendor === "amd" && (svm === "disabled" || svm === "disabled_locked")) return "the firmware has disabled SVM";
+  return undefined;
 }
 
 /** Stands where a VMM cannot run: it refuses its guest before the first instruction. */
@@ -25,7 +81,7 @@ class RefusingVmm implements BundledVmm {
     this.state = {
       register: (name: string) => machine.register(name),
       readMsr: (address: number) => machine.readMsr(address) ?? 0n,
-      translate: (linear: bigint) => linear,
+      translate: (linear: bigint) => machine.translate(linear),
     };
   }
 

@@ -1,7 +1,6 @@
 // Sets up SVM for one guest: intercepts, permission maps, nested tables, and the guest's first state in a VMCB.
 // AMD APM vol. 2, "SVM Processor and Platform Extensions" and "VMRUN Instruction".
 
-import { assert } from "../../../base/index.js";
 import { cr0Bits, cr4Bits, eferBits, exceptionByName, findSvmIntercept } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
 import { baselinePolicy } from "../../baseline-policy.js";
@@ -33,12 +32,14 @@ const patReset = 0x0007_0406_0007_0406n;
 const dr6Reset = 0xffff_0ff0n;
 const dr7Reset = 0x400n;
 
-/** Leaves the processor in host mode with a VMCB that is ready for VMRUN. */
+/**
+ * Leaves the processor in host mode with a VMCB that is ready for VMRUN. The processor holds the image's start state
+ * before: VMSAVE takes its MSRs from there.
+ */
 export function setUpSvm(input: SvmSetupInput): SvmSetup {
   const { processor, svm, pages, policy, start } = input;
   const hostSave = BigInt(pages.take());
   const tables = BigInt(pages.take());
-  for (const [name, value] of Object.entries(start.registers)) processor.setRegister(name, value);
   enterHostState(processor, tables);
   svm.start(hostSave);
   const vmcb = new Vmcb(processor, BigInt(pages.take()));
@@ -53,7 +54,8 @@ export function setUpSvm(input: SvmSetupInput): SvmSetup {
   vmcb.put("NESTED_CTL", nestedPagingEnable);
   vmcb.put("N_CR3", nestedRoot);
   vmcb.put("GUEST_ASID", guestAsid);
-  writeGuestState(vmcb, processor, start);
+  svm.save(vmcb.address);
+  writeGuestState(vmcb, start);
   return { vmcb, nestedRoot };
 }
 
@@ -93,13 +95,11 @@ function enterHostState(processor: Processor, tables: bigint): void {
     processor.setSegment(name, { ...flat, selector: 0x10, rights: 0xc093 });
 }
 
-function writeGuestState(vmcb: Vmcb, processor: Processor, start: StartState): void {
+function writeGuestState(vmcb: Vmcb, start: StartState): void {
   const { segments } = start;
-  for (const name of ["ES", "CS", "SS", "DS"] as const) vmcb.putSegment(name, segments[name]);
-  // What VMLOAD would load: it stays in the processor from one exit to the next entry.
-  for (const name of ["FS", "GS"] as const) processor.setSegment(name, segments[name]);
-  processor.setSegment("LDTR", start.ldtr);
-  processor.setSegment("TR", start.tr);
+  for (const name of ["ES", "CS", "SS", "DS", "FS", "GS"] as const) vmcb.putSegment(name, segments[name]);
+  vmcb.putSegment("LDTR", start.ldtr);
+  vmcb.putSegment("TR", start.tr);
   vmcb.put("GDTR_BASE", start.gdtr.base);
   vmcb.put("GDTR_LIMIT", BigInt(start.gdtr.limitBytes));
   vmcb.put("IDTR_BASE", start.idtr.base);
@@ -116,6 +116,4 @@ function writeGuestState(vmcb: Vmcb, processor: Processor, start: StartState): v
   vmcb.set("rsp", start.registers["RSP"] ?? 0n);
   vmcb.set("rax", start.registers["RAX"] ?? 0n);
   vmcb.put("G_PAT", patReset);
-  for (const { address, value } of start.msrs)
-    assert(processor.writeMsr(address, value), "the start state's MSRs exist");
 }

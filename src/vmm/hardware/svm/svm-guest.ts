@@ -1,8 +1,8 @@
 // A guest of SVM between a #VMEXIT and the next VMRUN: its state is in the VMCB and in the processor's other registers.
 
-import { eferBits, flagBits, generalRegisterNames, type Platform } from "../../../isa/index.js";
+import { eferBits, flagBits, generalRegisterNames, type Platform, vmcbOffset } from "../../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../../program/index.js";
-import type { VmmEvents } from "../../bundled.js";
+import type { GuestState, VmmEvents } from "../../bundled.js";
 import { translateGuest } from "../../guest-paging.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SegmentRegisterName } from "../../virtualization.js";
@@ -19,6 +19,21 @@ const defaultSize = 1 << 14;
 const pageFaultVector = 14;
 const debugVector = 1;
 const efer = 0xc000_0080;
+/** MSRs whose guest value the VMCB holds while the VMM runs, with their offsets. */
+const vmcbOfMsr: ReadonlyMap<number, number> = new Map([
+  [0x174, vmcbOffset("SYSENTER_CS")],
+  [0x175, vmcbOffset("SYSENTER_ESP")],
+  [0x176, vmcbOffset("SYSENTER_EIP")],
+  [0x1d9, vmcbOffset("DBGCTL")],
+  [0x277, vmcbOffset("G_PAT")],
+  [0xc000_0081, vmcbOffset("STAR")],
+  [0xc000_0082, vmcbOffset("LSTAR")],
+  [0xc000_0083, vmcbOffset("CSTAR")],
+  [0xc000_0084, vmcbOffset("SFMASK")],
+  [0xc000_0100, vmcbOffset("FS_BASE")],
+  [0xc000_0101, vmcbOffset("GS_BASE")],
+  [0xc000_0102, vmcbOffset("KERNEL_GS_BASE")],
+]);
 const registerNames = generalRegisterNames[64];
 const inVmcb = new Map([
   ["RAX", "rax"],
@@ -114,16 +129,20 @@ export class SvmGuest implements ExitedGuest {
   }
 
   segment(name: SegmentRegisterName): SegmentState {
-    if (name === "FS" || name === "GS" || name === "LDTR" || name === "TR") return this.processor.segment(name);
     return this.vmcb.segment(name);
   }
 
   readMsr(address: number): bigint {
-    return address === efer ? this.register("EFER") : (this.processor.readMsr(address) ?? 0n);
+    if (address === efer) return this.register("EFER");
+    const own = vmcbOfMsr.get(address);
+    return own === undefined ? (this.processor.readMsr(address) ?? 0n) : this.vmcb.readU64(own);
   }
 
   writeMsr(address: number, value: bigint): boolean {
-    return this.processor.writeMsr(address, value);
+    const own = vmcbOfMsr.get(address);
+    if (own === undefined) return this.processor.writeMsr(address, value);
+    this.vmcb.writeU64(own, value);
+    return true;
   }
 
   readPhysical(address: bigint, lengthBytes: number): Uint8Array {
@@ -140,16 +159,18 @@ export class SvmGuest implements ExitedGuest {
     return translateGuest(this.memory, state, linear);
   }
 
-  /** The same while the guest runs and its control registers are the processor's. */
-  translateRunning(linear: bigint): bigint | undefined {
+  /** The guest's state while it runs: the processor's, but for EFER.SVME. */
+  get running(): GuestState {
     const { processor } = this;
-    const state = {
-      cr0: processor.register("CR0"),
-      cr3: processor.register("CR3"),
-      cr4: processor.register("CR4"),
-      efer: processor.register("EFER"),
+    const register = (name: string): bigint => {
+      const real = processor.register(name);
+      return name === "EFER" ? real & ~eferBits.SVME : real;
     };
-    return translateGuest(this.memory, state, linear);
+    const translate = (linear: bigint): bigint | undefined => {
+      const state = { cr0: register("CR0"), cr3: register("CR3"), cr4: register("CR4"), efer: register("EFER") };
+      return translateGuest(this.memory, state, linear);
+    };
+    return { register, translate, readMsr: (address) => processor.readMsr(address) ?? 0n };
   }
 
   /** Processors without next-RIP save leave the length of the instruction to the VMM's own decoder. */

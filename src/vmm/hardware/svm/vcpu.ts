@@ -51,13 +51,7 @@ export class SvmVcpu implements BundledVmm {
   }
 
   get state(): GuestState {
-    if (!this.inGuest) return this.guest;
-    const { processor, guest } = this;
-    return {
-      register: (name) => processor.register(name),
-      readMsr: (address) => processor.readMsr(address) ?? 0n,
-      translate: (linear) => guest.translateRunning(linear),
-    };
+    return this.inGuest ? this.guest.running : this.guest;
   }
 
   /** What to do first when the guest exits again. */
@@ -113,6 +107,7 @@ export class SvmVcpu implements BundledVmm {
 
   private handle(): VmmStop | undefined {
     const { vmcb } = this;
+    this.svm.save(vmcb.address);
     const code = vmcb.get("exitcode");
     if (code === invalidVmcb) throw new Error("internal error: the VMM made a VMCB that VMRUN does not take");
     vmcb.set("eventinj", 0n);

@@ -4,7 +4,7 @@
 import { findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { SegmentState } from "../../../program/index.js";
-import type { Processor } from "../../virtualization.js";
+import type { Processor, SegmentRegisterName } from "../../virtualization.js";
 
 /** Offsets of the fields that exits are handled with, looked up once. */
 const at = {
@@ -30,9 +30,6 @@ const at = {
 
 /** Names of the 64-bit fields that have a place in `at`. */
 export type VmcbName = keyof typeof at;
-
-/** Segment registers that the VMCB holds; FS, GS, LDTR and TR stay in the processor between exits. */
-export type VmcbSegment = "ES" | "CS" | "SS" | "DS";
 
 /** Descriptor attributes in the VMCB are 12 bits: rights without the gap where a descriptor has its limit's bits. */
 export const toAttributes = (rights: number): number => (rights & 0xff) | ((rights >> 4) & 0xf00);
@@ -70,7 +67,15 @@ export class Vmcb {
     this.processor.writeU32(this.address + BigInt(offsetBytes), value >>> 0);
   }
 
-  segment(name: VmcbSegment): SegmentState {
+  readU64(offsetBytes: number): bigint {
+    return this.processor.readU64(this.address + BigInt(offsetBytes));
+  }
+
+  writeU64(offsetBytes: number, value: bigint): void {
+    this.processor.writeU64(this.address + BigInt(offsetBytes), value);
+  }
+
+  segment(name: SegmentRegisterName): SegmentState {
     const base = this.address + BigInt(vmcbOffset(`${name}_SELECTOR`));
     const first = this.processor.readU32(base);
     return {
@@ -81,7 +86,7 @@ export class Vmcb {
     };
   }
 
-  putSegment(name: string, state: SegmentState): void {
+  putSegment(name: SegmentRegisterName, state: SegmentState): void {
     this.put(`${name}_SELECTOR`, BigInt(state.selector));
     this.put(`${name}_ATTRIB`, BigInt(toAttributes(state.rights)));
     this.put(`${name}_LIMIT`, BigInt(state.limitBytes >>> 0));

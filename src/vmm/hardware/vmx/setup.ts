@@ -55,7 +55,10 @@ export interface VmxSetupInput {
   readonly start: StartState;
 }
 
-/** Leaves the processor in VMX root operation with a current VMCS that is ready for VMLAUNCH. */
+/**
+ * Leaves the processor in VMX root operation with a current VMCS that is ready for VMLAUNCH. The processor holds the
+ * image's start state before: general registers and MSRs that entries do not load are the guest's already.
+ */
 export function setUpVmx(input: VmxSetupInput): VmxSetup {
   const { processor, vmx, policy, start } = input;
   const capabilities = new VmxControls((address) => processor.readMsr(address));
@@ -84,11 +87,10 @@ function ownership(required: bigint, relaxed: bigint, hidden = 0n): CrOwnership 
 }
 
 /** VMXON, VMCLEAR, VMPTRLD on regions that carry the revision identifier. */
-function takeUpVmx({ processor, vmx, pages, start }: VmxSetupInput): void {
+function takeUpVmx({ processor, vmx, pages }: VmxSetupInput): void {
   const tables = BigInt(pages.take());
   const region = BigInt(pages.take());
   const vmcs = BigInt(pages.take());
-  for (const [name, value] of Object.entries(start.registers)) processor.setRegister(name, value);
   const revision = Number((processor.readMsr(vmxMsrs.basic) ?? 0n) & revisionMask);
   enterRootState(processor, tables);
   processor.writeU32(region, revision);
