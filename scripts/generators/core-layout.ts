@@ -28,8 +28,14 @@ const header = [
 export function outputs(): readonly { path: string; text: string }[] {
   checkRegions();
   return [
-    { path: "src/core/layout.generated.ts", text: [...header, ...constantLines(), ...coreRecords()].join("\n") },
-    { path: "src/machine/layout.generated.ts", text: [...header, ...constantLines(), ...machineRecords()].join("\n") },
+    {
+      path: "src/core/layout.generated.ts",
+      text: [...header, ...constantLines({ region: ": u32", number: ": u32" }), ...coreRecords()].join("\n"),
+    },
+    {
+      path: "src/machine/layout.generated.ts",
+      text: [...header, ...constantLines({ region: "", number: "" }), ...machineRecords()].join("\n"),
+    },
   ];
 }
 
@@ -59,21 +65,22 @@ function checkRegions(): void {
 
 const hex = (value: number): string => `0x${value.toString(16)}`;
 
-function constantLines(): string[] {
+/** AssemblyScript wants types where TypeScript had better infer literals. */
+function constantLines(types: { readonly region: string; readonly number: string }): string[] {
   const lines: string[] = [];
   for (const [name, address, bytes, doc] of table.regions) {
-    lines.push(`/** ${capital(doc)}. */`, `export const ${name}_BASE = ${hex(address)};`);
-    if (bytes > 0) lines.push(`export const ${name}_BYTES = ${hex(bytes)};`);
+    lines.push(`/** ${capital(doc)}. */`, `export const ${name}_BASE${types.region} = ${hex(address)};`);
+    if (bytes > 0) lines.push(`export const ${name}_BYTES${types.number} = ${hex(bytes)};`);
   }
   for (const [record] of records) {
-    lines.push(`export const ${constantName(record.name)}_SIZE = ${placed(record.fields).bytes};`);
+    lines.push(`export const ${constantName(record.name)}_SIZE${types.number} = ${placed(record.fields).bytes};`);
   }
   lines.push("");
   for (const [group, values] of Object.entries(table.constants)) {
-    for (const [name, value] of Object.entries(values)) lines.push(`export const ${group}_${name} = ${value};`);
+    for (const [name, value] of Object.entries(values))
+      lines.push(`export const ${group}_${name}${types.number} = ${value};`);
     lines.push("");
   }
-  table.features.forEach((name, index) => lines.push(`export const FEATURE_${featureIdentifier(name)} = ${index};`));
   return [...lines, ""];
 }
 
@@ -99,10 +106,6 @@ function machineRecords(): string[] {
     lines.push("} as const;", "");
   }
   return lines;
-}
-
-function featureIdentifier(name: string): string {
-  return /^[0-9]/.test(name) ? `_${name}` : name;
 }
 
 function capital(text: string): string {

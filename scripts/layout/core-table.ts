@@ -4,8 +4,6 @@
 //
 // To add a field, append it to a section and run `node scripts/generate.mjs core-layout`.
 
-import { featureNames } from "../../src/isa/index.js";
-
 /** A field of a record: name, AssemblyScript type, meaning. */
 export type Field = readonly [name: string, type: "u8" | "u16" | "u32" | "u64" | "i32" | "i64", doc: string];
 
@@ -127,12 +125,14 @@ export const cpu: RecordLayout = {
     ["external", "u32", "the EXT bit of error codes: 1 while the event in progress is external to the program"],
 
     ["tlbContext", "u64", "tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses"],
+    ["tlbWraps", "u64", "how often the TLB was cleared because the tags had run out: older tags mean nothing"],
     ["tlbNext", "u64", "next tag never used since the TLB was last cleared"],
     ["pagingMode", "u32", "a PAGING_ number"],
     ["codePage", "u32", "host pointer of the page that codeLinear names; 0 for none"],
     ["codeLinear", "u64", "linear page of the last instruction fetch"],
     ["traceNext", "u32", "next free byte of the trace store"],
     ["traceGeneration", "u32", "traces of other generations are gone"],
+    ["codePageCount", "u32", "pages in the list of pages with decoded code"],
     ["dirtyCount", "u32", "pages in the dirty list"],
     ["afterWrite", "u32", "AFTER_ bits: what a store must be followed by"],
     ["scratchLinear", "u64", "where the scratch buffer's bytes go when the store is done"],
@@ -318,7 +318,8 @@ export const regions: readonly (readonly [name: string, address: number, bytes: 
   ["DIRTY_PAGES", 0xd0_0000, 0x40_0000, "numbers of the pages written since reset"],
   ["CODE_CHUNKS", 0x110_0000, 0x80_0000, "for each page, which of its 64-byte chunks hold decoded code"],
   ["PAGE_TRACES", 0x190_0000, 0x40_0000, "for each page, the first trace that starts in it"],
-  ["RAM", 0x200_0000, 0, "guest memory: physical address 0 lies here"],
+  ["CODE_PAGES", 0x1d0_0000, 0x40_0000, "numbers of the pages that hold decoded code"],
+  ["RAM", 0x240_0000, 0, "guest memory: physical address 0 lies here"],
 ];
 
 /** Numbers that both sides speak, in groups. */
@@ -343,13 +344,21 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
     SOFTWARE_EXCEPTION: 6,
   },
   PAGING: { NONE: 0, BITS32: 1, PAE: 2, LEVEL4: 3, LEVEL5: 4 },
-  KEY: { CODE16: 0, CODE32: 1, CODE64: 2, SIZE: 3, FLAT: 4, STACK32: 8, REAL: 16, SKIP_POINT: 32, SINGLE: 64 },
+  KEY: {
+    CODE16: 0,
+    CODE32: 1,
+    CODE64: 2,
+    SIZE: 3,
+    FLAT: 4,
+    STACK32: 8,
+    REAL: 16,
+    SKIP_POINT: 32,
+    SINGLE: 64,
+    MODE: 31,
+  },
   AFTER: { COMMIT: 1, END_TRACE: 2 },
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
   PREFIX: { LOCK: 1, REP: 2, REPNE: 4, REX: 8, FIRST_MEMORY: 16, SECOND_MEMORY: 32, SECOND_IMMEDIATE: 64 },
 };
-
-/** Features by the number that the decode table and the feature words of the state use; 0 is no feature. */
-export const features: readonly string[] = ["NONE", ...featureNames.map((name) => name.replaceAll("-", "_"))];

@@ -2,284 +2,173 @@
 // Addresses of linear memory, records in it, and the numbers that the core and its host side share.
 
 /** State block of the processor. */
-export const CPU_BASE = 0x1000;
-export const CPU_BYTES = 0x1000;
+export const CPU_BASE: u32 = 0x1000;
+export const CPU_BYTES: u32 = 0x1000;
 /** Segment registers. */
-export const SEGMENTS_BASE = 0x2000;
-export const SEGMENTS_BYTES = 0x200;
+export const SEGMENTS_BASE: u32 = 0x2000;
+export const SEGMENTS_BYTES: u32 = 0x200;
 /** X87, SSE and further extended state, laid out as the XSAVE area. */
-export const EXTENDED_BASE = 0x2200;
-export const EXTENDED_BYTES = 0x1200;
+export const EXTENDED_BASE: u32 = 0x2200;
+export const EXTENDED_BYTES: u32 = 0x1200;
 /** Bytes of an access that crosses a page or goes to a device. */
-export const SCRATCH_BASE = 0x3400;
-export const SCRATCH_BYTES = 0x100;
+export const SCRATCH_BASE: u32 = 0x3400;
+export const SCRATCH_BYTES: u32 = 0x100;
 /** State of VMX and SVM that does not lie in guest memory. */
-export const VIRTUALIZATION_BASE = 0x3800;
-export const VIRTUALIZATION_BYTES = 0x2000;
+export const VIRTUALIZATION_BASE: u32 = 0x3800;
+export const VIRTUALIZATION_BYTES: u32 = 0x2000;
 /** CPUID records. */
-export const CPUID_BASE = 0x6000;
-export const CPUID_BYTES = 0x2000;
+export const CPUID_BASE: u32 = 0x6000;
+export const CPUID_BYTES: u32 = 0x2000;
 /** MSR records. */
-export const MSRS_BASE = 0x8000;
-export const MSRS_BYTES = 0x4000;
+export const MSRS_BASE: u32 = 0x8000;
+export const MSRS_BYTES: u32 = 0x4000;
 /** Translations. */
-export const TLB_BASE = 0x10000;
-export const TLB_BYTES = 0x10000;
+export const TLB_BASE: u32 = 0x10000;
+export const TLB_BYTES: u32 = 0x10000;
 /** Table from code address to trace. */
-export const TRACE_SLOTS_BASE = 0x40000;
-export const TRACE_SLOTS_BYTES = 0x40000;
+export const TRACE_SLOTS_BASE: u32 = 0x40000;
+export const TRACE_SLOTS_BYTES: u32 = 0x40000;
 /** Event ring. */
-export const EVENTS_BASE = 0x80000;
-export const EVENTS_BYTES = 0x40000;
+export const EVENTS_BASE: u32 = 0x80000;
+export const EVENTS_BYTES: u32 = 0x40000;
 /** Points, sorted by address. */
-export const POINTS_BASE = 0x100000;
-export const POINTS_BYTES = 0x100000;
+export const POINTS_BASE: u32 = 0x100000;
+export const POINTS_BYTES: u32 = 0x100000;
 /** Decoded instructions. */
-export const TRACES_BASE = 0x200000;
-export const TRACES_BYTES = 0x800000;
+export const TRACES_BASE: u32 = 0x200000;
+export const TRACES_BYTES: u32 = 0x800000;
 /** Static data of the module. */
-export const STATIC_BASE = 0xa00000;
-export const STATIC_BYTES = 0x200000;
+export const STATIC_BASE: u32 = 0xa00000;
+export const STATIC_BYTES: u32 = 0x200000;
 /** One byte of PAGE_ bits for each page of memory. */
-export const PAGE_FLAGS_BASE = 0xc00000;
-export const PAGE_FLAGS_BYTES = 0x100000;
+export const PAGE_FLAGS_BASE: u32 = 0xc00000;
+export const PAGE_FLAGS_BYTES: u32 = 0x100000;
 /** Numbers of the pages written since reset. */
-export const DIRTY_PAGES_BASE = 0xd00000;
-export const DIRTY_PAGES_BYTES = 0x400000;
+export const DIRTY_PAGES_BASE: u32 = 0xd00000;
+export const DIRTY_PAGES_BYTES: u32 = 0x400000;
 /** For each page, which of its 64-byte chunks hold decoded code. */
-export const CODE_CHUNKS_BASE = 0x1100000;
-export const CODE_CHUNKS_BYTES = 0x800000;
+export const CODE_CHUNKS_BASE: u32 = 0x1100000;
+export const CODE_CHUNKS_BYTES: u32 = 0x800000;
 /** For each page, the first trace that starts in it. */
-export const PAGE_TRACES_BASE = 0x1900000;
-export const PAGE_TRACES_BYTES = 0x400000;
+export const PAGE_TRACES_BASE: u32 = 0x1900000;
+export const PAGE_TRACES_BYTES: u32 = 0x400000;
+/** Numbers of the pages that hold decoded code. */
+export const CODE_PAGES_BASE: u32 = 0x1d00000;
+export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
-export const RAM_BASE = 0x2000000;
-export const CPU_SIZE = 872;
-export const SEGMENT_SIZE = 48;
-export const TLB_ENTRY_SIZE = 32;
-export const MICRO_OP_SIZE = 32;
-export const TRACE_HEADER_SIZE = 24;
-export const TRACE_SLOT_SIZE = 16;
-export const POINT_RECORD_SIZE = 16;
-export const EVENT_RECORD_SIZE = 64;
-export const CPUID_RECORD_SIZE = 32;
-export const MSR_RECORD_SIZE = 32;
+export const RAM_BASE: u32 = 0x2400000;
+export const CPU_SIZE: u32 = 888;
+export const SEGMENT_SIZE: u32 = 48;
+export const TLB_ENTRY_SIZE: u32 = 32;
+export const MICRO_OP_SIZE: u32 = 32;
+export const TRACE_HEADER_SIZE: u32 = 24;
+export const TRACE_SLOT_SIZE: u32 = 16;
+export const POINT_RECORD_SIZE: u32 = 16;
+export const EVENT_RECORD_SIZE: u32 = 64;
+export const CPUID_RECORD_SIZE: u32 = 32;
+export const MSR_RECORD_SIZE: u32 = 32;
 
-export const STOP_NONE = 0;
-export const STOP_POINT = 1;
-export const STOP_VM_EXIT = 2;
-export const STOP_HALTED = 3;
-export const STOP_SHUTDOWN = 4;
-export const STOP_BUDGET = 5;
-export const STOP_EVENTS_FULL = 6;
-export const STOP_UNSUPPORTED = 7;
-export const STOP_DEVICE = 8;
-export const STOP_PRIVILEGE = 9;
+export const STOP_NONE: u32 = 0;
+export const STOP_POINT: u32 = 1;
+export const STOP_VM_EXIT: u32 = 2;
+export const STOP_HALTED: u32 = 3;
+export const STOP_SHUTDOWN: u32 = 4;
+export const STOP_BUDGET: u32 = 5;
+export const STOP_EVENTS_FULL: u32 = 6;
+export const STOP_UNSUPPORTED: u32 = 7;
+export const STOP_DEVICE: u32 = 8;
+export const STOP_PRIVILEGE: u32 = 9;
 
-export const EVENT_VISIT = 1;
-export const EVENT_TRAP = 2;
-export const EVENT_INTERRUPT = 3;
-export const EVENT_EXIT = 4;
-export const EVENT_ENTER = 5;
-export const EVENT_FAIL = 6;
-export const EVENT_REJECT = 7;
-export const EVENT_INJECT = 8;
-export const EVENT_EMULATE = 9;
-export const EVENT_REFUSE = 10;
-export const EVENT_TASK_SWITCH = 11;
-export const EVENT_HALT = 12;
-export const EVENT_SHUTDOWN = 13;
-export const EVENT_UNSUPPORTED = 14;
-export const EVENT_PROBE = 15;
-export const EVENT_DONE = 16;
+export const EVENT_VISIT: u32 = 1;
+export const EVENT_TRAP: u32 = 2;
+export const EVENT_INTERRUPT: u32 = 3;
+export const EVENT_EXIT: u32 = 4;
+export const EVENT_ENTER: u32 = 5;
+export const EVENT_FAIL: u32 = 6;
+export const EVENT_REJECT: u32 = 7;
+export const EVENT_INJECT: u32 = 8;
+export const EVENT_EMULATE: u32 = 9;
+export const EVENT_REFUSE: u32 = 10;
+export const EVENT_TASK_SWITCH: u32 = 11;
+export const EVENT_HALT: u32 = 12;
+export const EVENT_SHUTDOWN: u32 = 13;
+export const EVENT_UNSUPPORTED: u32 = 14;
+export const EVENT_PROBE: u32 = 15;
+export const EVENT_DONE: u32 = 16;
 
-export const PENDING_NONE = 0;
-export const PENDING_EXCEPTION = 1;
-export const PENDING_VM_EXIT = 2;
-export const PENDING_STOP = 3;
+export const PENDING_NONE: u32 = 0;
+export const PENDING_EXCEPTION: u32 = 1;
+export const PENDING_VM_EXIT: u32 = 2;
+export const PENDING_STOP: u32 = 3;
 
-export const ACTIVITY_ACTIVE = 0;
-export const ACTIVITY_HLT = 1;
-export const ACTIVITY_SHUTDOWN = 2;
-export const ACTIVITY_WAIT_FOR_SIPI = 3;
+export const ACTIVITY_ACTIVE: u32 = 0;
+export const ACTIVITY_HLT: u32 = 1;
+export const ACTIVITY_SHUTDOWN: u32 = 2;
+export const ACTIVITY_WAIT_FOR_SIPI: u32 = 3;
 
-export const ATTENTION_INTERRUPT = 1;
-export const ATTENTION_NMI = 2;
-export const ATTENTION_SINGLE_STEP = 4;
-export const ATTENTION_SHADOW = 8;
-export const ATTENTION_DEBUG = 16;
-export const ATTENTION_INACTIVE = 32;
-export const ATTENTION_VIRTUALIZATION = 64;
+export const ATTENTION_INTERRUPT: u32 = 1;
+export const ATTENTION_NMI: u32 = 2;
+export const ATTENTION_SINGLE_STEP: u32 = 4;
+export const ATTENTION_SHADOW: u32 = 8;
+export const ATTENTION_DEBUG: u32 = 16;
+export const ATTENTION_INACTIVE: u32 = 32;
+export const ATTENTION_VIRTUALIZATION: u32 = 64;
 
-export const TYPE_EXTERNAL = 0;
-export const TYPE_NMI = 2;
-export const TYPE_HARDWARE_EXCEPTION = 3;
-export const TYPE_SOFTWARE_INTERRUPT = 4;
-export const TYPE_PRIVILEGED_SOFTWARE = 5;
-export const TYPE_SOFTWARE_EXCEPTION = 6;
+export const TYPE_EXTERNAL: u32 = 0;
+export const TYPE_NMI: u32 = 2;
+export const TYPE_HARDWARE_EXCEPTION: u32 = 3;
+export const TYPE_SOFTWARE_INTERRUPT: u32 = 4;
+export const TYPE_PRIVILEGED_SOFTWARE: u32 = 5;
+export const TYPE_SOFTWARE_EXCEPTION: u32 = 6;
 
-export const PAGING_NONE = 0;
-export const PAGING_BITS32 = 1;
-export const PAGING_PAE = 2;
-export const PAGING_LEVEL4 = 3;
-export const PAGING_LEVEL5 = 4;
+export const PAGING_NONE: u32 = 0;
+export const PAGING_BITS32: u32 = 1;
+export const PAGING_PAE: u32 = 2;
+export const PAGING_LEVEL4: u32 = 3;
+export const PAGING_LEVEL5: u32 = 4;
 
-export const KEY_CODE16 = 0;
-export const KEY_CODE32 = 1;
-export const KEY_CODE64 = 2;
-export const KEY_SIZE = 3;
-export const KEY_FLAT = 4;
-export const KEY_STACK32 = 8;
-export const KEY_REAL = 16;
-export const KEY_SKIP_POINT = 32;
-export const KEY_SINGLE = 64;
+export const KEY_CODE16: u32 = 0;
+export const KEY_CODE32: u32 = 1;
+export const KEY_CODE64: u32 = 2;
+export const KEY_SIZE: u32 = 3;
+export const KEY_FLAT: u32 = 4;
+export const KEY_STACK32: u32 = 8;
+export const KEY_REAL: u32 = 16;
+export const KEY_SKIP_POINT: u32 = 32;
+export const KEY_SINGLE: u32 = 64;
+export const KEY_MODE: u32 = 31;
 
-export const AFTER_COMMIT = 1;
-export const AFTER_END_TRACE = 2;
+export const AFTER_COMMIT: u32 = 1;
+export const AFTER_END_TRACE: u32 = 2;
 
-export const PAGE_DIRTY = 1;
-export const PAGE_CODE = 2;
-export const PAGE_POINTS = 4;
-export const PAGE_DEVICE = 8;
-export const PAGE_READ_ONLY = 16;
-export const PAGE_WRITE_CACHED = 32;
+export const PAGE_DIRTY: u32 = 1;
+export const PAGE_CODE: u32 = 2;
+export const PAGE_POINTS: u32 = 4;
+export const PAGE_DEVICE: u32 = 8;
+export const PAGE_READ_ONLY: u32 = 16;
+export const PAGE_WRITE_CACHED: u32 = 32;
 
-export const POINT_VISIT = 0;
-export const POINT_STOP = 1;
+export const POINT_VISIT: u32 = 0;
+export const POINT_STOP: u32 = 1;
 
-export const SEGMENT_ES = 0;
-export const SEGMENT_CS = 1;
-export const SEGMENT_SS = 2;
-export const SEGMENT_DS = 3;
-export const SEGMENT_FS = 4;
-export const SEGMENT_GS = 5;
-export const SEGMENT_FLAT = 6;
-export const SEGMENT_LDTR = 7;
-export const SEGMENT_TR = 8;
+export const SEGMENT_ES: u32 = 0;
+export const SEGMENT_CS: u32 = 1;
+export const SEGMENT_SS: u32 = 2;
+export const SEGMENT_DS: u32 = 3;
+export const SEGMENT_FS: u32 = 4;
+export const SEGMENT_GS: u32 = 5;
+export const SEGMENT_FLAT: u32 = 6;
+export const SEGMENT_LDTR: u32 = 7;
+export const SEGMENT_TR: u32 = 8;
 
-export const PREFIX_LOCK = 1;
-export const PREFIX_REP = 2;
-export const PREFIX_REPNE = 4;
-export const PREFIX_REX = 8;
-export const PREFIX_FIRST_MEMORY = 16;
-export const PREFIX_SECOND_MEMORY = 32;
-export const PREFIX_SECOND_IMMEDIATE = 64;
+export const PREFIX_LOCK: u32 = 1;
+export const PREFIX_REP: u32 = 2;
+export const PREFIX_REPNE: u32 = 4;
+export const PREFIX_REX: u32 = 8;
+export const PREFIX_FIRST_MEMORY: u32 = 16;
+export const PREFIX_SECOND_MEMORY: u32 = 32;
+export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
-export const FEATURE_NONE = 0;
-export const FEATURE_FPU = 1;
-export const FEATURE_VME = 2;
-export const FEATURE_DE = 3;
-export const FEATURE_PSE = 4;
-export const FEATURE_TSC = 5;
-export const FEATURE_MSR = 6;
-export const FEATURE_PAE = 7;
-export const FEATURE_MCE = 8;
-export const FEATURE_CX8 = 9;
-export const FEATURE_APIC = 10;
-export const FEATURE_SEP = 11;
-export const FEATURE_MTRR = 12;
-export const FEATURE_PGE = 13;
-export const FEATURE_MCA = 14;
-export const FEATURE_CMOV = 15;
-export const FEATURE_PAT = 16;
-export const FEATURE_PSE_36 = 17;
-export const FEATURE_CLFSH = 18;
-export const FEATURE_DS = 19;
-export const FEATURE_ACPI = 20;
-export const FEATURE_MMX = 21;
-export const FEATURE_FXSR = 22;
-export const FEATURE_SSE = 23;
-export const FEATURE_SSE2 = 24;
-export const FEATURE_SS = 25;
-export const FEATURE_HTT = 26;
-export const FEATURE_SSE3 = 27;
-export const FEATURE_PCLMULQDQ = 28;
-export const FEATURE_DTES64 = 29;
-export const FEATURE_MONITOR = 30;
-export const FEATURE_VMX = 31;
-export const FEATURE_SMX = 32;
-export const FEATURE_SSSE3 = 33;
-export const FEATURE_FMA = 34;
-export const FEATURE_CX16 = 35;
-export const FEATURE_PDCM = 36;
-export const FEATURE_PCID = 37;
-export const FEATURE_SSE4_1 = 38;
-export const FEATURE_SSE4_2 = 39;
-export const FEATURE_X2APIC = 40;
-export const FEATURE_MOVBE = 41;
-export const FEATURE_POPCNT = 42;
-export const FEATURE_TSC_DEADLINE = 43;
-export const FEATURE_AES = 44;
-export const FEATURE_XSAVE = 45;
-export const FEATURE_AVX = 46;
-export const FEATURE_F16C = 47;
-export const FEATURE_RDRAND = 48;
-export const FEATURE_FSGSBASE = 49;
-export const FEATURE_TSC_ADJUST = 50;
-export const FEATURE_BMI1 = 51;
-export const FEATURE_HLE = 52;
-export const FEATURE_AVX2 = 53;
-export const FEATURE_SMEP = 54;
-export const FEATURE_BMI2 = 55;
-export const FEATURE_ERMS = 56;
-export const FEATURE_INVPCID = 57;
-export const FEATURE_RTM = 58;
-export const FEATURE_RDSEED = 59;
-export const FEATURE_ADX = 60;
-export const FEATURE_SMAP = 61;
-export const FEATURE_CLFLUSHOPT = 62;
-export const FEATURE_CLWB = 63;
-export const FEATURE_SHA = 64;
-export const FEATURE_UMIP = 65;
-export const FEATURE_PKU = 66;
-export const FEATURE_WAITPKG = 67;
-export const FEATURE_CET_SS = 68;
-export const FEATURE_LA57 = 69;
-export const FEATURE_RDPID = 70;
-export const FEATURE_MOVDIRI = 71;
-export const FEATURE_MOVDIR64B = 72;
-export const FEATURE_PKS = 73;
-export const FEATURE_FSRM = 74;
-export const FEATURE_SERIALIZE = 75;
-export const FEATURE_CET_IBT = 76;
-export const FEATURE_XSAVEOPT = 77;
-export const FEATURE_XSAVEC = 78;
-export const FEATURE_XGETBV_ECX1 = 79;
-export const FEATURE_XSAVES = 80;
-export const FEATURE_LAHF_LM = 81;
-export const FEATURE_SVM = 82;
-export const FEATURE_ALTMOVCR8 = 83;
-export const FEATURE_LZCNT = 84;
-export const FEATURE_SSE4A = 85;
-export const FEATURE_PREFETCHW = 86;
-export const FEATURE_SKINIT = 87;
-export const FEATURE_XOP = 88;
-export const FEATURE_TBM = 89;
-export const FEATURE_MONITORX = 90;
-export const FEATURE_SYSCALL = 91;
-export const FEATURE_NX = 92;
-export const FEATURE_MMXEXT = 93;
-export const FEATURE_FFXSR = 94;
-export const FEATURE_PAGE1GB = 95;
-export const FEATURE_RDTSCP = 96;
-export const FEATURE_LONG_MODE = 97;
-export const FEATURE__3DNOW = 98;
-export const FEATURE_INVARIANT_TSC = 99;
-export const FEATURE_CLZERO = 100;
-export const FEATURE_WBNOINVD = 101;
-export const FEATURE_NP = 102;
-export const FEATURE_LBRVIRT = 103;
-export const FEATURE_SVML = 104;
-export const FEATURE_NRIPS = 105;
-export const FEATURE_TSC_RATE_MSR = 106;
-export const FEATURE_VMCB_CLEAN = 107;
-export const FEATURE_FLUSH_BY_ASID = 108;
-export const FEATURE_DECODE_ASSISTS = 109;
-export const FEATURE_PAUSE_FILTER = 110;
-export const FEATURE_PAUSE_FILTER_THRESHOLD = 111;
-export const FEATURE_AVIC = 112;
-export const FEATURE_V_VMSAVE_VMLOAD = 113;
-export const FEATURE_VGIF = 114;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -502,6 +391,8 @@ export class Cpu {
   external: u32;
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
   tlbContext: u64;
+  /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
+  tlbWraps: u64;
   /** Next tag never used since the TLB was last cleared. */
   tlbNext: u64;
   /** A PAGING_ number. */
@@ -514,6 +405,8 @@ export class Cpu {
   traceNext: u32;
   /** Traces of other generations are gone. */
   traceGeneration: u32;
+  /** Pages in the list of pages with decoded code. */
+  codePageCount: u32;
   /** Pages in the dirty list. */
   dirtyCount: u32;
   /** AFTER_ bits: what a store must be followed by. */

@@ -5,7 +5,7 @@
 // the store to it must be followed by `finishWrite()`, which says how the instruction ends: every store does that.
 
 import {
-  AFTER_COMMIT, cpu, MicroOp, PAGE_CODE, PAGE_DEVICE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_SS, CPU_BASE,
+  AFTER_COMMIT, AFTER_END_TRACE, cpu, MicroOp, PAGE_CODE, PAGE_DEVICE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_SS, CPU_BASE,
   SEGMENT_FS,
 } from "./layout.generated"; // prettier-ignore
 import { AC, code64, CR0_AM, END, isCanonical, NEXT, NO_ADDRESS, segment, realOrVirtual } from "./state";
@@ -69,17 +69,13 @@ export function operandLinear(op: MicroOp): u64 {
 
 export function segmentedForRead(number: u32, offset: u64, bytes: u32): usize {
   const it = segment(number);
-  if (offset < it.low || offset + bytes > it.endRead || offset + bytes < offset) {
-    if (!code64() || offset + bytes >= offset) return outsideSegment(number);
-  }
+  if (offset < it.low || offset + bytes > it.endRead) return outsideSegment(number);
   return forRead(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
 }
 
 export function segmentedForWrite(number: u32, offset: u64, bytes: u32): usize {
   const it = segment(number);
-  if (offset < it.low || offset + bytes > it.endWrite || offset + bytes < offset) {
-    if (!code64() || offset + bytes >= offset) return outsideSegment(number);
-  }
+  if (offset < it.low || offset + bytes > it.endWrite) return outsideSegment(number);
   return forWrite(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
 }
 
@@ -141,7 +137,7 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
     raiseCode(VECTOR_AC, 0);
     return 0;
   }
-  const split = 0x1000 - (<u32>linear & 0xfff);
+  const split: u32 = 0x1000 - (<u32>linear & 0xfff);
   if (bytes > split) return crossing(linear, bytes, split, access);
   const physical = translate(linear, access);
   if (physical == NO_ADDRESS) return 0;
@@ -171,10 +167,8 @@ function cacheTranslation(linear: u64, physical: u64, access: u32): void {
   const entry = tlbEntry(linear);
   const tag = tagOf(linear, cpu.tlbContext);
   const page = <u32>(physical >> 12);
-  if (entry.readTag != tag) {
-    entry.writeTag = 0;
-    entry.executeTag = 0;
-  }
+  if (entry.writeTag != tag) entry.writeTag = 0;
+  if (entry.executeTag != tag) entry.executeTag = 0;
   // A store that may be done could be a load as well: no x86 page is write-only, EPT refuses that as well.
   entry.readTag = tag;
   entry.page = RAM_BASE + (page << 12);
@@ -234,13 +228,12 @@ export function finishWrite(): u32 {
 }
 
 function finishSlowWrite(): u32 {
-  const after = cpu.afterWrite;
-  cpu.afterWrite = 0;
-  if ((after & AFTER_COMMIT) != 0) {
+  if ((cpu.afterWrite & AFTER_COMMIT) != 0) {
     commitPart(cpu.scratchPhysical1, SCRATCH_BASE, cpu.scratchSplit);
     commitPart(cpu.scratchPhysical2, SCRATCH_BASE + cpu.scratchSplit, cpu.scratchBytes - cpu.scratchSplit);
-    cpu.afterWrite = 0;
   }
+  // The run loop sees this also where a helper drops the status, and clears it.
+  cpu.afterWrite = AFTER_END_TRACE;
   return END;
 }
 

@@ -2,11 +2,12 @@
 // access rights with WP, NX, SMEP, SMAP and protection keys, reserved bits. Translations are cached in tlb.ts.
 
 import {
-  cpu, Cpu, PAGING_BITS32, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, FEATURE_PSE_36, FEATURE_PAGE1GB, PAGING_LEVEL4,
+  cpu, Cpu, PAGING_BITS32, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, PAGING_LEVEL4,
 } from "./layout.generated"; // prettier-ignore
 import {
   AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS,
 } from "./state"; // prettier-ignore
+import { FEATURE_PAGE1GB, FEATURE_PSE_36 } from "./decode-table.generated";
 import { physicalRead, physicalWrite } from "./physical";
 import { raisePageFault } from "./faults";
 import { translateGuestPhysical } from "./virtualization";
@@ -69,14 +70,14 @@ function fault(linear: u64, access: u32, bits: u32): u64 {
 /** Host-physical address of a paging structure's entry, or NO_ADDRESS with an exit pending. */
 function entryAddress(address: u64, access: u32, linear: u64): u64 {
   if (cpu.nestedPaging == 0) return address;
-  // The walk itself writes accessed and dirty flags, so nested tables must allow writing.
   return translateGuestPhysical(address, (access & ACCESS_PROBE) | ACCESS_READ, linear, 1);
 }
 
 /** 32-bit paging: two levels, 4 MiB pages with CR4.PSE. */
 function walk32(linear: u64, access: u32): u64 {
   const low = linear & 0xffffffff;
-  const pdeAt = entryAddress((cpu.cr3 & 0xfffff000) | ((low >> 20) & 0xffc), access, linear);
+  const pdeGuest = (cpu.cr3 & 0xfffff000) | ((low >> 20) & 0xffc);
+  const pdeAt = entryAddress(pdeGuest, access, linear);
   if (pdeAt == NO_ADDRESS) return NO_ADDRESS;
   const pde = physicalRead(pdeAt, 4);
   if ((pde & P) == 0) return fault(linear, access, 0);
@@ -86,20 +87,21 @@ function walk32(linear: u64, access: u32): u64 {
     const reserved: u64 = 0x3fe000 & ~(((<u64>1 << width) - 1) << 13);
     if ((pde & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
     if (!allowed(linear, access, pde, pde)) return NO_ADDRESS;
-    mark(pdeAt, pde, access, 4, true);
+    if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, true)) return NO_ADDRESS;
     return (pde & 0xffc00000) | (((pde >> 13) & 0xff) << 32) | (low & 0x3fffff);
   }
-  const pteAt = entryAddress((pde & 0xfffff000) | ((low >> 10) & 0xffc), access, linear);
+  const pteGuest = (pde & 0xfffff000) | ((low >> 10) & 0xffc);
+  const pteAt = entryAddress(pteGuest, access, linear);
   if (pteAt == NO_ADDRESS) return NO_ADDRESS;
   const pte = physicalRead(pteAt, 4);
   if ((pte & P) == 0) {
-    mark(pdeAt, pde, access, 4, false);
+    if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, false)) return NO_ADDRESS;
     return fault(linear, access, 0);
   }
   const rights = pde & pte;
   if (!allowed(linear, access, rights, pte)) return NO_ADDRESS;
-  mark(pdeAt, pde, access, 4, false);
-  mark(pteAt, pte, access, 4, true);
+  if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, false)) return NO_ADDRESS;
+  if (!mark(pteAt, pteGuest, pte, access, linear, 4, true)) return NO_ADDRESS;
   return (pte & 0xfffff000) | (low & 0xfff);
 }
 
@@ -119,9 +121,10 @@ function walk64(linear: u64, access: u32): u64 {
   }
   let rights: u64 = RW | US;
   let noExecute: u64 = 0;
-  for (;;) {
+  while (level > 0) {
     const shift = level * 9 + 3;
-    const at = entryAddress(table | (((linear >> shift) & 0x1ff) << 3), access, linear);
+    const guest = table | (((linear >> shift) & 0x1ff) << 3);
+    const at = entryAddress(guest, access, linear);
     if (at == NO_ADDRESS) return NO_ADDRESS;
     const entry = physicalRead(at, 8);
     if ((entry & P) == 0) return fault(linear, access, 0);
@@ -137,14 +140,15 @@ function walk64(linear: u64, access: u32): u64 {
     if ((entry & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
     if (large || level == 1) {
       if (!allowed(linear, access, rights | noExecute, entry)) return NO_ADDRESS;
-      mark(at, entry, access, 8, true);
+      if (!mark(at, guest, entry, access, linear, 8, true)) return NO_ADDRESS;
       const inPage = (<u64>1 << shift) - 1;
       return (entry & addressMask & ~inPage) | (linear & inPage);
     }
-    mark(at, entry, access, 8, false);
+    if (!mark(at, guest, entry, access, linear, 8, false)) return NO_ADDRESS;
     table = entry & addressMask;
     level--;
   }
+  return NO_ADDRESS;
 }
 
 /** Access rights (SDM vol. 3A, "Access Rights"): `rights` is the AND of RW and US over the walk with the OR of XD. */
@@ -186,12 +190,18 @@ function keyAllows(key: u32, access: u32): bool {
   return (access & ACCESS_USER) == 0 && (cpu.cr0 & CR0_WP) == 0;
 }
 
-/** Sets the accessed flag, and the dirty flag of a leaf that is written. */
-function mark(at: u64, entry: u64, access: u32, bytes: u32, leaf: bool): void {
-  if ((access & ACCESS_PROBE) != 0) return;
+/**
+ * Sets the accessed flag, and the dirty flag of a leaf that is written. `guest` is the entry's address before nested
+ * paging, which must allow the write: false with an exit pending where it does not.
+ */
+function mark(at: u64, guest: u64, entry: u64, access: u32, linear: u64, bytes: u32, leaf: bool): bool {
+  if ((access & ACCESS_PROBE) != 0) return true;
   let marked = entry | A;
   if (leaf && (access & ACCESS_WRITE) != 0) marked |= D;
-  if (marked != entry) physicalWrite(at, marked, bytes);
+  if (marked == entry) return true;
+  if (cpu.nestedPaging != 0 && translateGuestPhysical(guest, ACCESS_WRITE, linear, 1) == NO_ADDRESS) return false;
+  physicalWrite(at, marked, bytes);
+  return true;
 }
 
 /** Loads the four PDPTEs of PAE paging; true when reserved bits are clear (SDM vol. 3A, "PDPTE Registers"). */

@@ -330,17 +330,17 @@ export function updateCodeKey(): void {
   for (let number: u32 = 0; number < 6; number++) updateSegmentBounds(number);
   if (is64) cpu.codeEnd = u64.MAX_VALUE;
   else cpu.codeEnd = <u64>code.limit + 1;
-  if (!is64 && isFlat(SEGMENT_DS) && isFlat(SEGMENT_ES) && isFlat(SEGMENT_SS) && isFlat(SEGMENT_CS)) {
+  if (!is64 && isFlat(SEGMENT_DS) && isFlat(SEGMENT_ES) && isFlat(SEGMENT_SS)) {
     cpu.codeKey |= KEY_FLAT;
   }
   cpu.codePage = 0;
 }
 
-/** Base 0 and 4 GiB that may be read and, but for CS, written: no check can fail inside. */
+/** Base 0 and 4 GiB that may be read and written: no check can fail inside. */
 function isFlat(number: u32): bool {
   const it = segment(number);
   const end: u64 = 0x100000000;
-  return it.base == 0 && it.low == 0 && it.endRead == end && (number == SEGMENT_CS || it.endWrite == end);
+  return it.base == 0 && it.low == 0 && it.endRead == end && it.endWrite == end;
 }
 
 /** The bounds of a segment that follow from limit, rights and mode. */

@@ -32,6 +32,7 @@ export function newTlbSpace(): u64 {
   if (cpu.tlbNext < CONTEXT_STEP || cpu.tlbNext >= CONTEXT_LIMIT) {
     memory.fill(TLB_BASE, 0, TLB_BYTES);
     cpu.tlbNext = CONTEXT_STEP;
+    cpu.tlbWraps++;
   }
   const space = cpu.tlbNext;
   cpu.tlbNext += CONTEXT_STEP;

@@ -36,8 +36,9 @@ export interface CoreExports extends VirtualizationExports {
   translateForHost(linear: bigint, access: number): bigint;
   /** Before the host writes memory: marks pages dirty and drops decoded code. */
   prepareHostWrite(address: number, bytes: number): void;
-  /** Forgets translations and decoded code. */
-  pointsChanged(): void;
+  /** Around writing the points region: forgets the old points; takes `count` new ones and drops decoded code. */
+  clearPoints(): void;
+  pointsChanged(count: number): void;
   /** 1 when the MSR exists; the value is then in `stopDetail`. */
   readMsrForHost(address: number): number;
   writeMsrForHost(address: number, value: bigint): number;
@@ -82,9 +83,22 @@ function compileCore(bytes: Uint8Array): CoreModule {
       const abort = (): never => {
         throw new Error("internal error: the processor core met a broken invariant");
       };
-      const instance = new engine.Instance(module, { env: { memory, abort }, host });
+      const instance = new engine.Instance(module, { env: { memory, abort }, host: boundFunctions(host) });
       return { exports: instance.exports as CoreExports, memory: memory.buffer };
     },
+  };
+}
+
+/** The core calls its imports without an object. */
+function boundFunctions(host: CoreHost): CoreHost {
+  return {
+    portRead: (port, bytes) => host.portRead(port, bytes),
+    portWrite: (port, value, bytes) => host.portWrite(port, value, bytes),
+    memoryRead: (address, bytes) => host.memoryRead(address, bytes),
+    memoryWrite: (address, value, bytes) => host.memoryWrite(address, value, bytes),
+    acknowledgeInterrupt: () => host.acknowledgeInterrupt(),
+    deadlineReached: () => host.deadlineReached(),
+    mayWake: () => host.mayWake(),
   };
 }
 

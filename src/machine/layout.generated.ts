@@ -52,9 +52,12 @@ export const CODE_CHUNKS_BYTES = 0x800000;
 /** For each page, the first trace that starts in it. */
 export const PAGE_TRACES_BASE = 0x1900000;
 export const PAGE_TRACES_BYTES = 0x400000;
+/** Numbers of the pages that hold decoded code. */
+export const CODE_PAGES_BASE = 0x1d00000;
+export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
-export const RAM_BASE = 0x2000000;
-export const CPU_SIZE = 872;
+export const RAM_BASE = 0x2400000;
+export const CPU_SIZE = 888;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -133,6 +136,7 @@ export const KEY_STACK32 = 8;
 export const KEY_REAL = 16;
 export const KEY_SKIP_POINT = 32;
 export const KEY_SINGLE = 64;
+export const KEY_MODE = 31;
 
 export const AFTER_COMMIT = 1;
 export const AFTER_END_TRACE = 2;
@@ -165,121 +169,6 @@ export const PREFIX_FIRST_MEMORY = 16;
 export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
-export const FEATURE_NONE = 0;
-export const FEATURE_FPU = 1;
-export const FEATURE_VME = 2;
-export const FEATURE_DE = 3;
-export const FEATURE_PSE = 4;
-export const FEATURE_TSC = 5;
-export const FEATURE_MSR = 6;
-export const FEATURE_PAE = 7;
-export const FEATURE_MCE = 8;
-export const FEATURE_CX8 = 9;
-export const FEATURE_APIC = 10;
-export const FEATURE_SEP = 11;
-export const FEATURE_MTRR = 12;
-export const FEATURE_PGE = 13;
-export const FEATURE_MCA = 14;
-export const FEATURE_CMOV = 15;
-export const FEATURE_PAT = 16;
-export const FEATURE_PSE_36 = 17;
-export const FEATURE_CLFSH = 18;
-export const FEATURE_DS = 19;
-export const FEATURE_ACPI = 20;
-export const FEATURE_MMX = 21;
-export const FEATURE_FXSR = 22;
-export const FEATURE_SSE = 23;
-export const FEATURE_SSE2 = 24;
-export const FEATURE_SS = 25;
-export const FEATURE_HTT = 26;
-export const FEATURE_SSE3 = 27;
-export const FEATURE_PCLMULQDQ = 28;
-export const FEATURE_DTES64 = 29;
-export const FEATURE_MONITOR = 30;
-export const FEATURE_VMX = 31;
-export const FEATURE_SMX = 32;
-export const FEATURE_SSSE3 = 33;
-export const FEATURE_FMA = 34;
-export const FEATURE_CX16 = 35;
-export const FEATURE_PDCM = 36;
-export const FEATURE_PCID = 37;
-export const FEATURE_SSE4_1 = 38;
-export const FEATURE_SSE4_2 = 39;
-export const FEATURE_X2APIC = 40;
-export const FEATURE_MOVBE = 41;
-export const FEATURE_POPCNT = 42;
-export const FEATURE_TSC_DEADLINE = 43;
-export const FEATURE_AES = 44;
-export const FEATURE_XSAVE = 45;
-export const FEATURE_AVX = 46;
-export const FEATURE_F16C = 47;
-export const FEATURE_RDRAND = 48;
-export const FEATURE_FSGSBASE = 49;
-export const FEATURE_TSC_ADJUST = 50;
-export const FEATURE_BMI1 = 51;
-export const FEATURE_HLE = 52;
-export const FEATURE_AVX2 = 53;
-export const FEATURE_SMEP = 54;
-export const FEATURE_BMI2 = 55;
-export const FEATURE_ERMS = 56;
-export const FEATURE_INVPCID = 57;
-export const FEATURE_RTM = 58;
-export const FEATURE_RDSEED = 59;
-export const FEATURE_ADX = 60;
-export const FEATURE_SMAP = 61;
-export const FEATURE_CLFLUSHOPT = 62;
-export const FEATURE_CLWB = 63;
-export const FEATURE_SHA = 64;
-export const FEATURE_UMIP = 65;
-export const FEATURE_PKU = 66;
-export const FEATURE_WAITPKG = 67;
-export const FEATURE_CET_SS = 68;
-export const FEATURE_LA57 = 69;
-export const FEATURE_RDPID = 70;
-export const FEATURE_MOVDIRI = 71;
-export const FEATURE_MOVDIR64B = 72;
-export const FEATURE_PKS = 73;
-export const FEATURE_FSRM = 74;
-export const FEATURE_SERIALIZE = 75;
-export const FEATURE_CET_IBT = 76;
-export const FEATURE_XSAVEOPT = 77;
-export const FEATURE_XSAVEC = 78;
-export const FEATURE_XGETBV_ECX1 = 79;
-export const FEATURE_XSAVES = 80;
-export const FEATURE_LAHF_LM = 81;
-export const FEATURE_SVM = 82;
-export const FEATURE_ALTMOVCR8 = 83;
-export const FEATURE_LZCNT = 84;
-export const FEATURE_SSE4A = 85;
-export const FEATURE_PREFETCHW = 86;
-export const FEATURE_SKINIT = 87;
-export const FEATURE_XOP = 88;
-export const FEATURE_TBM = 89;
-export const FEATURE_MONITORX = 90;
-export const FEATURE_SYSCALL = 91;
-export const FEATURE_NX = 92;
-export const FEATURE_MMXEXT = 93;
-export const FEATURE_FFXSR = 94;
-export const FEATURE_PAGE1GB = 95;
-export const FEATURE_RDTSCP = 96;
-export const FEATURE_LONG_MODE = 97;
-export const FEATURE__3DNOW = 98;
-export const FEATURE_INVARIANT_TSC = 99;
-export const FEATURE_CLZERO = 100;
-export const FEATURE_WBNOINVD = 101;
-export const FEATURE_NP = 102;
-export const FEATURE_LBRVIRT = 103;
-export const FEATURE_SVML = 104;
-export const FEATURE_NRIPS = 105;
-export const FEATURE_TSC_RATE_MSR = 106;
-export const FEATURE_VMCB_CLEAN = 107;
-export const FEATURE_FLUSH_BY_ASID = 108;
-export const FEATURE_DECODE_ASSISTS = 109;
-export const FEATURE_PAUSE_FILTER = 110;
-export const FEATURE_PAUSE_FILTER_THRESHOLD = 111;
-export const FEATURE_AVIC = 112;
-export const FEATURE_V_VMSAVE_VMLOAD = 113;
-export const FEATURE_VGIF = 114;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -501,52 +390,56 @@ export const cpuLayout = {
   external: { offset: 736, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
   tlbContext: { offset: 744, bytes: 8 },
+  /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
+  tlbWraps: { offset: 752, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 752, bytes: 8 },
+  tlbNext: { offset: 760, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 760, bytes: 4 },
+  pagingMode: { offset: 768, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 764, bytes: 4 },
+  codePage: { offset: 772, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 768, bytes: 8 },
+  codeLinear: { offset: 776, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 776, bytes: 4 },
+  traceNext: { offset: 784, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 780, bytes: 4 },
+  traceGeneration: { offset: 788, bytes: 4 },
+  /** Pages in the list of pages with decoded code. */
+  codePageCount: { offset: 792, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 784, bytes: 4 },
+  dirtyCount: { offset: 796, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 788, bytes: 4 },
+  afterWrite: { offset: 800, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 792, bytes: 8 },
+  scratchLinear: { offset: 808, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 800, bytes: 4 },
+  scratchBytes: { offset: 816, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 804, bytes: 4 },
+  scratchUser: { offset: 820, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 808, bytes: 8 },
+  scratchPhysical1: { offset: 824, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 816, bytes: 8 },
+  scratchPhysical2: { offset: 832, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 824, bytes: 4 },
+  scratchSplit: { offset: 840, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 828, bytes: 4 },
+  eventHead: { offset: 844, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 832, bytes: 4 },
+  eventTail: { offset: 848, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 836, bytes: 4 },
+  guestMode: { offset: 852, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 840, bytes: 4 },
+  nestedPaging: { offset: 856, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 848, bytes: 8 },
+  context: { offset: 864, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 856, bytes: 4 },
+  hostOwned: { offset: 872, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 860, bytes: 4 },
+  vmxOperation: { offset: 876, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 864, bytes: 4 },
+  gif: { offset: 880, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 868, bytes: 4 },
+  monitorArmed: { offset: 884, bytes: 4 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

@@ -225,6 +225,7 @@ export class Machine {
   /** Replaces all points. Those at one address act in the order given: visits append, the first stop ends the run. */
   setPoints(points: readonly MachinePoint[]): void {
     assert(points.length * layout.POINT_RECORD_SIZE <= layout.POINTS_BYTES, "the points region holds every point");
+    this.core.clearPoints();
     const sorted = points.map((point, order) => ({ point, order }));
     sorted.sort((a, b) => Number(a.point.address - b.point.address) || a.order - b.order);
     sorted.forEach(({ point }, index) => {
@@ -234,8 +235,7 @@ export class Machine {
       const action = point.action === "visit" ? layout.POINT_VISIT : layout.POINT_STOP;
       this.view.setUint32(at + pointRecordLayout.action.offset, action, true);
     });
-    this.#setWord(cpu.pointCount, points.length);
-    this.core.pointsChanged();
+    this.core.pointsChanged(points.length);
   }
 
   /** Runs at most so many instructions. The processor then stands between two instructions. */

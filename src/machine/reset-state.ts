@@ -30,7 +30,8 @@ const kept = [
   cpu.traceNext,
   cpu.traceGeneration,
   cpu.dirtyCount,
-  cpu.hostOwned,
+  cpu.codePageCount,
+  cpu.tlbWraps,
 ] as const;
 
 /** Writes the whole register state; memory and decoded code are not touched. */

@@ -97,7 +97,6 @@ export class VmxOperations {
   /** VMLAUNCH or VMRESUME, by the launch state. After success the guest runs with the machine's next `run`. */
   enter(): EntryFailure | undefined {
     const outcome = this.host.core.hostVmxEnter();
-    this.host.invalidate();
     if (outcome === 0) return undefined;
     const rule = ruleIdByNumber(this.host.view.getUint32(layout.CPU_BASE + cpu.stopDetail.offset, true));
     const kind = (outcome & outcomeReject) !== 0 ? "reject" : "fail";
@@ -128,7 +127,6 @@ export class SvmOperations {
   /** VMLOAD and VMRUN. After success the guest runs with the machine's next `run`. */
   enter(vmcb: bigint): EntryFailure | undefined {
     const number = this.host.core.hostSvmEnter(vmcb);
-    this.host.invalidate();
     if (number === 0) return undefined;
     const rule = ruleIdByNumber(number);
     return { kind: "reject", number: 0, ...(rule !== undefined && { rule }) };

@@ -1,0 +1,435 @@
+// The run loop: traces of decoded instructions, one big switch for the frequent operations, calls for the rest.
+//
+// Between two traces the loop looks for everything that is not the next instruction: budget, deadline, events to be
+// delivered, points. An instruction that cannot finish returns ABORT with something pending; RIP is then put back to
+// its start, so that state is precise, and `settle` brings the pending event to its end.
+
+import {
+  ACTIVITY_ACTIVE, ACTIVITY_HLT, ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW,
+  ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, CPU_BASE, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE,
+  MicroOp, PENDING_NONE, POINT_STOP, RAM_BASE, SCRATCH_BASE, SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL,
+  STOP_HALTED, STOP_POINT, STOP_SHUTDOWN, TRACE_HEADER_SIZE, TraceHeader, TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION, TYPE_NMI,
+  STOP_NONE,
+} from "./layout.generated"; // prettier-ignore
+import {
+  ABORT, carryFlag, code64, END, IF, isCanonical, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, segment, setRegisterPart,
+  signFlag, TF, updateAttention, zeroFlag,
+} from "./state"; // prettier-ignore
+import {
+  effectiveAddress, finishWrite, forRead, forWrite, operandForRead, operandForUpdate, operandForWrite,
+} from "./memory"; // prettier-ignore
+import { binary, decrement, increment, multiplySigned, shiftArithmeticRight, shiftLeft, shiftRight } from "./arith";
+import {
+  OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC, OP_JMP, OP_LEA32,
+  OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32, OP_PUSH64, OP_RET32,
+  OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OP_BINARY, OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP,
+  OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
+} from "./ops"; // prettier-ignore
+import { raise, raiseProtection, raiseUndefined, VECTOR_DB, VECTOR_NMI } from "./faults";
+import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_LENGTH } from "./rules.generated";
+import { executeOther } from "./execute-other";
+import { settle } from "./exceptions";
+import { appendEvent, eventsFull } from "./events";
+import { pointRecord } from "./trace";
+import { fetchTrace } from "./fetch";
+import { deadlineReached } from "./host";
+import { atBoundary } from "./interrupts";
+
+// Operations of the switch. Inlined: each is one case.
+
+// @ts-ignore: decorator
+@inline
+function binaryRegister<T>(op: MicroOp, operation: u32): void {
+  setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source)));
+}
+
+// @ts-ignore: decorator
+@inline
+function binaryLoad<T>(op: MicroOp, operation: u32): u32 {
+  const at = operandForRead(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(at)));
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function binaryStore<T>(op: MicroOp, operation: u32): u32 {
+  const at = operandForUpdate(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  store<T>(at, binary<T>(operation, load<T>(at), load<T>(<usize>op.source)));
+  return finishWrite();
+}
+
+// @ts-ignore: decorator
+@inline
+function compareRegister<T>(op: MicroOp, operation: u32): void {
+  binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source));
+}
+
+// @ts-ignore: decorator
+@inline
+function compareLoad<T>(op: MicroOp, operation: u32): u32 {
+  const at = operandForRead(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  binary<T>(operation, registerPart<T>(op.first), load<T>(at));
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function compareStore<T>(op: MicroOp, operation: u32): u32 {
+  const at = operandForRead(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  binary<T>(operation, load<T>(at), load<T>(<usize>op.source));
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function moveRegister<T>(op: MicroOp): void {
+  setRegisterPart<T>(op.first, load<T>(<usize>op.source));
+}
+
+// @ts-ignore: decorator
+@inline
+function moveLoad<T>(op: MicroOp): u32 {
+  const at = operandForRead(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  setRegisterPart<T>(op.first, load<T>(at));
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function moveStore<T>(op: MicroOp): u32 {
+  const at = operandForWrite(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  store<T>(at, load<T>(<usize>op.source));
+  return finishWrite();
+}
+
+/** Zero-extends a memory operand of type T to at least 32 bits. */
+// @ts-ignore: decorator
+@inline
+function extendLoad<T>(op: MicroOp): u32 {
+  const at = operandForRead(op, sizeof<T>());
+  if (at == 0) return ABORT;
+  setRegisterPart<u64>(op.first, <u64>load<T>(at));
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function signExtendLoad(op: MicroOp): u32 {
+  const at = operandForRead(op, 4);
+  if (at == 0) return ABORT;
+  setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(at)));
+  return NEXT;
+}
+
+/** A near jump by the displacement. */
+function jump(op: MicroOp): u32 {
+  let target = cpu.rip + op.immediate;
+  if (op.operandBytes == 2) target &= 0xffff;
+  else if (!code64()) target &= 0xffffffff;
+  if (target >= cpu.codeEnd || (code64() && !isCanonical(target))) {
+    return raiseProtection(code64() ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
+  }
+  cpu.rip = target;
+  return END;
+}
+
+// @ts-ignore: decorator
+@inline
+function pushValue<T>(value: T): u32 {
+  const top: u64 = sizeof<T>() == 8 ? cpu.rsp - 8 : (cpu.rsp - 4) & 0xffffffff;
+  const at = forWrite(top, sizeof<T>(), SEGMENT_SS);
+  if (at == 0) return ABORT;
+  store<T>(at, value);
+  cpu.rsp = top;
+  return finishWrite();
+}
+
+// @ts-ignore: decorator
+@inline
+function popRegister<T>(op: MicroOp): u32 {
+  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
+  if (at == 0) return ABORT;
+  const value = load<T>(at);
+  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
+  setRegisterPart<T>(op.first, value);
+  return NEXT;
+}
+
+// @ts-ignore: decorator
+@inline
+function callRelative<T>(op: MicroOp): u32 {
+  const next = cpu.rip;
+  if (jump(op) == ABORT) return ABORT;
+  return pushValue<T>(<T>next) == ABORT ? ABORT : END;
+}
+
+// @ts-ignore: decorator
+@inline
+function returnNear<T>(): u32 {
+  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
+  if (at == 0) return ABORT;
+  const target = <u64>load<T>(at);
+  if (sizeof<T>() == 8 ? !isCanonical(target) : target >= cpu.codeEnd) {
+    return raiseProtection(sizeof<T>() == 8 ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
+  }
+  cpu.rip = target;
+  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
+  return END;
+}
+
+function loopFast(op: MicroOp): u32 {
+  const wide = op.addressShift == 0;
+  const count = wide ? cpu.rcx - 1 : (cpu.rcx - 1) & 0xffffffff;
+  if (count != 0 && jump(op) == ABORT) return ABORT;
+  cpu.rcx = count;
+  return NEXT;
+}
+
+/** The micro-op that stopped the trace, for `run` to look at. */
+let current: MicroOp = changetype<MicroOp>(0);
+
+/** Executes the micro-ops from `first` up to `end`; how the last one ended. */
+function execute(first: usize, end: usize): u32 {
+  let at = first;
+  let rip = cpu.rip;
+  let status: u32 = NEXT;
+  do {
+    const op = changetype<MicroOp>(at);
+    rip += op.length;
+    cpu.rip = rip;
+    switch (<u32>op.op) {
+      case OP_BINARY + 0: binaryRegister<u32>(op, OPERATION_ADD); break;
+      case OP_BINARY + 1: status = binaryLoad<u32>(op, OPERATION_ADD); break;
+      case OP_BINARY + 2: status = binaryStore<u32>(op, OPERATION_ADD); break;
+      case OP_BINARY + 4: binaryRegister<u64>(op, OPERATION_ADD); break;
+      case OP_BINARY + 5: status = binaryLoad<u64>(op, OPERATION_ADD); break;
+      case OP_BINARY + 6: status = binaryStore<u64>(op, OPERATION_ADD); break;
+      case OP_BINARY + 8: binaryRegister<u32>(op, OPERATION_OR); break;
+      case OP_BINARY + 9: status = binaryLoad<u32>(op, OPERATION_OR); break;
+      case OP_BINARY + 10: status = binaryStore<u32>(op, OPERATION_OR); break;
+      case OP_BINARY + 12: binaryRegister<u64>(op, OPERATION_OR); break;
+      case OP_BINARY + 13: status = binaryLoad<u64>(op, OPERATION_OR); break;
+      case OP_BINARY + 14: status = binaryStore<u64>(op, OPERATION_OR); break;
+      case OP_BINARY + 16: binaryRegister<u32>(op, OPERATION_ADC); break;
+      case OP_BINARY + 17: status = binaryLoad<u32>(op, OPERATION_ADC); break;
+      case OP_BINARY + 18: status = binaryStore<u32>(op, OPERATION_ADC); break;
+      case OP_BINARY + 20: binaryRegister<u64>(op, OPERATION_ADC); break;
+      case OP_BINARY + 21: status = binaryLoad<u64>(op, OPERATION_ADC); break;
+      case OP_BINARY + 22: status = binaryStore<u64>(op, OPERATION_ADC); break;
+      case OP_BINARY + 24: binaryRegister<u32>(op, OPERATION_SBB); break;
+      case OP_BINARY + 25: status = binaryLoad<u32>(op, OPERATION_SBB); break;
+      case OP_BINARY + 26: status = binaryStore<u32>(op, OPERATION_SBB); break;
+      case OP_BINARY + 28: binaryRegister<u64>(op, OPERATION_SBB); break;
+      case OP_BINARY + 29: status = binaryLoad<u64>(op, OPERATION_SBB); break;
+      case OP_BINARY + 30: status = binaryStore<u64>(op, OPERATION_SBB); break;
+      case OP_BINARY + 32: binaryRegister<u32>(op, OPERATION_AND); break;
+      case OP_BINARY + 33: status = binaryLoad<u32>(op, OPERATION_AND); break;
+      case OP_BINARY + 34: status = binaryStore<u32>(op, OPERATION_AND); break;
+      case OP_BINARY + 36: binaryRegister<u64>(op, OPERATION_AND); break;
+      case OP_BINARY + 37: status = binaryLoad<u64>(op, OPERATION_AND); break;
+      case OP_BINARY + 38: status = binaryStore<u64>(op, OPERATION_AND); break;
+      case OP_BINARY + 40: binaryRegister<u32>(op, OPERATION_SUB); break;
+      case OP_BINARY + 41: status = binaryLoad<u32>(op, OPERATION_SUB); break;
+      case OP_BINARY + 42: status = binaryStore<u32>(op, OPERATION_SUB); break;
+      case OP_BINARY + 44: binaryRegister<u64>(op, OPERATION_SUB); break;
+      case OP_BINARY + 45: status = binaryLoad<u64>(op, OPERATION_SUB); break;
+      case OP_BINARY + 46: status = binaryStore<u64>(op, OPERATION_SUB); break;
+      case OP_BINARY + 48: binaryRegister<u32>(op, OPERATION_XOR); break;
+      case OP_BINARY + 49: status = binaryLoad<u32>(op, OPERATION_XOR); break;
+      case OP_BINARY + 50: status = binaryStore<u32>(op, OPERATION_XOR); break;
+      case OP_BINARY + 52: binaryRegister<u64>(op, OPERATION_XOR); break;
+      case OP_BINARY + 53: status = binaryLoad<u64>(op, OPERATION_XOR); break;
+      case OP_BINARY + 54: status = binaryStore<u64>(op, OPERATION_XOR); break;
+      case OP_BINARY + 56: compareRegister<u32>(op, OPERATION_CMP); break;
+      case OP_BINARY + 57: status = compareLoad<u32>(op, OPERATION_CMP); break;
+      case OP_BINARY + 58: status = compareStore<u32>(op, OPERATION_CMP); break;
+      case OP_BINARY + 60: compareRegister<u64>(op, OPERATION_CMP); break;
+      case OP_BINARY + 61: status = compareLoad<u64>(op, OPERATION_CMP); break;
+      case OP_BINARY + 62: status = compareStore<u64>(op, OPERATION_CMP); break;
+      case OP_BINARY + 64: compareRegister<u32>(op, OPERATION_TEST); break;
+      case OP_BINARY + 65: status = compareLoad<u32>(op, OPERATION_TEST); break;
+      case OP_BINARY + 66: status = compareStore<u32>(op, OPERATION_TEST); break;
+      case OP_BINARY + 68: compareRegister<u64>(op, OPERATION_TEST); break;
+      case OP_BINARY + 69: status = compareLoad<u64>(op, OPERATION_TEST); break;
+      case OP_BINARY + 70: status = compareStore<u64>(op, OPERATION_TEST); break;
+      case OP_BINARY + 72: moveRegister<u32>(op); break;
+      case OP_BINARY + 73: status = moveLoad<u32>(op); break;
+      case OP_BINARY + 74: status = moveStore<u32>(op); break;
+      case OP_BINARY + 76: moveRegister<u64>(op); break;
+      case OP_BINARY + 77: status = moveLoad<u64>(op); break;
+      case OP_BINARY + 78: status = moveStore<u64>(op); break;
+      case OP_JCC + 0: if (overflowFlag() != 0) status = jump(op); break;
+      case OP_JCC + 1: if (overflowFlag() == 0) status = jump(op); break;
+      case OP_JCC + 2: if (carryFlag() != 0) status = jump(op); break;
+      case OP_JCC + 3: if (carryFlag() == 0) status = jump(op); break;
+      case OP_JCC + 4: if (zeroFlag()) status = jump(op); break;
+      case OP_JCC + 5: if (!zeroFlag()) status = jump(op); break;
+      case OP_JCC + 6: if (carryFlag() != 0 || zeroFlag()) status = jump(op); break;
+      case OP_JCC + 7: if (carryFlag() == 0 && !zeroFlag()) status = jump(op); break;
+      case OP_JCC + 8: if (signFlag() != 0) status = jump(op); break;
+      case OP_JCC + 9: if (signFlag() == 0) status = jump(op); break;
+      case OP_JCC + 10: if (parityFlag() != 0) status = jump(op); break;
+      case OP_JCC + 11: if (parityFlag() == 0) status = jump(op); break;
+      case OP_JCC + 12: if (signFlag() != overflowFlag()) status = jump(op); break;
+      case OP_JCC + 13: if (signFlag() == overflowFlag()) status = jump(op); break;
+      case OP_JCC + 14: if (zeroFlag() || signFlag() != overflowFlag()) status = jump(op); break;
+      case OP_JCC + 15: if (!zeroFlag() && signFlag() == overflowFlag()) status = jump(op); break;
+      case OP_JMP: status = jump(op); break;
+      case OP_LOOP: status = loopFast(op); break;
+      case OP_CALL64: status = callRelative<u64>(op); break;
+      case OP_CALL32: status = callRelative<u32>(op); break;
+      case OP_RET64: status = returnNear<u64>(); break;
+      case OP_RET32: status = returnNear<u32>(); break;
+      case OP_PUSH64: status = pushValue<u64>(registerPart<u64>(op.first)); break;
+      case OP_PUSH32: status = pushValue<u32>(registerPart<u32>(op.first)); break;
+      case OP_POP64: status = popRegister<u64>(op); break;
+      case OP_POP32: status = popRegister<u32>(op); break;
+      case OP_MOV8: moveRegister<u8>(op); break;
+      case OP_MOV8 + 1: status = moveLoad<u8>(op); break;
+      case OP_MOV8 + 2: status = moveStore<u8>(op); break;
+      case OP_MOVZX8: setRegisterPart<u64>(op.first, <u64>load<u8>(<usize>op.source)); break;
+      case OP_MOVZX8 + 1: status = extendLoad<u8>(op); break;
+      case OP_MOVZX16: setRegisterPart<u64>(op.first, <u64>load<u16>(<usize>op.source)); break;
+      case OP_MOVZX16 + 1: status = extendLoad<u16>(op); break;
+      case OP_MOVSXD: setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(<usize>op.source))); break;
+      case OP_MOVSXD + 1: status = signExtendLoad(op); break;
+      case OP_LEA32: setRegisterPart<u32>(op.first, <u32>effectiveAddress(op)); break;
+      case OP_LEA64: setRegisterPart<u64>(op.first, effectiveAddress(op)); break;
+      case OP_INC32: setRegisterPart<u32>(op.first, increment<u32>(registerPart<u32>(op.first))); break;
+      case OP_INC64: setRegisterPart<u64>(op.first, increment<u64>(registerPart<u64>(op.first))); break;
+      case OP_DEC32: setRegisterPart<u32>(op.first, decrement<u32>(registerPart<u32>(op.first))); break;
+      case OP_DEC64: setRegisterPart<u64>(op.first, decrement<u64>(registerPart<u64>(op.first))); break;
+      case OP_SHIFT32: setRegisterPart<u32>(op.first, shiftLeft<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
+      case OP_SHIFT32 + 1: setRegisterPart<u32>(op.first, shiftRight<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
+      case OP_SHIFT32 + 2: setRegisterPart<u32>(op.first, shiftArithmeticRight<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
+      case OP_SHIFT64: setRegisterPart<u64>(op.first, shiftLeft<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
+      case OP_SHIFT64 + 1: setRegisterPart<u64>(op.first, shiftRight<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
+      case OP_SHIFT64 + 2: setRegisterPart<u64>(op.first, shiftArithmeticRight<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
+      case OP_IMUL32: setRegisterPart<u32>(op.first, multiplySigned<u32>(registerPart<u32>(op.first), load<u32>(<usize>op.source))); break;
+      case OP_IMUL64: setRegisterPart<u64>(op.first, multiplySigned<u64>(registerPart<u64>(op.first), load<u64>(<usize>op.source))); break;
+      case OP_NOP: break;
+      case OP_UNDEFINED: status = raiseUndefined(); break;
+      case OP_TOO_LONG: status = raiseProtection(RULE_INSTRUCTION_LENGTH); break;
+      default: status = executeCold(op); break;
+    } // prettier-ignore
+    at += MICRO_OP_SIZE;
+  } while (status == NEXT && at < end);
+  current = changetype<MicroOp>(at - MICRO_OP_SIZE);
+  return status;
+}
+
+/** Instructions that look at their own address or length find them in the state. */
+function executeCold(op: MicroOp): u32 {
+  cpu.instructionLength = op.length;
+  cpu.instructionRip = cpu.rip - op.length;
+  const status = executeOther(op, <u32>op.op - OP_COLD);
+  return status == NEXT && cpu.afterWrite != 0 ? END : status;
+}
+
+// Between instructions ------------------------------------------------------------------------------------------------
+
+/** Runs at most `budget` instructions; a STOP_ number. */
+export function run(budget: u64): u32 {
+  cpu.budgetEnd = cpu.retired + budget;
+  cpu.stopKind = STOP_NONE;
+  updateAttention();
+  let skipsPoint = cpu.stoppedAt != NO_ADDRESS;
+  while (cpu.stopKind == STOP_NONE) {
+    if (cpu.retired >= cpu.deadline) deadlineReached();
+    if (cpu.attention != 0) {
+      if (atBoundary()) continue;
+      if (cpu.stopKind != 0) break;
+    }
+    if (cpu.retired >= cpu.budgetEnd) return STOP_BUDGET;
+    if (eventsFull()) return STOP_EVENTS_FULL;
+
+    // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
+    const oneOnly = (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG)) != 0;
+    const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (oneOnly ? KEY_SINGLE : 0));
+    skipsPoint = false;
+    if (changetype<usize>(trace) == 0) {
+      cpu.instructionRip = cpu.rip;
+      cpu.instructionLength = 0;
+      settle();
+      continue;
+    }
+    if (trace.point != 0 && passPoints(trace.point - 1)) return STOP_POINT;
+    cpu.stoppedAt = NO_ADDRESS;
+
+    // Step 2: as many of its instructions as the budget and the deadline allow.
+    const first = changetype<usize>(trace) + TRACE_HEADER_SIZE;
+    const allowed = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
+    const count = <u32>min<u64>(allowed, trace.count);
+    trace.executions++;
+    const startShadow = cpu.shadow;
+    const status = execute(first, first + count * MICRO_OP_SIZE);
+    const op = current;
+    const done = <u32>(changetype<usize>(op) - first) / MICRO_OP_SIZE;
+    if (status == ABORT) {
+      cpu.retired += done;
+      abort(op);
+      continue;
+    }
+    cpu.retired += done + 1;
+    cpu.afterWrite = 0;
+    if ((cpu.attention | startShadow) != 0) afterInstruction(startShadow, op);
+  }
+  return cpu.stopKind;
+}
+
+/** The instruction did not finish: state is as before it; what is pending is brought to its end. */
+function abort(op: MicroOp): void {
+  cpu.afterWrite = 0;
+  cpu.instructionLength = op.length;
+  const isTrap = cpu.pending == 1 && cpu.eventType != TYPE_HARDWARE_EXCEPTION;
+  if (isTrap) {
+    // INT n, INT3, INTO, INT1 have retired: the saved RIP is that of the next instruction.
+    cpu.instructionRip = cpu.rip - op.length;
+    cpu.retired++;
+  } else {
+    cpu.rip -= op.length;
+    cpu.instructionRip = cpu.rip;
+  }
+  settle();
+}
+
+/** Shadows last for one instruction; then single step and breakpoints of the instruction just done are reported. */
+function afterInstruction(startShadow: u32, op: MicroOp): void {
+  if (startShadow != 0) cpu.shadow &= ~startShadow;
+  const stepped = (cpu.attention & ATTENTION_SINGLE_STEP) != 0;
+  updateAttention();
+  if (stepped && (startShadow & 2) == 0 && (cpu.shadow & 2) == 0) {
+    raise(VECTOR_DB);
+    cpu.faultLinear = 1 << 14;
+    cpu.instructionRip = cpu.rip - op.length;
+    settle();
+  }
+}
+
+/** Appends the visits at an address; true at a stop point, where nothing has executed yet. */
+function passPoints(first: u32): bool {
+  const address = pointRecord(first).address;
+  let stop: i32 = -1;
+  for (let index = first; index < cpu.pointCount && pointRecord(index).address == address; index++) {
+    const point = pointRecord(index);
+    if (point.action == POINT_STOP) {
+      if (stop < 0) stop = <i32>index;
+      continue;
+    }
+    const event = appendEvent(EVENT_VISIT, cpu.rip);
+    event.code = <u16>point.index;
+    event.a = point.index;
+  }
+  if (stop < 0) return false;
+  cpu.stoppedAt = address;
+  cpu.stopKind = STOP_POINT;
+  cpu.stopDetail = pointRecord(<u32>stop).index;
+  return true;
+}

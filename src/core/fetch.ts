@@ -1,0 +1,128 @@
+// From RIP to a trace: instruction fetch through the TLB, trace lookup, decoding on a miss (and the reference of
+// instructions that cross a page, which are decoded each time).
+
+import {
+  cpu, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, RAM_BASE, SEGMENT_CS, TRACE_HEADER_SIZE, TraceHeader,
+} from "./layout.generated"; // prettier-ignore
+import { code64, NO_ADDRESS, segment, isCanonical } from "./state";
+import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
+import { isRam, physicalRead } from "./physical";
+import { tagOf, tlbEntry } from "./tlb";
+import { decode, DECODE_SHORT } from "./decode";
+import { endsTrace } from "./ops";
+import { findPoint, newTrace, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
+import { raiseProtection } from "./faults";
+import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
+
+/** A trace of one instruction that is not kept, and the bytes of an instruction gathered from two pages. */
+const scratchTrace: usize = memory.data(64, 8);
+const gathered: usize = memory.data(32, 8);
+const LENGTH_LIMIT: u32 = 15;
+const PAGE: u32 = 0x1000;
+
+/** The trace at RIP, or null with a fault pending. `variant` has KEY_SKIP_POINT and KEY_SINGLE bits. */
+export function fetchTrace(variant: u32): TraceHeader {
+  const rip = cpu.rip;
+  const linear = code64() ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
+  const page = linear & ~0xfff;
+  if (cpu.codePage == 0 || cpu.codeLinear != page) {
+    if (!fetchPage(linear)) return changetype<TraceHeader>(0);
+  }
+  if (cpu.codePage == 0) return gatheredTrace(linear, variant);
+  const at = <usize>cpu.codePage + (<usize>linear & 0xfff);
+  const key = cpu.codeKey | variant;
+  const slot = traceSlot(at);
+  if (slot.key == traceKey(at, key)) {
+    const trace = changetype<TraceHeader>(<usize>slot.trace);
+    if (rip + trace.bytes <= cpu.codeEnd) return trace;
+  }
+  return decodeTrace(at, linear, key);
+}
+
+/** Finds the host page of a linear address for instruction fetch; false with a fault pending. */
+function fetchPage(linear: u64): bool {
+  const entry = tlbEntry(linear);
+  const tag = tagOf(linear, cpu.tlbContext);
+  if (entry.executeTag == tag) {
+    cpu.codePage = entry.page;
+    cpu.codeLinear = linear & ~0xfff;
+    return true;
+  }
+  if (code64() && !isCanonical(linear)) {
+    raiseProtection(RULE_ADDRESS_CANONICAL);
+    return false;
+  }
+  const physical = translate(linear, ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0));
+  if (physical == NO_ADDRESS) return false;
+  if (!isRam(physical)) return true;
+  if (entry.readTag != tag) entry.readTag = 0;
+  if (entry.writeTag != tag) entry.writeTag = 0;
+  entry.executeTag = tag;
+  entry.physicalPage = <u32>(physical >> 12);
+  entry.page = RAM_BASE + (entry.physicalPage << 12);
+  cpu.codePage = entry.page;
+  cpu.codeLinear = linear & ~0xfff;
+  return true;
+}
+
+/** Decodes from `at` to the end of the trace and keeps it. */
+function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
+  const trace = newTrace();
+  const limit = (at & ~0xfff) + PAGE;
+  const most: u32 = (key & KEY_SINGLE) != 0 ? 1 : TRACE_LIMIT;
+  const reach = cpu.codeEnd - cpu.rip;
+  let from = at;
+  let count: u32 = 0;
+  let op = changetype<usize>(trace) + TRACE_HEADER_SIZE;
+  while (count < most && from < limit) {
+    // A point begins a trace of its own, so that it is met whenever control comes there.
+    if (count > 0 && findPoint(<u64>(from - RAM_BASE)) != 0) break;
+    if (decode(from, limit, changetype<MicroOp>(op)) == DECODE_SHORT) break;
+    const length = <u32>changetype<MicroOp>(op).length;
+    if (<u64>(from - at) + length > reach) break;
+    from += length;
+    count++;
+    if (endsTrace(changetype<MicroOp>(op))) break;
+    op += MICRO_OP_SIZE;
+  }
+  if (count == 0) return gatheredTrace(linear, key);
+  trace.count = <u16>count;
+  trace.bytes = <u16>max<u32>(<u32>(from - at), 1);
+  trace.point = (key & KEY_SKIP_POINT) != 0 ? 0 : findPoint(<u64>(at - RAM_BASE));
+  publishTrace(trace, at, key);
+  return trace;
+}
+
+/** One instruction whose bytes do not lie in one page of RAM, or that reaches beyond the code segment. */
+function gatheredTrace(linear: u64, variant: u32): TraceHeader {
+  const nothing = changetype<TraceHeader>(0);
+  const trace = changetype<TraceHeader>(scratchTrace);
+  const op = changetype<MicroOp>(scratchTrace + TRACE_HEADER_SIZE);
+  const access = ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0);
+  const first = translate(linear, access);
+  if (first == NO_ADDRESS) return nothing;
+  const inPage = min<u32>(PAGE - (<u32>linear & 0xfff), LENGTH_LIMIT);
+  const reach = <u32>min<u64>(cpu.codeEnd - min<u64>(cpu.rip, cpu.codeEnd), LENGTH_LIMIT);
+  for (let i: u32 = 0; i < inPage; i++) store<u8>(gathered + i, <u8>physicalRead(first + i, 1));
+  let status = decode(gathered, gathered + min<u32>(inPage, reach), op);
+  if (status == DECODE_SHORT && reach > inPage) {
+    const next = code64() ? linear + inPage : (linear + inPage) & 0xffffffff;
+    if (code64() && !isCanonical(next)) {
+      raiseProtection(RULE_ADDRESS_CANONICAL);
+      return nothing;
+    }
+    const second = translate(next, access);
+    if (second == NO_ADDRESS) return nothing;
+    for (let i: u32 = inPage; i < LENGTH_LIMIT; i++) store<u8>(gathered + i, <u8>physicalRead(second + i - inPage, 1));
+    status = decode(gathered, gathered + reach, op);
+  }
+  if (status == DECODE_SHORT) {
+    raiseProtection(RULE_CODE_LIMIT);
+    return nothing;
+  }
+  trace.count = 1;
+  trace.bytes = op.length;
+  const skips = (variant & KEY_SKIP_POINT) != 0;
+  trace.point = skips || !isRam(first) ? 0 : findPoint(first);
+  return trace;
+}

@@ -1,0 +1,69 @@
+// core: the processor. These are the functions that its host side calls (src/machine/core-module.ts).
+
+import {
+  cpu, DIRTY_PAGES_BASE, PAGE_DIRTY, RAM_BASE, TLB_BASE, TLB_BYTES,
+} from "./layout.generated"; // prettier-ignore
+import { refresh as refreshState, NO_ADDRESS } from "./state";
+import { flushTlb } from "./tlb";
+import { flushTraces } from "./trace";
+import { pageFlags, setPageFlags } from "./physical";
+import { msrExists, msrValue, setMsrValue } from "./msr";
+import { appendEvent as append, eventsFull } from "./events";
+import { settle } from "./exceptions";
+import { injectEvent as inject } from "./interrupts";
+
+export { run } from "./execute";
+export * from "./virtualization-host";
+export { readFlags, writeFlags } from "./state";
+export { translateForHost } from "./memory";
+export { prepareHostWrite } from "./physical";
+export { clearPoints, pointsChanged } from "./trace";
+export { flushTlb as tlbFlush } from "./tlb";
+
+/** Undoes every write to memory since the last call, and drops traces, translations and events. */
+export function resetMemory(): void {
+  for (let i: u32 = 0; i < cpu.dirtyCount; i++) {
+    const page = load<u32>(DIRTY_PAGES_BASE + (i << 2));
+    memory.fill(RAM_BASE + (page << 12), 0, 0x1000);
+    setPageFlags(page, pageFlags(page) & ~PAGE_DIRTY);
+  }
+  cpu.dirtyCount = 0;
+  cpu.eventHead = 0;
+  cpu.eventTail = 0;
+  flushTraces();
+  flushTlb();
+}
+
+/** Recomputes what follows from control registers, EFER, RFLAGS and segments, and forgets translations. */
+export function refresh(): void {
+  refreshState();
+  flushTlb();
+}
+
+/** 1 when the model has the MSR; its value is then in `cpu.stopDetail`. */
+export function readMsrForHost(address: u32): u32 {
+  if (!msrExists(address)) return 0;
+  cpu.stopDetail = msrValue(address);
+  return 1;
+}
+
+/** 1 when the model has the MSR; no checks of WRMSR. */
+export function writeMsrForHost(address: u32, value: u64): u32 {
+  if (!msrExists(address)) return 0;
+  setMsrValue(address, value);
+  return 1;
+}
+
+/** A record for the host to fill; 0 when the ring is full. */
+export function appendEvent(kind: u32): usize {
+  return eventsFull() ? 0 : changetype<usize>(append(kind, cpu.rip));
+}
+
+/** Delivers an event before the next instruction; what faults in between is settled. */
+export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  cpu.rule = 0;
+  inject(vector, type, errorCode, hasErrorCode);
+  settle();
+}

@@ -1,0 +1,73 @@
+// What happens between two instructions: NMIs and interrupts (Intel SDM vol. 3A, "Interrupt and Exception Handling"),
+// halts, and events that a VMM or the host injects.
+
+import {
+  ACTIVITY_HLT, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_VIRTUALIZATION, cpu, STOP_BUDGET,
+  STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL, TYPE_NMI,
+} from "./layout.generated"; // prettier-ignore
+import { IF, NO_ADDRESS, updateAttention } from "./state";
+import { VECTOR_NMI } from "./faults";
+import { deliver, settle } from "./exceptions";
+import { acknowledgeInterrupt, mayWake } from "./host";
+import { interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
+
+/** Delivers an event before the next instruction; a fault in between is left pending for the run loop. */
+export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
+  deliver(vector, type, errorCode, hasErrorCode);
+}
+
+/** Events that come between instructions, by priority. True: look again. */
+export function atBoundary(): bool {
+  if ((cpu.attention & ATTENTION_VIRTUALIZATION) != 0 && virtualizationBoundary()) return true;
+  if (cpu.shadow == 0 && cpu.gif != 0) {
+    if ((cpu.attention & ATTENTION_NMI) != 0) return takeNmi();
+    if ((cpu.attention & ATTENTION_INTERRUPT) != 0 && takeInterrupt()) return true;
+  }
+  if ((cpu.attention & ATTENTION_INACTIVE) != 0) return stayInactive();
+  return false;
+}
+
+function takeNmi(): bool {
+  cpu.nmiPending = 0;
+  updateAttention();
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  if (cpu.guestMode != 0 && interceptNmi()) {
+    settle();
+    return true;
+  }
+  deliver(VECTOR_NMI, TYPE_NMI, 0, 0);
+  settle();
+  return cpu.stopKind == 0;
+}
+
+/** True when the interrupt was taken (or exited). */
+function takeInterrupt(): bool {
+  if (cpu.guestMode != 0 && interceptInterrupt()) {
+    settle();
+    return cpu.stopKind == 0;
+  }
+  if ((cpu.systemFlags & IF) == 0) return false;
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  cpu.rule = 0;
+  deliver(acknowledgeInterrupt(), TYPE_EXTERNAL, 0, 0);
+  settle();
+  updateAttention();
+  return cpu.stopKind == 0;
+}
+
+/** Halted or shut down: time goes on to the next deadline where something may wake the processor. */
+function stayInactive(): bool {
+  if (cpu.activity == ACTIVITY_HLT && (cpu.deadline != NO_ADDRESS || mayWake() != 0)) {
+    const until = min<u64>(cpu.deadline, cpu.budgetEnd);
+    if (cpu.deadline != NO_ADDRESS && until == cpu.deadline) {
+      cpu.retired = until;
+      return true;
+    }
+    cpu.stopKind = STOP_BUDGET;
+    return false;
+  }
+  cpu.stopKind = cpu.activity == ACTIVITY_HLT ? STOP_HALTED : STOP_SHUTDOWN;
+  return false;
+}
