@@ -2,7 +2,7 @@
 
 import { encoding, imaging, type Diagnostic, type Span } from "../base/index.js";
 import { slotAddress, slotOffsets, slotPartBytes } from "../program/index.js";
-import type { PageRule, ResolvedCase } from "../resolve/index.js";
+import type { PageRule, ResolvedCase, ResolvedGuest } from "../resolve/index.js";
 import type { GuestSetup } from "./environment/index.js";
 import { DEFAULT_VECTORS, hasExecuteDisable } from "./environment/index.js";
 import type { Layout } from "./layout.js";
@@ -24,6 +24,11 @@ export function checkPlaces(input: ResolvedCase, setups: readonly GuestSetup[], 
   ];
 }
 
+/** A guest without a name of its own is called `guest`. */
+function called({ name }: ResolvedGuest): string {
+  return name === "guest" ? "the guest" : `guest ${name}`;
+}
+
 function checkSections(input: ResolvedCase, setups: readonly GuestSetup[], layout: Layout): Diagnostic[] {
   return layout.sections.flatMap((placed) => {
     const { guest: index, name } = placed.section;
@@ -32,7 +37,7 @@ function checkSections(input: ResolvedCase, setups: readonly GuestSetup[], layou
     const room = (name === "code" ? addresses?.codeBytes : addresses?.dataBytes) ?? 0;
     const bytes = placed.end - placed.start;
     if (bytes <= room || !guest) return [];
-    return [encoding.sectionOverflow({ section: name, guest: guest.name, bytes, room }, { span: guest.span })];
+    return [encoding.sectionOverflow({ section: name, guest: called(guest), bytes, room }, { span: guest.span })];
   });
 }
 
@@ -43,14 +48,14 @@ function checkSlots(input: ResolvedCase, setups: readonly GuestSetup[]): Diagnos
   setups.forEach(({ guest, environment }, index) => {
     const need = slotAddress(index) + slotOffsets.pageTables + BigInt(slotPartBytes.pageTables);
     if (need > BigInt(memoryBytes)) {
-      const facts = { guest: guest.name, platform, need, memory: memoryBytes };
+      const facts = { guest: called(guest), platform, need, memory: memoryBytes };
       found.push(imaging.tooLittleMemory(facts, { span: guest.span }));
     }
     if (!environment.row.low) return;
     if (lowGuest !== undefined) {
-      found.push(imaging.secondLowGuest({ guest: guest.name, other: lowGuest }, { span: guest.span }));
+      found.push(imaging.secondLowGuest({ guest: called(guest), other: lowGuest }, { span: guest.span }));
     }
-    lowGuest ??= guest.name;
+    lowGuest ??= called(guest);
   });
   return found;
 }
@@ -122,9 +127,9 @@ function overlaps(
 
 function regionsOf(setup: GuestSetup, layout: Layout): Region[] {
   const { addresses, segments, row } = setup.environment;
-  const who = setup.guest.name;
+  const who = called(setup.guest);
   const part = (name: string, start: bigint, bytes: number): Region => {
-    return { name: `${name} of guest ${who}`, start, end: start + BigInt(bytes) - 1n };
+    return { name: `${name} of ${who}`, start, end: start + BigInt(bytes) - 1n };
   };
   const code = layout.sections.find((s) => s.section.name === "code" && s.section.guest === setup.index);
   return [

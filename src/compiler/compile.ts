@@ -8,6 +8,7 @@ import {
   bootAddress,
   carriedGdt,
   carriedProblems,
+  carriedRefusal,
   carrierOf,
   carrySections,
   pointVector,
@@ -37,10 +38,11 @@ export function compile(input: ResolvedCase, options: CompileOptions): Phase<Pro
   const setups = setUpGuests(input);
   const bundled = place(assembly, assembly.sections, setups, encode);
   const checked = [...bundled.layout.diagnostics, ...checkPlaces(input, setups, bundled.layout)];
-  if (options.lowering === "carried") return carry(bundled, encode, checked);
+  const refusal = options.lowering === "carried" ? carriedRefusal(input, outermostOf(setups)) : undefined;
+  if (options.lowering === "carried" && !refusal) return carry(bundled, encode, checked);
   const plan = makePlan(bundled);
   const image = makeImage({ ...bundled, lowering: "bundled", lines: plan.lines });
-  return { output: { image, plan }, diagnostics: checked };
+  return { output: { image, plan }, diagnostics: refusal ? [refusal, ...checked] : checked };
 }
 
 /** The carried lowering: the same lines at other addresses, with code in place of points. */

@@ -25,21 +25,20 @@ type ByAddress = ReadonlyMap<bigint, readonly string[]>;
 function codeRows(segment: Segment, lines: readonly PlannedLine[], labels: ByAddress, points: ByAddress): string[] {
   const end = segment.address + BigInt(segment.bytes.length);
   const within = lines.filter((line) => line.address >= segment.address && line.address < end);
-  const rows: string[] = [];
-  let at = segment.address;
-  const gap = (until: bigint): void => {
-    // What lies between lines is alignment, separators, or scaffold.
-    if (until > at) rows.push(...byteRows(segment, at, until, ""));
-  };
-  for (const line of within) {
-    gap(line.address);
-    rows.push(...before(line.address, labels, points));
-    at = line.address + BigInt(line.lengthBytes);
-    rows.push(...byteRows(segment, line.address, at, line.text));
-  }
-  gap(end);
-  rows.push(...before(end, labels, points));
-  return rows;
+  const texts = new Map(within.map((line) => [line.address, line.text]));
+  // A row begins wherever a line begins or ends, or a label or point stands: in alignment and scaffold too.
+  const ends = within.map((line) => line.address + BigInt(line.lengthBytes));
+  const marked = [...labels.keys(), ...points.keys()].filter((at) => at > segment.address && at < end);
+  const cuts = inOrder([segment.address, ...texts.keys(), ...ends, ...marked, end]);
+  const rows = cuts.slice(0, -1).flatMap((from, i) => {
+    const bytes = byteRows(segment, from, cuts[i + 1] ?? end, texts.get(from) ?? "");
+    return [...before(from, labels, points), ...bytes];
+  });
+  return [...rows, ...before(end, labels, points)];
+}
+
+function inOrder(addresses: readonly bigint[]): bigint[] {
+  return [...new Set(addresses)].sort((a, b) => (a < b ? -1 : 1));
 }
 
 function before(address: bigint, labels: ByAddress, points: ByAddress): string[] {
@@ -50,20 +49,26 @@ function before(address: bigint, labels: ByAddress, points: ByAddress): string[]
 function dataRows(segment: Segment, labels: ByAddress): string[] {
   const end = segment.address + BigInt(segment.bytes.length);
   const starts = [...labels.keys()].filter((address) => address > segment.address && address < end);
-  const cuts = [segment.address, ...starts.sort((a, b) => (a < b ? -1 : 1)), end];
+  const cuts = inOrder([segment.address, ...starts, end]);
   return cuts.slice(0, -1).flatMap((from, i) => {
     const named = (labels.get(from) ?? []).map((label) => `${label}:`);
     return [...named, ...byteRows(segment, from, cuts[i + 1] ?? end, "")];
   });
 }
 
-/** Rows of at most eight bytes; the text stands beside the first. */
+/** Rows of at most eight bytes; the text stands beside the first. Repeated rows are one `*`, as in a hex dump. */
 function byteRows(segment: Segment, from: bigint, until: bigint, text: string): string[] {
   const rows: string[] = [];
+  let last = "";
   for (let at = from; at < until; at += BigInt(BYTES_PER_ROW)) {
     const start = Number(at - segment.address);
     const bytes = segment.bytes.subarray(start, Math.min(start + BYTES_PER_ROW, Number(until - segment.address)));
     const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
+    if (digits === last && at + BigInt(BYTES_PER_ROW) < until) {
+      if (rows.at(-1) !== "*") rows.push("*");
+      continue;
+    }
+    last = digits;
     const shown = at === from ? text : "";
     rows.push(`${at.toString(16).padStart(8, "0")}  ${digits.padEnd(BYTES_PER_ROW * 3)} ${shown}`.trimEnd());
   }

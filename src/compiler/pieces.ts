@@ -119,7 +119,7 @@ class Flattener {
     this.pieces = [];
     this.pointHere = false;
     this.items(guest.code);
-    this.mark({ kind: "done" });
+    this.end();
     for (const handler of guest.handlers) this.handler(handler);
     const code: Section = { guest: index, name: "code", pieces: this.pieces };
     return [code, { guest: index, name: "data", pieces: guest.data.map(dataPiece) }];
@@ -129,7 +129,13 @@ class Flattener {
     this.separate();
     this.pieces.push({ kind: "entry", vector: handler.vector });
     this.items(handler.code);
-    this.mark({ kind: "done" });
+    this.end();
+  }
+
+  /** Running off the end of code ends the guest, whether or not `done` says so. */
+  private end(): void {
+    const last = this.pieces.at(-1);
+    if (last?.kind !== "mark" || last.mark.kind !== "done") this.mark({ kind: "done" });
   }
 
   private items(items: readonly Item[]): void {

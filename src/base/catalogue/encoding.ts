@@ -42,7 +42,6 @@ export const sectionOverflow = diagnostic<{ section: string; guest: string; byte
   explanation:
     "Each guest has room for 512 KiB of code and 512 KiB of data; in 16-bit modes for 12 and 8 KiB. " +
     "Larger areas can be used without declaring them: addresses 0x1000 to 0x9ffff are plain memory of the test.",
-  message: (f) =>
-    `the ${f.section} of guest ${f.guest} takes ${f.bytes} bytes or more, and there is room for ${f.room}`,
+  message: (f) => `the ${f.section} of ${f.guest} takes ${f.bytes} bytes or more, and there is room for ${f.room}`,
   help: () => "use plain memory from 0x1000 to 0x9ffff by address instead of declaring it",
 });

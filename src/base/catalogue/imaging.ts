@@ -86,7 +86,7 @@ export const tooLittleMemory = diagnostic<{ guest: string; platform: string; nee
   severity: "error",
   title: "A platform with too little memory for the test",
   explanation: "Each guest takes a slot of 16 MiB, of which 4 MiB must be there, from address 0x100000 on.",
-  message: (f) => `guest ${f.guest} reaches to ${hex(f.need)}, and ${f.platform} has ${hex(f.memory)} bytes of memory`,
+  message: (f) => `${f.guest} reaches to ${hex(f.need)}, and ${f.platform} has ${hex(f.memory)} bytes of memory`,
   help: () => "give the platform more memory, or the test fewer guests",
 });
 
@@ -95,7 +95,7 @@ export const secondLowGuest = diagnostic<{ guest: string; other: string }>({
   severity: "error",
   title: "Two guests in 16-bit modes in one test",
   explanation: "Code, data and stacks of a 16-bit guest lie at fixed addresses in the first 64 KiB, once.",
-  message: (f) => `guest ${f.guest} needs the low addresses that guest ${f.other} takes`,
+  message: (f) => `${f.guest} needs the low addresses that ${f.other} takes`,
   help: () => "make one of the guests 32- or 64-bit",
 });
 

@@ -2,7 +2,7 @@
 //
 // It needs no machine of ours: a Multiboot loader starts it, the report comes over the serial port (docs/carried.md).
 
-import { assert, imaging, type Diagnostic } from "../../base/index.js";
+import { assert, imaging, type Diagnostic, type Span } from "../../base/index.js";
 import { eferBits, exceptionByName } from "../../isa/index.js";
 import { planStamp, slotPartBytes } from "../../program/index.js";
 import type { EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
@@ -38,31 +38,39 @@ export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Ca
   return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector };
 }
 
+/** Why a case cannot be carried at all. */
+export function carriedRefusal(input: ResolvedCase, { environment }: GuestSetup): Diagnostic | undefined {
+  const { row, place } = environment;
+  if (input.vmm.length > 0) {
+    return problem(input.span, `\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet");
+  }
+  if (!row.low && place.mode !== "compat32") return undefined;
+  return problem(input.span, `a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code");
+}
+
+function problem(span: Span, what: string, why: string): Diagnostic {
+  return imaging.bundledOnly({ what, why }, { span });
+}
+
 /** What a case asks for that the image's own code cannot do. */
 export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Carrier): Diagnostic[] {
-  const input = assembly.case;
-  const [vmm] = input.vmm;
-  const { row, place } = carrier.setup.environment;
-  const problem = (what: string, why: string, span = input.span): Diagnostic =>
-    imaging.bundledOnly({ what, why }, { span });
-  if (vmm) return [problem(`\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet")];
-  if (row.low || place.mode === "compat32")
-    return [problem(`a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code")];
+  const { span } = assembly.case;
   const places = placesOf(carrier);
   const found: Diagnostic[] = [];
   for (const line of plan.lines) {
     const unseen = eventsOf(line.judgement).find((event) => event.kind !== "trap");
-    if (unseen) found.push(problem(`\`${unseen.text}\``, "the image's code cannot observe it", line.judgementSpan));
+    if (unseen)
+      found.push(problem(line.judgementSpan ?? line.span, `\`${unseen.text}\``, "the image's code cannot observe it"));
   }
   for (const expectation of plan.expectations) {
     const unread = expectation.reads.find((read) => !canRead(read, places));
-    if (unread) found.push(problem(`\`${expectation.text}\``, "the image's code cannot read it", expectation.span));
+    if (unread) found.push(problem(expectation.span, `\`${expectation.text}\``, "the image's code cannot read it"));
   }
   const raise = assembly.sections.flatMap((s) => s.pieces).find((p) => p.kind === "mark" && p.mark.kind === "raise");
-  if (raise) found.push(problem("`raise`", "the image cannot raise events in itself yet"));
+  if (raise) found.push(problem(span, "`raise`", "the image cannot raise events in itself yet"));
   return found.length > 0 || marksFit(plan)
     ? found
-    : [problem("a test this long", "its marks have no room in the image")];
+    : [problem(span, "a test this long", "its marks have no room in the image")];
 }
 
 function marksFit(plan: EventPlan): boolean {
