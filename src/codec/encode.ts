@@ -3,7 +3,7 @@
 
 import { prefixes as prefixWords, type Form } from "../isa/index.js";
 import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
-import { encoderForm, findMnemonic, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
+import { findMnemonic, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
 import { fits } from "./match.js";
 import { findRegister } from "./registers.js";
@@ -89,7 +89,8 @@ export function encodeForced(value: InstructionValue, form: Form, place: EncodeP
   const mnemonic = findMnemonic(value.mnemonic);
   if (mnemonic === undefined) return undefined;
   readPrefixes(value.prefixes);
-  const forced = mnemonic.forms.find((f) => f.form === form) ?? encoderForm(mnemonic.instruction, form);
+  const forced = mnemonic.forms.find((f) => f.form === form);
+  if (forced === undefined) return undefined;
   if (!applies(forced, value, place.bits, mnemonic)) return undefined;
   const length = emit(forced, value, place);
   return length === 0 ? undefined : { bytes: scratch.slice(0, length), form };
@@ -170,8 +171,8 @@ function sizesAgree(
   if (mnemonic.severalAddressSizes && !naturalAddress) return false;
   if (wanted.operandSize !== 0 && own !== 0) return wanted.operandSize === own;
   if (stated || own === 0 || value.operands.length === 0) return true;
-  const hasMemory = form.memoryWidth !== 0;
-  if (hasMemory && !mnemonic.defaultMemorySize) return true;
+  if (!mnemonic.severalOperandSizes) return true;
+  if (form.memoryWidth !== 0 && !mnemonic.defaultMemorySize) return true;
   return own === naturalSize(form, bits);
 }
 
@@ -247,6 +248,7 @@ function rexByte(form: EncoderForm): number {
 function emitLegacyPrefixes(form: EncoderForm, bits: CodeBits): number {
   const { encoding } = form;
   let at = 0;
+  if (encoding.wait) scratch[at++] = 0x9b;
   if (wanted.repeat !== 0) scratch[at++] = wanted.repeat;
   if (wanted.lock) scratch[at++] = 0xf0;
   const segment = parts.segment === 0 ? wanted.segment : parts.segment;

@@ -2,7 +2,7 @@
 
 import {
   encodingOf,
-  findInstruction,
+  findInstructions,
   type Form,
   type FormEncoding,
   type Instruction,
@@ -18,20 +18,19 @@ export interface EncoderForm {
   readonly operands: readonly OperandForm[];
   /** Escape bytes of the opcode map. */
   readonly escape: readonly number[];
-  /** Some operand is memory of a width that the form fixes. */
+  /** Width in bytes of its memory operand; 0 where it has none, does not fix it, or no size word can state it. */
   readonly memoryWidth: number;
 }
 
 /** All that encoding knows of a mnemonic. */
 export interface Mnemonic {
-  readonly instruction: Instruction;
   readonly forms: readonly EncoderForm[];
   /** JMP and CALL take the size of the mode where memory states none. */
   readonly defaultMemorySize: boolean;
+  /** Where no operand tells the operand size, it is that of the mode. */
+  readonly severalOperandSizes: boolean;
   /** LOOP counts in CX, ECX or RCX: that of the mode where nothing else is said. */
   readonly severalAddressSizes: boolean;
-  /** Widths in bytes that its memory operands have: one of several must be stated. */
-  readonly memoryWidths: ReadonlySet<number>;
 }
 
 const escapes: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
@@ -41,15 +40,15 @@ const known = new Map<string, Mnemonic>();
 export function findMnemonic(mnemonic: string): Mnemonic | undefined {
   const found = known.get(mnemonic);
   if (found !== undefined) return found;
-  const instruction = findInstruction(mnemonic);
+  const named = findInstructions(mnemonic);
+  const instruction = named[0];
   if (instruction === undefined) return undefined;
-  const forms = instruction.forms.map((form) => encoderForm(instruction, form));
+  const forms = named.flatMap((each) => each.forms.map((form) => encoderForm(each, form)));
   const made: Mnemonic = {
-    instruction,
     forms,
     defaultMemorySize: instruction.mnemonic === "JMP" || instruction.mnemonic === "CALL",
-    severalAddressSizes: new Set(forms.map((form) => form.encoding.addressSize)).size > 1,
-    memoryWidths: new Set(forms.map((form) => form.memoryWidth).filter((width) => width !== 0)),
+    severalOperandSizes: new Set(forms.map((form) => form.encoding.operandSize)).size > 1,
+    severalAddressSizes: mnemonic.startsWith("loop"),
   };
   known.set(mnemonic, made);
   return made;
@@ -66,8 +65,9 @@ export function encoderForm(instruction: Instruction, form: Form): EncoderForm {
     encoding,
     operands,
     escape: escapes[encoding.map] ?? [],
-    memoryWidth: memory?.width ?? 0,
+    memoryWidth: memory !== undefined && stateable.has(memory.width) ? memory.width : 0,
   };
 }
 
+const stateable: ReadonlySet<number> = new Set([1, 2, 4, 6, 8, 10, 16, 32]);
 const memoryKinds: ReadonlySet<string> = new Set(["rm", "mem", "farMemory", "xmmRm", "mmRm", "moffs"]);

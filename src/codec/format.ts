@@ -3,7 +3,7 @@
 import { hex } from "../base/index.js";
 import { findMnemonic } from "./encoder-forms.js";
 import type { InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
-import { findRegister } from "./registers.js";
+import { fits } from "./match.js";
 
 const sizeWords: ReadonlyMap<number, string> = new Map([
   [8, "byte"],
@@ -69,16 +69,22 @@ export function addressText(m: MemoryOperand): string {
   return `[${words}${segment}${sum}${m.displacement < 0n ? "" : "+"}${hex(m.displacement)}]`;
 }
 
-/** Only one size exists, or a register as wide tells it; CL counts shifts, and some sources have any width. */
+/** True where only one width of memory goes with the other operands, so that no size word is needed. */
 function tellsMemorySize(value: InstructionValue): boolean {
-  const memory = value.operands.find((operand) => operand.kind === "memory");
-  if (memory === undefined || ["crc32", "movzx", "movsx"].includes(value.mnemonic)) return false;
-  if ((findMnemonic(value.mnemonic)?.memoryWidths.size ?? 0) < 2) return true;
-  return value.operands.some(
-    (operand) =>
-      operand.kind === "register" &&
-      operand.name !== "cl" &&
-      findRegister(operand.name)?.class === "general" &&
-      findRegister(operand.name)?.sizeBits === memory.sizeBits,
-  );
+  const unsized = value.operands.map((operand) => (operand.kind === "memory" ? withoutSize(operand) : operand));
+  const widths = new Set<number>();
+  for (const form of findMnemonic(value.mnemonic)?.forms ?? []) {
+    if (form.form.use === "decode" || form.memoryWidth === 0 || form.operands.length !== unsized.length) continue;
+    const takes = form.operands.every((operand, i) => {
+      const given = unsized[i];
+      return given !== undefined && fits(operand, given, form, 64);
+    });
+    if (takes) widths.add(form.memoryWidth);
+  }
+  return widths.size < 2 && !/^(push|pop)$/.test(value.mnemonic);
+}
+
+function withoutSize(operand: MemoryOperand): MemoryOperand {
+  const { sizeBits: _stated, ...rest } = operand;
+  return rest;
 }

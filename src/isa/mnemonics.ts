@@ -3,22 +3,26 @@
 import type { Instruction } from "./instruction.js";
 import { instructions } from "./instructions/index.js";
 
-let byMnemonic: ReadonlyMap<string, Instruction> | undefined;
+let byMnemonic: ReadonlyMap<string, readonly Instruction[]> | undefined;
 
 /** Instructions by lower-case mnemonic, aliases included; built when first asked for. */
-function table(): ReadonlyMap<string, Instruction> {
+function table(): ReadonlyMap<string, readonly Instruction[]> {
   if (byMnemonic === undefined) {
-    const found = new Map<string, Instruction>();
+    const found = new Map<string, Instruction[]>();
     for (const instruction of instructions) {
-      for (const name of [instruction.mnemonic, ...instruction.aliases]) found.set(name.toLowerCase(), instruction);
+      for (const name of [instruction.mnemonic, ...instruction.aliases]) {
+        const named = found.get(name.toLowerCase());
+        if (named) named.push(instruction);
+        else found.set(name.toLowerCase(), [instruction]);
+      }
     }
     byMnemonic = found;
   }
   return byMnemonic;
 }
 
-/** The instruction that a lower-case mnemonic names. */
-export const findInstruction = (mnemonic: string): Instruction | undefined => table().get(mnemonic);
+/** The instructions that a lower-case mnemonic names: MOVSD and CMPSD name two each, a string and a vector one. */
+export const findInstructions = (mnemonic: string): readonly Instruction[] => table().get(mnemonic) ?? [];
 
 /** True for a lower-case mnemonic. */
 export const isMnemonic = (word: string): boolean => table().has(word);

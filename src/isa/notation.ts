@@ -10,6 +10,7 @@
 //   VEX.LZ.0F38.W0    VEX with its L (LZ, L0, L1, LIG), mandatory prefix (NP, 66, F3, F2), map and W (W0, W1, WIG)
 //   0F AE             opcode bytes; where the opcode has a ModRM byte, one more byte is its value
 //   +r  +i            the low three bits of the last byte name a general or an x87 register
+//   9B               an FWAIT in front, which is an instruction of its own when decoding
 //   /r  /0 … /7       a ModRM byte, with a register or an extension of the opcode in its reg field
 //   ib iw id iq       immediates; cb cw cd branch displacements; cp cf far pointers (4 and 6 bytes); mo memory offset
 //
@@ -60,6 +61,8 @@ export interface FormEncoding {
   readonly vex: boolean;
   readonly vexL?: 0 | 1;
   readonly rexB0: boolean;
+  /** FWAIT stands in front. */
+  readonly wait: boolean;
   readonly plusRegister: boolean;
   readonly modrm: ModrmForm;
   /** Bytes of the immediates that follow. */
@@ -103,6 +106,7 @@ function readForm(form: Form): FormEncoding {
     vex: false,
     noRepeat: false,
     rexB0: false,
+    wait: false,
     plusRegister: false,
     modrm: { kind: "none" },
     immediate1: 0,
@@ -130,6 +134,8 @@ function readWord(draft: Draft, bytes: number[], word: string, code: string): vo
   } else if (word === "REX.W") {
     draft.operandSize = 3;
     draft.w = 1;
+  } else if (word === "9B" && code.startsWith("9B ")) {
+    draft.wait = true;
   } else if (word === "NFx") {
     draft.noRepeat = true;
   } else if (word === "REX.B0") {
@@ -148,7 +154,7 @@ function readWord(draft: Draft, bytes: number[], word: string, code: string): vo
 /** `F3 0F …`: a prefix when opcode bytes follow; `66` alone is no opcode that a form has. */
 function isMandatoryPrefix(word: string, code: string): boolean {
   if (!(word in mandatory)) return false;
-  return word === "NP" || /^(66|F3|F2) (o\d\d |REX\S* )*[0-9A-F]{2}/.test(code);
+  return word === "NP" || /^(66|F3|F2) ([oa]\d\d |REX\S* )*[0-9A-F]{2}/.test(code);
 }
 
 function readImmediate(draft: Draft, word: string, code: string): void {

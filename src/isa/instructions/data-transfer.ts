@@ -199,12 +199,12 @@ export const dataTransferInstructions: readonly Instruction[] = [
     cite: sdm2("MOVBE"),
     feature: "MOVBE",
     forms: [
-      form("o16 0F 38 F0 /r", "r16:w, m16"),
-      form("o32 0F 38 F0 /r", "r32:w, m32"),
-      form("REX.W 0F 38 F0 /r", "r64:w, m64"),
-      form("o16 0F 38 F1 /r", "m16:w, r16"),
-      form("o32 0F 38 F1 /r", "m32:w, r32"),
-      form("REX.W 0F 38 F1 /r", "m64:w, r64"),
+      form("NFx o16 0F 38 F0 /r", "r16:w, m16"),
+      form("NFx o32 0F 38 F0 /r", "r32:w, m32"),
+      form("NFx REX.W 0F 38 F0 /r", "r64:w, m64"),
+      form("NFx o16 0F 38 F1 /r", "m16:w, r16"),
+      form("NFx o32 0F 38 F1 /r", "m32:w, r32"),
+      form("NFx REX.W 0F 38 F1 /r", "m64:w, r64"),
     ],
   }),
   instruction({

@@ -129,9 +129,9 @@ export const flagAndHintInstructions: readonly Instruction[] = [
     execute: "prefetch",
     forms: [form("0F 0D /0", "m")],
   }),
-  plain("LFENCE", "NP 0F AE E8", "Orders loads; nothing later starts before it completes.", { feature: "SSE2" }),
-  plain("MFENCE", "NP 0F AE F0", "Orders loads and stores.", { feature: "SSE2" }),
-  plain("SFENCE", "NP 0F AE F8", "Orders stores.", { feature: "SSE" }),
+  plain("LFENCE", "NP 0F AE E8+i", "Orders loads; nothing later starts before it completes.", { feature: "SSE2" }),
+  plain("MFENCE", "NP 0F AE F0+i", "Orders loads and stores.", { feature: "SSE2" }),
+  plain("SFENCE", "NP 0F AE F8+i", "Orders stores.", { feature: "SSE" }),
   plain("SERIALIZE", "NP 0F 01 E8", "Serializes execution.", { feature: "SERIALIZE", serializing: true }),
   instruction({
     mnemonic: "CLFLUSH",

@@ -7,9 +7,12 @@ import { dataTransferInstructions } from "./data-transfer.js";
 import { flagAndHintInstructions } from "./flags-misc.js";
 import { segmentInstructions } from "./segments.js";
 import { shiftAndBitInstructions } from "./shifts-bits.js";
+import { stateInstructions } from "./state.js";
 import { stringAndPortInstructions } from "./string-io.js";
 import { systemInstructions } from "./system.js";
+import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
+import { x87Instructions } from "./x87.js";
 
 /** Every instruction, in the order that breaks ties between forms of the same length. */
 export const instructions: readonly Instruction[] = [
@@ -22,4 +25,7 @@ export const instructions: readonly Instruction[] = [
   ...segmentInstructions,
   ...systemInstructions,
   ...virtualizationInstructions,
+  ...stateInstructions,
+  ...x87Instructions,
+  ...vectorInstructions,
 ];

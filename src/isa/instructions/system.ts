@@ -170,7 +170,7 @@ export const systemInstructions: readonly Instruction[] = [
     execute: "wbinvd",
     intercepts: { vmx: { exit: "WBINVD", when: "WBINVD_EXITING" }, svm: { exit: "WBINVD", when: "WBINVD" } },
   }),
-  bare("0F 01 C8", {
+  bare("NP 0F 01 C8", {
     mnemonic: "MONITOR",
     summary: "Arms monitoring of the line at DS:rAX.",
     feature: "MONITOR",
@@ -182,7 +182,7 @@ export const systemInstructions: readonly Instruction[] = [
       svm: { exit: "MONITOR", when: "MONITOR", priority: "after all exceptions" },
     },
   }),
-  bare("0F 01 C9", {
+  bare("NP 0F 01 C9", {
     mnemonic: "MWAIT",
     summary: "Waits for a write to the monitored line.",
     feature: "MONITOR",
