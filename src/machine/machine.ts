@@ -129,6 +129,8 @@ export class Machine {
     if (place.bytes === 8) this.view.setBigUint64(at, value, true);
     else this.view.setUint32(at, Number(value & 0xffff_ffffn), true);
     if (place.derived) this.#stale = true;
+    // A run that goes on elsewhere meets the points there; only at the place where it stopped they are behind it.
+    if (name === "RIP") this.view.setBigUint64(layout.CPU_BASE + cpu.stoppedAt.offset, noAddress, true);
   }
 
   segment(name: SegmentRegister): SegmentState {
