@@ -8,6 +8,7 @@ import {
   SEGMENT_DS, SEGMENT_ES, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS,
 } from "./layout.generated"; // prettier-ignore
 import {
+  EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT, EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET,
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, FORM_LOCKABLE, FORM_PROTECTED_ONLY, FORM_VEX, KIND_CONSTANT, KIND_CR, KIND_DR, KIND_FAR_MEMORY,
   KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM_RM, KIND_MOFFS, KIND_OPCODE_REG,
   KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM_RM, MAP_0F, MAP_0F38,
@@ -39,6 +40,7 @@ let modrm: u32 = 0;
 let isVex: bool = false;
 let short: bool = false;
 let memoryDone: bool = false;
+let narrowBranch: bool = false;
 
 /** Decodes the instruction at `from`; bytes at `limit` and behind must not be read. Undefined opcodes are decoded too. */
 export function decode(from: usize, limit: usize, op: MicroOp): u32 {
@@ -202,6 +204,8 @@ function decodeBody(op: MicroOp): bool {
   op.addressShift = <u8>(addressSize == 3 ? 0 : addressSize == 2 ? 32 : 48);
   const size = <u32>load<u8>(record, 20);
   op.operandBytes = <u8>(size == 0 ? 0 : <u32>1 << size);
+  narrowBranch = is64 && operand66 && !wide && cpu.vendor != 0 && isNearBranch(<u32>load<u16>(record));
+  if (narrowBranch) op.operandBytes = 2;
 
   // Step 5: operands.
   const modIsRegister = modIgnored || modrm >= 0xc0;
@@ -215,6 +219,20 @@ function decodeBody(op: MicroOp): bool {
   const execute = <u32>load<u16>(record);
   op.op = <u16>specialise(op, execute, flags);
   return true;
+}
+
+/** AMD's processors let 66H give near branches an operand size of 16 bits in 64-bit mode (APM vol. 3, "Near Branches"). */
+function isNearBranch(execute: u32): bool {
+  return (
+    execute == EXEC_JCC ||
+    execute == EXEC_JMP ||
+    execute == EXEC_CALL ||
+    execute == EXEC_RET ||
+    execute == EXEC_JMP_INDIRECT ||
+    execute == EXEC_CALL_INDIRECT ||
+    execute == EXEC_LOOPCC ||
+    execute == EXEC_JRCXZ
+  );
 }
 
 /** Number of the form, 0xffff for none. */
@@ -291,7 +309,8 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
 }
 
 function immediateOperand(op: MicroOp, record: usize, position: u32, kind: u32, argument: u32): void {
-  const bytes = <u32>load<u8>(record, 21);
+  let bytes = <u32>load<u8>(record, 21);
+  if (narrowBranch && kind == KIND_REL && bytes == 4) bytes = 2;
   if (kind == KIND_IMM || kind == KIND_REL) {
     const value = nextBytes(bytes);
     const extend = kind == KIND_REL || argument != 0;

@@ -17,7 +17,7 @@ import {
 } from "./segments"; // prettier-ignore
 import { slowAccess, storeSized, systemRead, finishWrite, loadSized } from "./memory";
 import { push, setStackPointer } from "./stack";
-import { ACCESS_IMPLICIT, ACCESS_USER, ACCESS_WRITE } from "./paging";
+import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
   raiseCode, raiseProtection, VECTOR_AC, VECTOR_BP, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_OF,
   VECTOR_PF, VECTOR_SS, VECTOR_TS,
@@ -264,7 +264,7 @@ function throughGate(
   if (hasErrorCode != 0) queue(errorCode);
   for (let i: u32 = 0; i < savedSlotCount; i++) {
     position -= slot;
-    const at = slowAccess(stackLinear(position), slot, SEGMENT_SS, ACCESS_WRITE | user);
+    const at = slowAccess(stackLinear(position), slot, SEGMENT_SS, ACCESS_WRITE | ACCESS_LONG_STACK | user);
     if (at == 0) return ABORT;
     storeSized(at, queued(i), slot);
     finishWrite();

@@ -17,7 +17,7 @@ import {
 import { raiseCode, raiseProtection, raiseUndefined, VECTOR_GP, VECTOR_NP, VECTOR_SS, VECTOR_TS } from "./faults";
 import { lastPopped, peek, push, setStackPointer, stackPointer } from "./stack";
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
-import { ACCESS_USER, ACCESS_WRITE } from "./paging";
+import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
 import { chosenStackPointer, chooseInnerStack, commitStack, stackHolds, stackLinear } from "./exceptions";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, taskSwitch } from "./task";
 import {
@@ -186,7 +186,7 @@ function callInner(target: u32, offset: u64, level: u32, slot: u32, parameters: 
 }
 
 function writeInner(offset: u64, value: u64, bytes: u32): bool {
-  const at = slowAccess(stackLinear(offset), bytes, SEGMENT_SS, ACCESS_WRITE);
+  const at = slowAccess(stackLinear(offset), bytes, SEGMENT_SS, ACCESS_WRITE | ACCESS_LONG_STACK);
   if (at == 0) return false;
   storeSized(at, value, bytes);
   finishWrite();

@@ -8,9 +8,9 @@ import {
   AFTER_COMMIT, AFTER_END_TRACE, cpu, MicroOp, PAGE_CODE, PAGE_DEVICE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_SS, CPU_BASE,
   SEGMENT_FS,
 } from "./layout.generated"; // prettier-ignore
-import { AC, code64, CR0_AM, END, isCanonical, NEXT, NO_ADDRESS, segment, realOrVirtual } from "./state";
+import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, segment, realOrVirtual } from "./state";
 import {
-  ACCESS_IMPLICIT, ACCESS_PROBE, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, lastWalkAllowsWrite, translate,
+  ACCESS_IMPLICIT, ACCESS_LONG_STACK, ACCESS_PROBE, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, lastWalkAllowsWrite, translate,
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
 import { tagOf, tlbEntry } from "./tlb";
@@ -127,7 +127,8 @@ function accessOfCpl(access: u32): u32 {
 /** Everything that the TLB does not answer. */
 export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usize {
   const last = linear + bytes - 1;
-  if (code64()) {
+  const wide = usesLongAddresses(access);
+  if (wide) {
     if (!isCanonical(linear) || !isCanonical(last)) return notCanonical(name);
   } else if (linear > 0xffffffff || last > 0xffffffff) {
     // Only a flat segment gets here unchecked; its limit is 4 GiB - 1.
@@ -138,13 +139,18 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
     return 0;
   }
   const split: u32 = 0x1000 - (<u32>linear & 0xfff);
-  if (bytes > split) return crossing(linear, bytes, split, access);
+  if (bytes > split) return crossing(linear, bytes, split, wide, access);
   const physical = translate(linear, access);
   if (physical == NO_ADDRESS) return 0;
   if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
   if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);
   if ((access & ACCESS_IMPLICIT) == 0 && !alignmentChecked(access)) cacheTranslation(linear, physical, access);
   return ramPointer(physical);
+}
+
+/** 64-bit code, and in IA-32e mode the descriptor tables, the TSS and the stacks of handlers. */
+function usesLongAddresses(access: u32): bool {
+  return code64() || ((access & (ACCESS_IMPLICIT | ACCESS_LONG_STACK)) != 0 && longMode());
 }
 
 function notCanonical(name: u32): usize {
@@ -156,7 +162,7 @@ function notCanonical(name: u32): usize {
 /** Linear addresses beyond 4 GiB wrap outside 64-bit mode. */
 function wrapped(linear: u64, bytes: u32, name: u32, access: u32): usize {
   if (linear > 0xffffffff) return slowAccess(linear & 0xffffffff, bytes, name, access);
-  return crossing(linear, bytes, 0x1000 - (<u32>linear & 0xfff), access);
+  return crossing(linear, bytes, 0x1000 - (<u32>linear & 0xfff), false, access);
 }
 
 function alignmentChecked(access: u32): bool {
@@ -178,11 +184,11 @@ function cacheTranslation(linear: u64, physical: u64, access: u32): void {
 }
 
 /** An operand in two pages: both are translated first, so that a fault leaves nothing done. */
-function crossing(linear: u64, bytes: u32, split: u32, access: u32): usize {
+function crossing(linear: u64, bytes: u32, split: u32, wide: bool, access: u32): usize {
   const first = translate(linear, access);
   if (first == NO_ADDRESS) return 0;
   const next = linear + split;
-  const second = translate(code64() ? next : next & 0xffffffff, access);
+  const second = translate(wide ? next : next & 0xffffffff, access);
   if (second == NO_ADDRESS) return 0;
   return throughScratch(first, second, split, bytes, access);
 }

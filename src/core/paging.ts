@@ -19,6 +19,8 @@ export const ACCESS_USER: u32 = 4;
 export const ACCESS_FETCH: u32 = 16;
 /** Supervisor access that the processor makes itself (descriptor tables, TSS), whatever the CPL: SMAP has no override. */
 export const ACCESS_IMPLICIT: u32 = 0x100;
+/** An access of the processor to a 64-bit stack, whatever the size of the code that is left. */
+export const ACCESS_LONG_STACK: u32 = 0x400;
 /** Asked by the host: no accessed or dirty flags, nothing raised. */
 export const ACCESS_PROBE: u32 = 0x200;
 
