@@ -32,6 +32,7 @@ export class EventLog implements VmmEvents {
   constructor(
     private readonly machine: Machine,
     program: Program,
+    private readonly bundled: boolean,
   ) {
     this.parties = new Parties(program.image);
     this.points = program.plan.points;
@@ -69,6 +70,8 @@ export class EventLog implements VmmEvents {
       this.takeVisit(raw);
       return;
     }
+    // Every entry of the hardware is the bundled VMM's own where there is one; it tells what its guest must see.
+    if (raw.kind === layout.EVENT_ENTER && this.bundled) return;
     const guest = this.parties.guestAt(raw.rip, raw.context);
     const event: RunEvent = { ...decodeEvent(raw, this.vendor), guest, ...this.party(raw, guest) };
     if (event.kind === "trap" || event.kind === "interrupt") {

@@ -40,7 +40,7 @@ class Run {
   ) {
     const { machine } = on;
     this.machine = machine;
-    this.log = new EventLog(machine, program);
+    this.log = new EventLog(machine, program, vmm.length > 0);
     this.lines = new LineFinder(program.plan);
     this.rings = new RingSwitches(machine);
     this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
