@@ -30,10 +30,10 @@ export function exitSvm(code: u64, cause: u32, info1: u64 = 0, info2: u64 = 0): 
   return true;
 }
 
-/** The same for an instruction that an intercept bit selects: it knows the next RIP. */
+/** The same for an instruction that an intercept bit selects: it knows the next RIP, which is RIP now. */
 export function exitForInstruction(code: u64, intercept: u32, info1: u64 = 0, info2: u64 = 0): bool {
   exitSvm(code, S.SVM_CAUSE_BASE + intercept, info1, info2);
-  svm.nextRip = cpu.instructionRip + cpu.instructionLength;
+  svm.nextRip = cpu.rip;
   return true;
 }
 

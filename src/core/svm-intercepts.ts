@@ -167,7 +167,7 @@ export function interceptSvmIo(port: u32, bytes: u32, input: bool, linear: u64, 
     if (hasFeature(FEATURE_DECODE_ASSISTS)) info |= <u64>op.segmentName << 10;
     if ((op.prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0) info |= INFO_REP;
   }
-  return exitForInstruction(S.VMEXIT_IOIO, S.INTERCEPT_IOIO_PROT, info, cpu.instructionRip + cpu.instructionLength);
+  return exitForInstruction(S.VMEXIT_IOIO, S.INTERCEPT_IOIO_PROT, info, cpu.rip);
 }
 
 // Events --------------------------------------------------------------------------------------------------------------
@@ -198,8 +198,10 @@ export function interceptSvmShutdown(): bool {
   return intercepted(S.INTERCEPT_SHUTDOWN) && exitSvm(S.VMEXIT_SHUTDOWN, S.SVM_CAUSE_BASE + S.INTERCEPT_SHUTDOWN);
 }
 
+/** Physical interrupts are masked by the host's IF under V_INTR_MASKING, by the guest's otherwise. */
 export function interceptSvmInterrupt(): bool {
-  return exitAtBoundary(S.INTERCEPT_INTR, S.VMEXIT_INTR);
+  const enabled = vintr(V_INTR_MASKING) ? svm.hostIf != 0 : (cpu.systemFlags & IF) != 0;
+  return enabled && exitAtBoundary(S.INTERCEPT_INTR, S.VMEXIT_INTR);
 }
 
 export function interceptSvmNmi(): bool {

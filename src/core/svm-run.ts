@@ -52,6 +52,7 @@ export function runGuest(vmcb: u64, nextRip: u64): u32 {
   if (cpu.pagingMode == PAGING_PAE) loadPdptes(cpu.cr3);
   const event = appendEvent(EVENT_ENTER, cpu.instructionRip);
   event.a = vmcb;
+  event.b = cpu.rip;
   cpu.context = vmcb;
   // Step 4: an event to be injected, and virtual interrupts, wait for the first boundary.
   svm.injectionPending = <u32>(vmcb64(S.VMCB_EVENTINJ) >> 31) & 1;

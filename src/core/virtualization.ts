@@ -19,6 +19,7 @@
 import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
 import { CR0_TS } from "./state";
 import { EXEC_INVVPID, EXEC_VMXON } from "./decode-table.generated";
+import { settle } from "./exceptions";
 import { performSvmExit } from "./svm-exit";
 import { executeSvm } from "./svm-instructions";
 import {
@@ -204,7 +205,9 @@ export function performExit(): bool {
 
 /** Between two instructions while ATTENTION_VIRTUALIZATION is set: windows, timer, traps. True: look again. */
 export function virtualizationBoundary(): bool {
-  return cpu.guestMode == VMX_GUEST ? vmxBoundary() : svmBoundary();
+  const again = cpu.guestMode == VMX_GUEST ? vmxBoundary() : svmBoundary();
+  if (again) settle();
+  return again;
 }
 
 /** An instruction of VMX or SVM by execute number. */

@@ -52,6 +52,7 @@ export function enterGuest(rip: u64): u32 {
   store<u32>(vmx.region + LAUNCH_STATE, LAUNCHED);
   const event = appendEvent(EVENT_ENTER, rip);
   event.a = vmx.current;
+  event.b = cpu.rip;
   cpu.context = vmx.current;
   startPreemptionTimer();
   updateAttention();

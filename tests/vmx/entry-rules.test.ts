@@ -1,0 +1,76 @@
+// Every numbered rule of VM entry fires when it is broken, alone of all, and its neighbour enters.
+
+import { describe, expect, test } from "vitest";
+import { vmxControlRules, vmxGuestRules, vmxHostRules } from "../../src/isa/index.js";
+import type { Rule } from "../../src/isa/index.js";
+import { everyControl, place, Vmm } from "./driver.js";
+import { controlCases, hostCases, legacyHostCases, type RuleCase } from "./entry-rules.js";
+import { guestCases } from "./guest-rules.js";
+
+const all: Readonly<Record<string, RuleCase>> = { ...controlCases, ...hostCases, ...guestCases };
+
+/** Rules that the machine's own models cannot meet, and why. */
+const unreachable: Readonly<Record<string, string>> = {
+  "controls.eptp.accessed_dirty": "tested on a model without accessed and dirty flags",
+  "controls.inject.other_event": "tested on a model without the monitor trap flag",
+  "controls.entry.smm": "no model allows the control, so controls.entry.reserved comes first",
+  "controls.entry.dual_monitor": "no model allows the control, so controls.entry.reserved comes first",
+  "host.space.guest": "host.space.legacy_guest or host.space.long_host comes first",
+};
+
+function outcomeOf(rule: Rule): object {
+  const { outcome } = rule;
+  if (outcome.kind === "VMfailValid") return { kind: "fail", number: outcome.error, rule: rule.id };
+  return { kind: "reject", number: outcome.kind === "msr_load" ? 34 : 33, rule: rule.id };
+}
+
+function prepared(entry: RuleCase, change: ((v: Vmm) => unknown) | undefined): Vmm {
+  const vmm = new Vmm("skylake", everyControl);
+  entry.near?.(vmm);
+  change?.(vmm);
+  return vmm;
+}
+
+describe("VM entry", () => {
+  for (const rule of [...vmxControlRules, ...vmxHostRules, ...vmxGuestRules]) {
+    const entry = all[rule.id];
+    if (!entry) continue;
+    test(`${rule.id}: fails unless ${rule.text}`, () => {
+      const broken = prepared(entry, entry.breaks);
+      expect(broken.enter()).toEqual(outcomeOf(rule));
+      const { outcome } = rule;
+      if (outcome.kind === "guest_state") expect(broken.read("EXIT_QUALIFICATION")).toBe(BigInt(outcome.qualification));
+      expect(prepared(entry, entry.keeps).enter()).toBeUndefined();
+    });
+  }
+
+  for (const rule of vmxHostRules) {
+    const entry = legacyHostCases[rule.id];
+    if (!entry) continue;
+    test(`${rule.id}: fails on a 32-bit host unless ${rule.text}`, () => {
+      const broken = new Vmm("skylake", everyControl, "legacy");
+      entry.breaks(broken);
+      expect(broken.enter()).toEqual(outcomeOf(rule));
+      expect(new Vmm("skylake", everyControl, "legacy").enter()).toBeUndefined();
+    });
+  }
+
+  test("EPT accessed and dirty flags are refused by a model without them", () => {
+    const flags = (v: Vmm): Vmm => v.withEpt().write("EPT_POINTER", place.ept | 0x5en);
+    expect(flags(new Vmm("nehalem")).enter()).toMatchObject({ number: 7, rule: "controls.eptp.accessed_dirty" });
+    expect(flags(new Vmm("haswell")).enter()).toBeUndefined();
+  });
+
+  test("a pending MTF exit is not injected on a model without the monitor trap flag", () => {
+    const pending = (v: Vmm): Vmm => v.write("VM_ENTRY_INTERRUPTION_INFORMATION", 0x8000_0700);
+    expect(pending(new Vmm("penryn")).enter()).toMatchObject({ number: 7, rule: "controls.inject.other_event" });
+    expect(pending(new Vmm("nehalem")).enter()).toBeUndefined();
+  });
+
+  test("every rule has a case, or a reason why none can be", () => {
+    const cases = new Set([...Object.keys(all), ...Object.keys(legacyHostCases), ...Object.keys(unreachable)]);
+    const rules = [...vmxControlRules, ...vmxHostRules, ...vmxGuestRules].map((r) => r.id);
+    expect(rules.filter((id) => !cases.has(id))).toEqual([]);
+    expect([...cases].filter((id) => !rules.includes(id))).toEqual([]);
+  });
+});
