@@ -5,7 +5,7 @@
 //   exit, VMX     code basic reason; exit qualification; guest-physical address; guest-linear address, or RCX where
 //                 the exit has none; interruption information, and above it error code or instruction information
 //   exit, SVM     code EXITCODE's low 16 bits; EXITINFO1; EXITINFO2; EXITINTINFO, or RCX for MSR; EXITCODE
-//   enter         code 0; physical address of the VMCS or VMCB
+//   enter         code 0; physical address of the VMCS or VMCB; RIP of the guest
 //   fail          code error number, 0 for VMfailInvalid
 //   reject        code basic reason, or 0xffff for VMEXIT_INVALID; exit qualification
 //   task_switch   selector of the new TSS
