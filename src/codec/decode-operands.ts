@@ -256,7 +256,7 @@ function readMemory(s: DecodeState): MemoryOperand {
   const bytes = mod === 1 ? 1 : mod === 2 || (mod === 0 && low === 5) ? 4 : 0;
   const memory = plainMemory(s, bytes, bytes === 1 ? 8 : 32);
   const forced = forcedWidth(memory.displacement, bytes, base !== undefined, low === 5, 32);
-  if (base === undefined && index === undefined) return { ...memory, ...absoluteWidth(s, width) };
+  if (base === undefined && index === undefined) return absolute(memory, s, width);
   return {
     ...memory,
     ...(base !== undefined && { base: base.toLowerCase() }),
@@ -266,7 +266,7 @@ function readMemory(s: DecodeState): MemoryOperand {
 }
 
 function readMemory16(s: DecodeState, mod: number, rm: number): MemoryOperand {
-  if (mod === 0 && rm === 6) return { ...plainMemory(s, 2, 16), ...absoluteWidth(s, 16) };
+  if (mod === 0 && rm === 6) return absolute(plainMemory(s, 2, 16), s, 16);
   const bytes = mod;
   const memory = plainMemory(s, bytes, bytes * 8);
   const [base, index] = pairs16[rm] ?? [];
@@ -283,9 +283,12 @@ function plainMemory(s: DecodeState, bytes: number, bits: number): MemoryOperand
   return { kind: "memory", ...segmentOf(s), scale: 1, displacement: raw };
 }
 
-/** States the width of an address without registers where it is not the mode's. */
-const absoluteWidth = (s: DecodeState, width: 16 | 32 | 64): { displacementBits?: 16 | 32 } =>
-  width === s.bits || width === 64 ? {} : { displacementBits: width };
+/** An address without registers is unsigned; its width is stated where it is not the mode's. */
+function absolute(memory: MemoryOperand, s: DecodeState, width: 16 | 32 | 64): MemoryOperand {
+  const displacement = BigInt.asUintN(width, memory.displacement);
+  if (width === s.bits || width === 64) return { ...memory, displacement };
+  return s.bits === 64 ? { ...memory, displacement } : { ...memory, displacement, displacementBits: width };
+}
 
 /** States the width of a displacement that a shorter one would have expressed. */
 function forcedWidth(

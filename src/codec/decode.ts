@@ -138,8 +138,8 @@ function readLegacyPrefix(s: DecodeState, byte: number): boolean {
     case 0x2e:
     case 0x36:
     case 0x3e:
-      // 64-bit mode ignores these four, but a later FS or GS prefix still counts.
-      if (s.bits !== 64) s.segment = (byte - 0x26) >> 3;
+      // 64-bit mode ignores these four: they do not overrule FS and GS.
+      if (s.bits !== 64 || s.segment < 4) s.segment = (byte - 0x26) >> 3;
       return true;
     case 0x64:
     case 0x65:

@@ -15,7 +15,7 @@ interface Explained {
 }
 
 const explained: readonly Explained[] = [
-  { mnemonics: ["push"], bits: [16, 64], why: "NASM cuts a value off that does not fit the mode's size; we refuse it" },
+  { mnemonics: ["push"], bits: [16], why: "NASM cuts a value off that does not fit the mode's size; we refuse it" },
   { mnemonics: ["invpcid"], bits: [64], why: "NASM adds a REX.W that the manual does not have" },
   { mnemonics: ["rdpkru", "wrpkru", "skinit"], bits: [16, 32], why: "NASM has them in 64-bit code only" },
   { mnemonics: ["pmovmskb", "pextrw"], bits: [64], why: "NASM has the 64-bit register only with XMM registers" },
