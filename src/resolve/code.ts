@@ -8,7 +8,7 @@ import { Scope } from "./scope.js";
 import { makeLine, statementText, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
-import { maxCaseStatements, report, type Frame } from "./frame.js";
+import { countStatement, report, type Frame } from "./frame.js";
 import { bindInstruction } from "./instructions.js";
 import { bindJudgement } from "./judgements.js";
 import { collectLabels, fullLabel, passLabel } from "./labels.js";
@@ -17,12 +17,7 @@ import { expandMacro, findMacro } from "./macros.js";
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {
   for (const [index, statement] of statements.entries()) {
-    if (++frame.unit.statements > maxCaseStatements) {
-      if (frame.unit.statements === maxCaseStatements + 1 && statement.head) {
-        report(frame, resolving.tooManyStatements, { limit: maxCaseStatements }, statement.head.span);
-      }
-      return;
-    }
+    if (!countStatement(statement, frame)) return;
     resolveLabels(statement, frame, target);
     resolveStatement(statement, { statements, index }, frame, target);
   }

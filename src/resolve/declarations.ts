@@ -8,7 +8,7 @@ import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
 import { evaluate, evaluateKnown } from "./expressions.js";
 import { isBlockThere } from "./conditional.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { countStatement, report, suggestion, type Frame } from "./frame.js";
 import { collectLabels } from "./labels.js";
 import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
 import { placeTerms } from "./operands.js";
@@ -209,7 +209,7 @@ function resolveRepeat(statement: Statement, frame: Frame, target: Target): void
   const count = evaluateKnown(expr, frame, "the count of `repeat`");
   if (count === undefined) return;
   if (count < 0n || count > maxRepeat) return report(frame, resolving.badCount, { count, max: maxRepeat }, expr.span);
-  for (let round = 0n; round < count; round++) {
+  for (let round = 0n; round < count && countStatement(statement, frame); round++) {
     // Labels are each round's own.
     const inner: Frame = { ...frame, scope: new Scope(frame.scope) };
     collectLabels(statement.block.statements, inner);

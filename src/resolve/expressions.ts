@@ -4,7 +4,7 @@
 
 import { applyBinary, applyUnary, assertNever, resolving, toValue, type Span } from "../base/index.js";
 import type { Expr } from "../syntax/index.js";
-import { report, type Frame } from "./frame.js";
+import { maxCaseEvaluations, maxConstantDepth, report, type Frame } from "./frame.js";
 import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { registerName } from "./registers.js";
 import type { ConstantDeclaration } from "./scope.js";
@@ -17,6 +17,12 @@ export function constant(value: bigint): Value {
 
 /** The value of an expression. */
 export function evaluate(expr: Expr, frame: Frame): Value | undefined {
+  if (++frame.unit.evaluations > maxCaseEvaluations) {
+    if (frame.unit.evaluations === maxCaseEvaluations + 1) {
+      report(frame, resolving.tooManyEvaluations, { limit: maxCaseEvaluations }, expr.span);
+    }
+    return undefined;
+  }
   switch (expr.kind) {
     case "number":
       return constant(expr.value);
@@ -110,8 +116,14 @@ function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value
     return undefined;
   }
   if (known) return known;
+  if (frame.unit.constantDepth >= maxConstantDepth) {
+    report(frame, resolving.constantsTooDeep, { limit: maxConstantDepth }, declaration.name.span);
+    return undefined;
+  }
   memory.set(declaration, "busy");
+  frame.unit.constantDepth++;
   const value = evaluate(declaration.value, frame);
+  frame.unit.constantDepth--;
   // What is open (an address, a guest's start state) may differ from guest to guest.
   if (value === undefined) memory.set(declaration, "poison");
   else if (value.kind === "constant") memory.set(declaration, value);

@@ -1,16 +1,33 @@
 // Frames: the circumstances in which a piece of source is resolved. One case has one `CaseUnit`; every guest, macro
 // use and argument has a frame of it.
 
-import { nearNames, didYouMean, type Diagnostic, type Reporter, type Site, type Span } from "../base/index.js";
+import {
+  didYouMean,
+  nearNames,
+  resolving,
+  type Diagnostic,
+  type Reporter,
+  type Site,
+  type Span,
+} from "../base/index.js";
 import type { CodeBits } from "../codec/index.js";
 import type { Platform } from "../isa/index.js";
 import type { ConstantDeclaration, Module, Scope } from "./scope.js";
 import type { SymbolId, Value } from "./resolved.js";
+import type { Statement } from "../syntax/index.js";
+
+/** Mistakes of one file that are told, as many as the parser tells. */
+export const maxMistakes = 100;
 
 /** Collects diagnostics; what is found once more in another cell of the matrix counts once. */
 export class Reports {
   readonly diagnostics: Diagnostic[] = [];
   private readonly seen = new Set<string>();
+
+  /** Whether so much is wrong that nothing more needs to be looked for. */
+  get isFull(): boolean {
+    return this.diagnostics.length >= maxMistakes;
+  }
 
   add(found: Diagnostic): void {
     const { span } = found;
@@ -26,6 +43,12 @@ export const maxExpansionDepth = 64;
 
 /** Statements that one case may expand to. */
 export const maxCaseStatements = 200_000;
+
+/** Parts of expressions that one case may evaluate: arguments that use arguments twice double them at every step. */
+export const maxCaseEvaluations = 2_000_000;
+
+/** Constants that lead to one another. */
+export const maxConstantDepth = 256;
 
 /** The circumstances of one cell of a test's matrix. */
 export interface Cell {
@@ -48,6 +71,9 @@ export class CaseUnit {
     { readonly ask: (platform: Platform) => unknown; readonly answer: unknown }
   >();
   statements = 0;
+  isOverfull = false;
+  evaluations = 0;
+  constantDepth = 0;
   private readonly guestsOfSymbols: string[] = [];
 
   constructor(
@@ -125,6 +151,16 @@ export function report<F>(frame: Frame, reporter: Reporter<F>, facts: F, span: S
   const chain = [...frame.expansions].reverse().map((use) => ({ span: use, label: "expanded from here" }));
   const secondary = [...(rest.secondary ?? []), ...chain];
   frame.unit.reports.add(reporter(facts, { ...rest, span, ...(secondary.length > 0 && { secondary }) }));
+}
+
+/** Counts a statement of the case; false when there are too many, which is reported once. */
+export function countStatement(statement: Statement, frame: Frame): boolean {
+  const { unit } = frame;
+  if (unit.reports.isFull) return false;
+  if (++unit.statements <= maxCaseStatements) return true;
+  if (!unit.isOverfull) report(frame, resolving.tooManyStatements, { limit: maxCaseStatements }, statement.span);
+  unit.isOverfull = true;
+  return false;
 }
 
 /** The help text `did you mean …?`, where something is near. */

@@ -52,6 +52,9 @@ export function readVmms(statement: Statement | undefined, frame: Frame): Omit<W
   return vmms;
 }
 
+/** Rows of one test: a table that is larger is a mistake, or belongs in a loop of the guest. */
+const maxRows = 10_000;
+
 /** The rows of all `each` lines: their product, the first line varying slowest. */
 export function readRows(statements: readonly Statement[], frame: Frame): Row[] {
   let rows: Row[] = [[]];
@@ -61,6 +64,10 @@ export function readRows(statements: readonly Statement[], frame: Frame): Row[] 
     for (const { name } of table[0] ?? []) {
       if (names.has(name)) report(frame, resolving.duplicateName, { what: "value", name }, statement.span);
       names.add(name);
+    }
+    if (rows.length * table.length > maxRows) {
+      report(frame, resolving.tooManyRows, { limit: maxRows }, statement.span);
+      return rows;
     }
     rows = rows.flatMap((row) => table.map((more) => [...row, ...more]));
   }

@@ -3,7 +3,7 @@
 import { inSourceOrder, resolving, type Phase } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
 import type { SourceFile } from "../syntax/index.js";
-import { report, Reports, suggestion } from "./frame.js";
+import { maxMistakes, report, Reports, suggestion } from "./frame.js";
 import { declarationFrame, readModule, type ModuleSources } from "./modules.js";
 import { holdsOn } from "./on.js";
 import { readPlatforms } from "./platforms.js";
@@ -36,6 +36,10 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
   const all: ResolvedTest[] = [];
   for (const statement of file.statements) {
     if (statement.head?.text !== "test") continue;
+    if (reports.isFull) {
+      report(frame, resolving.tooManyMistakes, { limit: maxMistakes }, statement.span);
+      break;
+    }
     const test = resolveTest(statement, context);
     if (!test) continue;
     const first = tests.get(test.name);

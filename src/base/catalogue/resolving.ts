@@ -109,6 +109,24 @@ export const moduleCycle = diagnostic<{ name: string }>({
   help: () => "move what both need into a third module",
 });
 
+export const constantsTooDeep = diagnostic<{ limit: number }>({
+  code: "E3102",
+  severity: "error",
+  title: "Constants that lead too far",
+  explanation: "The value of a constant may name other constants, up to a depth far beyond real use.",
+  message: (f) => `more than ${f.limit} constants lead to one another here`,
+  help: () => "give one of them a value of its own",
+});
+
+export const tooManyEvaluations = diagnostic<{ limit: number }>({
+  code: "E3103",
+  severity: "error",
+  title: "Expressions that grow too large",
+  explanation: "An argument that names another argument twice doubles it; a chain of such macros never ends.",
+  message: (f) => `the expressions of this case have more than ${f.limit} parts`,
+  help: () => "let macros pass their arguments on once",
+});
+
 // Macros
 
 export const expansionTooDeep = diagnostic<{ name: string; limit: number }>({
@@ -498,6 +516,24 @@ export const unknownTitleName = diagnostic<Unknown>({
   explanation: "`{name}` in a title is replaced by the value of `each name`.",
   message: (f) => `the title shows {${f.name}}, and no \`each\` gives it a value`,
   help: (f) => f.help,
+});
+
+export const tooManyRows = diagnostic<{ limit: number }>({
+  code: "E3104",
+  severity: "error",
+  title: "A test with too many rows",
+  explanation: "The lines of `each` multiply; a test runs with each combination.",
+  message: (f) => `the values of this test have more than ${f.limit} combinations`,
+  help: () => "split the test, or loop over the values in the guest's code",
+});
+
+export const tooManyMistakes = diagnostic<{ limit: number }>({
+  code: "E3105",
+  severity: "error",
+  title: "A file with too many mistakes",
+  explanation: "After so many mistakes the tests that follow are not looked at.",
+  message: (f) => `more than ${f.limit} mistakes: the tests from here on are not looked at`,
+  help: () => "mend those above first",
 });
 
 // Guests
