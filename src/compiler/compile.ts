@@ -81,7 +81,7 @@ function place(
 ): PlanInput {
   const starts = new Map(setups.map((setup) => [setup.guest.name, setup.start]));
   const layout = layOut({ sections: sections.map((section) => withRoom(section, setups)), starts, encode });
-  const scope: Scope = { addresses: layout.addresses, starts, here: 0, sectionStart: 0 };
+  const scope: Scope = { addresses: [...layout.addresses], starts, here: 0, sectionStart: 0 };
   return { assembly, setups, layout, scope, entries: handlersOf(setups, layout) };
 }
 

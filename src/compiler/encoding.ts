@@ -1,7 +1,7 @@
 // Bytes of single pieces: instructions through the codec, data by value. What cannot be encoded becomes a diagnostic
 // at the operand that is to blame, with the macro uses that led there.
 
-import { encoding, fitsBits, type Diagnostic, type Span } from "../base/index.js";
+import { assert, encoding, fitsBits, type Diagnostic, type Span } from "../base/index.js";
 import type { Encoded, EncodePlace, InstructionValue, OperandValue } from "../codec/index.js";
 import type { LineInfo, OperandTemplate, Value } from "../resolve/index.js";
 import type { Piece } from "./pieces.js";
@@ -18,51 +18,57 @@ type BytesPiece = Extract<Piece, { kind: "bytes" }>;
 type ZeroPiece = Extract<Piece, { kind: "zero" }>;
 
 /**
- * The bytes of an instruction at `scope.here`; undefined when it cannot be encoded there, which is reported to
- * `diagnostics` if given.
+ * The bytes of an instruction at `scope.here`, or undefined when it cannot be encoded there. `guess` stands for values
+ * that are not known yet.
  */
 export function encodeInstruction(
-  piece: InstructionPiece,
+  { instruction }: InstructionPiece,
   scope: Scope,
   encode: Encode,
-  diagnostics: Diagnostic[] | undefined,
+  guess?: bigint,
 ): Uint8Array | undefined {
-  const { instruction } = piece;
   const operands: OperandValue[] = [];
   for (const template of instruction.operands) {
-    const operand = fillIn(template, scope);
-    if (operand === undefined) {
-      diagnostics?.push(unknownValue(template.span, piece.info));
-      return undefined;
-    }
+    const operand = fillIn(template, scope, guess);
+    if (operand === undefined) return undefined;
     operands.push(operand);
   }
   const value = { mnemonic: instruction.mnemonic, prefixes: instruction.prefixes, operands };
   const encoded = encode(value, { bits: instruction.bits, address: BigInt(scope.here) });
-  if ("bytes" in encoded) return encoded.bytes;
-  if (diagnostics) {
-    const place = { mnemonic: instruction.mnemonicSpan, operands: instruction.operands.map((o) => o.span) };
-    diagnostics.push(withExpansions(encoded.problem(place), piece.info));
+  return "bytes" in encoded ? encoded.bytes : undefined;
+}
+
+/** Why an instruction cannot be encoded at `scope.here`. */
+export function encodingProblem({ instruction, info }: InstructionPiece, scope: Scope, encode: Encode): Diagnostic {
+  const operands: OperandValue[] = [];
+  for (const template of instruction.operands) {
+    const operand = fillIn(template, scope);
+    if (operand === undefined) return unknownValue(template.span, info);
+    operands.push(operand);
   }
-  return undefined;
+  const value = { mnemonic: instruction.mnemonic, prefixes: instruction.prefixes, operands };
+  const encoded = encode(value, { bits: instruction.bits, address: BigInt(scope.here) });
+  assert("problem" in encoded, "an instruction that has bytes has no problem");
+  const place = { mnemonic: instruction.mnemonicSpan, operands: instruction.operands.map((o) => o.span) };
+  return withExpansions(encoded.problem(place), info);
 }
 
 /** An operand with its open value filled in; undefined when the value is not known. */
-function fillIn(template: OperandTemplate, scope: Scope): OperandValue | undefined {
+function fillIn(template: OperandTemplate, scope: Scope, guess?: bigint): OperandValue | undefined {
   switch (template.kind) {
     case "fixed":
       return template.operand;
     case "immediate": {
-      const value = evaluate(template.value, scope);
+      const value = evaluate(template.value, scope) ?? guess;
       return value === undefined ? undefined : { ...template.operand, value };
     }
     case "memory": {
-      const displacement = evaluate(template.displacement, scope);
+      const displacement = evaluate(template.displacement, scope) ?? guess;
       return displacement === undefined ? undefined : { ...template.operand, displacement };
     }
     case "far": {
       const selector = evaluate(template.selector, scope);
-      const offset = evaluate(template.offset, scope);
+      const offset = evaluate(template.offset, scope) ?? guess;
       if (selector === undefined || offset === undefined) return undefined;
       const size = template.sizeBits !== undefined && { sizeBits: template.sizeBits };
       return { kind: "far", selector, offset, ...size };

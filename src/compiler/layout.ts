@@ -1,14 +1,16 @@
 // Layout: every piece gets its address and its bytes.
 //
-// Sections start at fixed addresses. Pieces whose length depends on addresses start as short as they can be and only
-// grow, until a pass over them changes nothing; what then has a shorter encoding than its place (rare: a longer jump
-// made another distance smaller) is filled up with NOPs. For what NASM accepts this gives the bytes of `nasm -Ox`.
+// Sections start at fixed addresses. Passes run over all pieces in order and take the shortest encoding at the addresses
+// known by then, until nothing changes. In the first pass labels ahead are not known, and everything that needs them is
+// as short as it can be. This is how `nasm -Ox` goes about it, and for what NASM accepts it gives the same bytes. Two
+// pieces can keep each other from settling (rare: where one grows, another shrinks); so after some passes pieces only
+// grow, which comes to an end, and what is then too long for its bytes is filled with NOPs.
 
 import type { Diagnostic } from "../base/index.js";
 import type { OperandValue } from "../codec/index.js";
 import type { InstructionTemplate, OperandTemplate } from "../resolve/index.js";
 import type { StartState } from "../program/index.js";
-import { checkCount, dataBytes, encodeInstruction, type Encode } from "./encoding.js";
+import { checkCount, dataBytes, encodeInstruction, encodingProblem, type Encode } from "./encoding.js";
 import type { Piece, Section } from "./pieces.js";
 import { evaluate, type Scope } from "./values.js";
 
@@ -37,8 +39,8 @@ export interface LayoutInput {
   readonly encode: Encode;
 }
 
-/** Growth ends: every pass but the last makes a piece longer, and no piece grows more often than this. */
-const MAX_GROWTHS = 16;
+/** Passes in which pieces may also get shorter; real programs settle within a handful. */
+const FREE_PASSES = 24;
 
 const NOP = 0x90;
 
@@ -48,15 +50,13 @@ export function layOut(input: LayoutInput): Layout {
   const addresses: (number | undefined)[] = [];
   const scope: Scope = { addresses, starts: input.starts, here: 0, sectionStart: 0 };
   const work = input.sections.map((placed) => new SectionLayout(placed.section, placed.start, placed.roomBytes));
-  for (const section of work) section.measure(scope, input.encode, diagnostics);
-  for (const section of work) section.assign(addresses);
-  const growing = work.filter((section) => section.open.length > 0);
-  for (let pass = 0, grown = growing.length > 0; grown; pass++) {
-    const last = pass > MAX_GROWTHS * growing.reduce((sum, section) => sum + section.open.length, 1);
-    grown = false;
-    for (const section of growing) grown = section.grow(scope, input.encode) || grown;
-    if (grown) for (const section of growing) section.assign(addresses);
-    if (last) throw new Error("internal error: layout does not end");
+  for (const section of work) section.measure(scope, input.encode);
+  const open = work.filter((section) => section.hasOpen);
+  for (const section of work) section.pass(scope, input.encode, "first");
+  for (let pass = 0, changed = open.length > 0; changed; pass++) {
+    changed = false;
+    for (const section of open)
+      changed = section.pass(scope, input.encode, pass < FREE_PASSES ? "free" : "growing") || changed;
   }
   for (const section of work) section.finish(scope, input.encode, diagnostics);
   return { sections: work, addresses, diagnostics };
@@ -100,8 +100,9 @@ class SectionLayout implements PlacedSection {
   readonly addresses: number[];
   readonly lengths: number[];
   readonly bytes: (Uint8Array | undefined)[];
-  /** Indices of pieces whose length may depend on addresses. */
-  readonly open: number[] = [];
+  /** For each piece whether its length may depend on addresses. */
+  private readonly open: boolean[];
+  hasOpen = false;
   end: number;
 
   constructor(
@@ -113,23 +114,24 @@ class SectionLayout implements PlacedSection {
     this.addresses = new Array<number>(count).fill(start);
     this.lengths = new Array<number>(count).fill(0);
     this.bytes = new Array<Uint8Array | undefined>(count).fill(undefined);
+    this.open = new Array<boolean>(count).fill(false);
     this.end = start;
   }
 
   /** Lengths of everything that does not depend on addresses; the shortest thinkable for what does. */
-  measure(scope: Scope, encode: Encode, diagnostics: Diagnostic[]): void {
+  measure(scope: Scope, encode: Encode): void {
     this.section.pieces.forEach((piece, i) => {
       switch (piece.kind) {
         case "instruction":
-          if (dependsOnAddresses(piece.instruction)) this.open.push(i);
-          else this.setBytes(i, encodeInstruction(piece, scope, encode, diagnostics));
+          if (dependsOnAddresses(piece.instruction)) this.setOpen(i);
+          else this.setBytes(i, encodeInstruction(piece, scope, encode));
           return;
         case "bytes":
           this.lengths[i] = piece.values.length * piece.unitBytes;
           return;
         case "zero":
           if (piece.count.kind === "constant") this.lengths[i] = this.zeroLength(Number(piece.count.value));
-          else this.open.push(i);
+          else this.setOpen(i);
           return;
         case "separator":
           this.setBytes(i, Uint8Array.of(NOP));
@@ -137,40 +139,42 @@ class SectionLayout implements PlacedSection {
     });
   }
 
-  /** Gives every piece its address from the lengths so far, and with them the symbols theirs. */
-  assign(symbols: (number | undefined)[]): void {
+  private setOpen(i: number): void {
+    this.open[i] = true;
+    this.hasOpen = true;
+  }
+
+  /** Gives every piece its address, open ones encoded anew. True when anything is not as it was. */
+  pass(scope: Scope, encode: Encode, kind: "first" | "free" | "growing"): boolean {
+    let changed = false;
     let at = this.start;
+    scope.sectionStart = this.start;
     this.section.pieces.forEach((piece, i) => {
+      if (this.addresses[i] !== at) changed = true;
       this.addresses[i] = at;
-      if (piece.kind === "label") symbols[piece.symbol] = at;
+      const before = this.lengths[i] ?? 0;
+      if (piece.kind === "label") scope.addresses[piece.symbol] = at;
       else if (piece.kind === "align") this.lengths[i] = padding(at, Number(piece.boundary));
+      else if (this.open[i] === true) {
+        const length = this.openLength(piece, i, scope, encode, kind === "first");
+        this.lengths[i] = kind === "growing" ? Math.max(before, length) : length;
+      }
+      if (this.lengths[i] !== before) changed = true;
       at += this.lengths[i] ?? 0;
     });
     this.end = at;
+    return changed;
   }
 
-  /** Encodes the open pieces at the current addresses; true when one needs more room than it had. */
-  grow(scope: Scope, encode: Encode): boolean {
-    let grown = false;
-    scope.sectionStart = this.start;
-    for (const i of this.open) {
-      const length = this.openLength(i, scope, encode);
-      if (length <= (this.lengths[i] ?? 0)) continue;
-      this.lengths[i] = length;
-      grown = true;
-    }
-    return grown;
-  }
-
-  private openLength(i: number, scope: Scope, encode: Encode): number {
-    const piece = this.section.pieces[i];
+  private openLength(piece: Piece, i: number, scope: Scope, encode: Encode, guess: boolean): number {
     scope.here = this.addresses[i] ?? 0;
-    if (piece?.kind === "instruction") {
-      const bytes = encodeInstruction(piece, scope, encode, undefined);
+    if (piece.kind === "instruction") {
+      const unknown = guess ? (isBranch(piece.instruction) ? BigInt(scope.here) : 0n) : undefined;
+      const bytes = encodeInstruction(piece, scope, encode, unknown);
       this.bytes[i] = bytes;
       return bytes?.length ?? 0;
     }
-    const count = piece?.kind === "zero" ? evaluate(piece.count, scope) : undefined;
+    const count = piece.kind === "zero" ? evaluate(piece.count, scope) : undefined;
     return count === undefined ? 0 : this.zeroLength(Number(count));
   }
 
@@ -182,16 +186,13 @@ class SectionLayout implements PlacedSection {
   /** Once addresses stand: reports what could not be encoded, and fills in data. */
   finish(scope: Scope, encode: Encode, diagnostics: Diagnostic[]): void {
     scope.sectionStart = this.start;
-    for (const i of this.open) {
-      const piece = this.section.pieces[i];
-      if (piece?.kind !== "instruction" || this.bytes[i] !== undefined) continue;
-      scope.here = this.addresses[i] ?? 0;
-      encodeInstruction(piece, scope, encode, diagnostics);
-    }
     this.section.pieces.forEach((piece, i) => {
       scope.here = this.addresses[i] ?? 0;
       if (piece.kind === "bytes") this.bytes[i] = dataBytes(piece, scope, diagnostics);
       else if (piece.kind === "zero") checkCount(piece, scope, diagnostics);
+      else if (piece.kind === "instruction" && this.bytes[i] === undefined) {
+        diagnostics.push(encodingProblem(piece, scope, encode));
+      }
     });
   }
 
@@ -209,9 +210,13 @@ function padding(at: number, boundary: number): number {
 /** Branches take an address that their encoding holds relative to their own. */
 const BRANCH = /^(?:j|loop|call$|xbegin$)/;
 
+function isBranch(instruction: InstructionTemplate): boolean {
+  return BRANCH.test(instruction.mnemonic);
+}
+
 /** Whether an instruction's encoding may depend on its own address or on a symbol's. */
 function dependsOnAddresses(instruction: InstructionTemplate): boolean {
-  const branch = BRANCH.test(instruction.mnemonic);
+  const branch = isBranch(instruction);
   return instruction.operands.some((operand) => operandDependsOnAddresses(operand, branch));
 }
 

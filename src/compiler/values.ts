@@ -7,7 +7,7 @@ import type { StartName, Value } from "../resolve/index.js";
 /** What open values depend on while sections are placed. */
 export interface Scope {
   /** Addresses by symbol; a symbol without address was not placed. */
-  readonly addresses: readonly (number | undefined)[];
+  readonly addresses: (number | undefined)[];
   readonly starts: ReadonlyMap<string, StartState>;
   /** `$` and `$$`. */
   here: number;

@@ -27,7 +27,7 @@ function expectNone(diagnostics: readonly Diagnostic[]): void {
 function runCarried(one: ResolvedCase, machine: BootMachine): Verdict {
   const { output, diagnostics } = compile(one, { lowering: "carried" });
   expectNone(diagnostics);
-  const { serialText, timedOut } = machine.boot(toMultiboot(output.image));
+  const { serialText, timedOut } = machine.boot(toMultiboot(output.image), one.platform);
   const log = readReport(serialText, output.plan, { timedOut });
   return judge(output.plan, log, { lowering: "carried", vendor: one.platform.cpu.vendor });
 }

@@ -4,11 +4,13 @@ import { spawnSync } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { Platform } from "../../src/isa/index.js";
+import { boot, loadCore, loadMultiboot } from "../../src/machine/index.js";
 
 /** A machine under test. */
 export interface BootMachine {
   readonly name: string;
-  boot(image: Uint8Array): BootOutcome;
+  boot(image: Uint8Array, platform: Platform): BootOutcome;
 }
 
 export interface BootOutcome {
@@ -18,6 +20,19 @@ export interface BootOutcome {
 
 const QEMU = "qemu-system-x86_64";
 const TIME_LIMIT_MS = 20_000;
+const BUDGET_INSTRUCTIONS = 5_000_000;
+
+const bundled: BootMachine = {
+  name: "the bundled machine",
+  boot(bytes, platform) {
+    const image = loadMultiboot(bytes, { memoryBytes: platform.memoryBytes, commandLine: "test", modules: [] });
+    if (typeof image === "string") throw new Error(image);
+    let serialText = "";
+    const serial = (byte: number): void => void (serialText += String.fromCharCode(byte));
+    const { end } = boot(loadCore(), image, { platform, serial, budgetInstructions: BUDGET_INSTRUCTIONS });
+    return { serialText, timedOut: end.kind === "budget-spent" };
+  },
+};
 
 const qemu: BootMachine = {
   name: "QEMU",
@@ -39,5 +54,5 @@ const qemu: BootMachine = {
 /** Every machine that is there. */
 export function bootMachines(): readonly BootMachine[] {
   const hasQemu = spawnSync(QEMU, ["--version"]).status === 0;
-  return hasQemu ? [qemu] : [];
+  return hasQemu ? [bundled, qemu] : [bundled];
 }

@@ -5,7 +5,7 @@
 import { assert, imaging, type Diagnostic, type Span } from "../../base/index.js";
 import { eferBits, exceptionByName } from "../../isa/index.js";
 import { planStamp, slotPartBytes } from "../../program/index.js";
-import type { EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
+import type { EventPattern, EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
 import type { ResolvedCase } from "../../resolve/index.js";
 import { gdtBytes } from "../environment/descriptors.js";
 import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/index.js";
@@ -58,7 +58,7 @@ export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Ca
   const places = placesOf(carrier);
   const found: Diagnostic[] = [];
   for (const line of plan.lines) {
-    const unseen = eventsOf(line.judgement).find((event) => event.kind !== "trap");
+    const unseen = eventsOf(line.judgement).find((event) => !isSeen(event, assembly.case));
     if (unseen)
       found.push(problem(line.judgementSpan ?? line.span, `\`${unseen.text}\``, "the image's code cannot observe it"));
   }
@@ -71,6 +71,14 @@ export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Ca
   return found.length > 0 || marksFit(plan)
     ? found
     : [problem(span, "a test this long", "its marks have no room in the image")];
+}
+
+/** Exceptions are seen where they arrive at the scaffold's own stubs. */
+function isSeen(event: EventPattern, input: ResolvedCase): boolean {
+  if (event.kind !== "trap" || event.subject === undefined) return event.kind === "trap";
+  const exception = exceptionByName(event.subject);
+  if (!exception) return false;
+  return !input.guests.some((guest) => guest.handlers.some((handler) => handler.vector === exception.vector));
 }
 
 function marksFit(plan: EventPlan): boolean {
@@ -170,9 +178,7 @@ function placesOf(carrier: Carrier): ReadPlaces {
   };
 }
 
-type Events = Extract<Judgement, { kind: "rounds" }>["rounds"][number]["events"][number];
-
-function eventsOf(judgement: Judgement | undefined): Events {
+function eventsOf(judgement: Judgement | undefined): readonly EventPattern[] {
   if (judgement?.kind !== "rounds") return [];
   return judgement.rounds.flatMap((round) => round.events.flat());
 }
