@@ -186,6 +186,7 @@ function decodeBody(op: MicroOp): bool {
   const mandatory: u32 = isVex ? (vexBits >> 8) & 3 : repeat == PREFIX_REP ? 2 : repeat == PREFIX_REPNE ? 3 : operand66 ? 1 : 0;
   let key = modrm | (mandatory << 8) | (operandSize << 11) | (addressSize << 13);
   if (wide) key |= 0x400;
+  key |= (rex & 1) << 19;
   if (is64) key |= 0x8000;
   if (isVex) key |= ((vexBits >> 12) & 1) << 16;
   if (modIgnored || modrm >= 0xc0) key |= 0x40000;
@@ -214,7 +215,7 @@ function decodeBody(op: MicroOp): bool {
   if (short) return false;
   if (!memoryDone && segmentOverride != SEGMENT_FLAT) setSegment(op, segmentOverride);
   if ((op.prefixes & PREFIX_LOCK) != 0) {
-    if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & PREFIX_FIRST_MEMORY) == 0) return false;
+    if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return false;
   }
   const execute = <u32>load<u16>(record);
   op.op = <u16>specialise(op, execute, flags);

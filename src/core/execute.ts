@@ -369,6 +369,7 @@ export function run(budget: u64): u32 {
     const count = <u32>min<u64>(allowed, trace.count);
     trace.executions++;
     const startShadow = cpu.shadow;
+    const startAttention = cpu.attention;
     const status = execute(first, first + count * MICRO_OP_SIZE);
     const op = current;
     const done = <u32>(changetype<usize>(op) - first) / MICRO_OP_SIZE;
@@ -379,7 +380,7 @@ export function run(budget: u64): u32 {
     }
     cpu.retired += done + 1;
     cpu.afterWrite = 0;
-    if ((cpu.attention | startShadow) != 0) afterInstruction(startShadow, op);
+    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, op);
   }
   return cpu.stopKind;
 }
@@ -401,10 +402,11 @@ function abort(op: MicroOp): void {
 }
 
 /** Shadows last for one instruction; then single step and breakpoints of the instruction just done are reported. */
-function afterInstruction(startShadow: u32, op: MicroOp): void {
+function afterInstruction(startShadow: u32, startAttention: u32, op: MicroOp): void {
   if (startShadow != 0) cpu.shadow &= ~startShadow;
-  const stepped = (cpu.attention & ATTENTION_SINGLE_STEP) != 0;
   updateAttention();
+  // TF counts as it was before the instruction: POPF that sets it lets one more go.
+  const stepped = (startAttention & ATTENTION_SINGLE_STEP) != 0;
   if (stepped && (startShadow & 2) == 0 && (cpu.shadow & 2) == 0) {
     raise(VECTOR_DB);
     cpu.faultLinear = 1 << 14;

@@ -5,7 +5,7 @@ import {
   cpu, Cpu, MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES, SEGMENT_FLAT,
 } from "./layout.generated"; // prettier-ignore
 import {
-  EXEC_CMPS, EXEC_INS, EXEC_LODS, EXEC_MOVS, EXEC_SCAS, EXEC_STOS,
+  EXEC_CMPS, EXEC_INS, EXEC_LODS, EXEC_MOVS, EXEC_OUTS, EXEC_SCAS, EXEC_STOS,
 } from "./decode-table.generated"; // prettier-ignore
 import { ABORT, code64, DF, END, linearOf, NEXT, registerSized, setRegisterSized, zeroFlag } from "./state";
 import {
@@ -28,6 +28,9 @@ export function stringOperation(op: MicroOp, execute: u32): u32 {
   const repeat = (op.prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0;
   const address = <u32>(64 - op.addressShift) >> 3;
   if (!repeat) return iteration(op, execute, address);
+  // INS and OUTS check their port even where there is nothing to do.
+  const usesPort = execute == EXEC_INS || execute == EXEC_OUTS;
+  if (usesPort && registerSized(RCX, address) == 0 && !mayUsePorts(<u32>cpu.rdx & 0xffff, op.operandBytes)) return ABORT;
   const compares = execute == EXEC_CMPS || execute == EXEC_SCAS;
   for (let i: u32 = 0; i < CHUNK; i++) {
     const count = registerSized(RCX, address);

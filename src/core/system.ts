@@ -14,7 +14,7 @@ import {
 } from "./state"; // prettier-ignore
 import { raise, raiseCode, raiseProtection, raiseUndefined, VECTOR_DB, VECTOR_GP, VECTOR_NP } from "./faults";
 import {
-  effectiveAddress, finishWrite, forRead, loadSized, operandForRead, operandForUpdate, operandForWrite, operandLinear, storeSized, systemWrite,
+  effectiveAddress, finishWrite, forRead, loadSized, operandForRead, operandForWrite, operandLinear, storeSized, systemWrite,
   segmentedForRead, segmentedForWrite, forWrite,
 } from "./memory"; // prettier-ignore
 import { loadPdptes } from "./paging";
@@ -574,10 +574,15 @@ export function adjustPrivilege(op: MicroOp): u32 {
     setZero((value & 3) < source);
     return NEXT;
   }
-  const at = operandForUpdate(op, 2);
-  if (at == 0) return ABORT;
-  const value = <u32>load<u16>(at);
-  if ((value & 3) < source) store<u16>(at, <u16>((value & ~3) | source));
+  const from = operandForRead(op, 2);
+  if (from == 0) return ABORT;
+  const value = <u32>load<u16>(from);
+  // Memory is written only where the RPL rises.
+  if ((value & 3) < source) {
+    const at = operandForWrite(op, 2);
+    if (at == 0) return ABORT;
+    store<u16>(at, <u16>((value & ~3) | source));
+  }
   setZero((value & 3) < source);
   return finishWrite();
 }
