@@ -6,3 +6,4 @@ export { encodeForced, encodeForm, type EncodedForm, type EncodePlace } from "./
 export { addressText, format, operandText } from "./format.js";
 export { findRegister, isRegister } from "./registers.js";
 export { encode, type Encoded, type InstructionSpans } from "./diagnose.js";
+export { disassemble, type DisassembledLine } from "./disassemble.js";

@@ -4,3 +4,4 @@ export { compile, type CompileOptions } from "./compile.js";
 export { renderListing, renderMap } from "./listing.js";
 export { toMultiboot } from "./multiboot.js";
 export type { Encode } from "./encoding.js";
+export { assembleListing, type AssembledListing, type AssembledPiece } from "./assemble.js";

@@ -15,7 +15,7 @@ const seed = Number(process.env["FUZZ_SEED"] ?? 20_26);
 const notInTable = new RegExp(
   "^(EVEX|VEX_(?!(Andn|Bextr|Bls|Bzhi|Mulx|Pdep|Pext|Sarx|Shlx|Shrx|Rorx)_)|XOP|D3NOW|Femms|Xstore|Xcrypt|Xsha|Via|" +
     "P(abs|align|sign|shufb|h(add|sub)|maddub|mulhrsw|movsx|movzx|max[su][bdw]|min[su][bdw]|cmp[ei]str|cmpeqq|cmpgtq|" +
-    "ackusdw|extr[bdq]|extrw_r\\d+m16|insr[bdq]|blendv|test|clmul|hmin|mul(dq|ld)|ackus|config|twrite)|Phminposuw|Sha|" +
+    "ackusdw|extr[bdq]|extrw_r\\d+m16|insr[bdq]|blend|test|clmul|hmin|mul(dq|ld)|ackus|config|twrite)|Phminposuw|Sha|" +
     "Aes|Gf2p8|Round|Blend|Dpp|Insertps|Extractps|Mpsadbw|Movntdqa|Movnts[sd]|Extrq|Insertq|Encl|Enqcmd|Rdpru|Tlbsync|" +
     "Invlpgb|Psmash|Pvalidate|Rmp|Xbegin|Xabort|Xend|Xtest|A(add|and|or|xor)_|Wrmsrns|Eret|Movdir64b|Cldemote|Hreset|" +
     "Seam|Tdcall|Stui|Clui|Testui|Uiret|Senduipi|Xsusldtrk|Xresldtrk|Loadiwkey|Encodekey|Rdmsrlist|Wrmsrlist|Pbndkb|" +

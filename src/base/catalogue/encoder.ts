@@ -67,7 +67,7 @@ export const sizeNotStated = diagnostic<{ mnemonic: string; sizes: readonly stri
   explanation: "No other operand tells how many bytes of memory are meant. Put a size word in front of the bracket.",
   message: (f) => `${f.mnemonic} needs the size of this memory operand`,
   label: () => "size not stated",
-  help: (f) => `write ${f.sizes.join(" or ")} in front of it`,
+  help: (f) => `write ${f.sizes.join(", ").replace(/, (?=\w+$)/, " or ")} in front of it`,
 });
 
 export const immediateTooWide = diagnostic<{ value: bigint; bits: number; extendedTo: number; help?: string }>({
