@@ -13,6 +13,8 @@ import { resolveTest, type FileContext } from "./tests.js";
 export interface ResolveOptions {
   /** Names of platforms and groups: other cells of a matrix are left out. */
   readonly platforms?: readonly string[];
+  /** The parser has told mistakes: what is missing may only be unread, and is not missed. */
+  readonly hasSyntaxErrors?: boolean;
   /** The file is a library module: it owes no test. */
   readonly isLibrary?: boolean;
 }
@@ -31,7 +33,8 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
     reports.add(resolving.unknownPlatform({ name: wanted, help }, {}));
   }
   const wanted = filter && ((platform: Platform) => filter.some((one) => holdsOn(one, platform)));
-  const context: FileContext = { file, module, platforms, reports, ...(wanted && { wanted }) };
+  const isWhole = !options.hasSyntaxErrors;
+  const context: FileContext = { file, module, platforms, reports, isWhole, ...(wanted && { wanted }) };
   const tests = new Map<string, ResolvedTest>();
   const all: ResolvedTest[] = [];
   for (const statement of file.statements) {
@@ -50,7 +53,7 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
     all.push(test);
   }
   const hasTests = file.statements.some((statement) => statement.head?.text === "test");
-  if (!hasTests && !options.isLibrary)
+  if (!hasTests && !options.isLibrary && !options.hasSyntaxErrors)
     reports.add(resolving.noTests({}, { span: { ...file.span, end: file.span.start } }));
   return { output: { name, tests: all }, diagnostics: inSourceOrder(reports.diagnostics) };
 }

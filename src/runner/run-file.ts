@@ -85,7 +85,9 @@ function diagnosticsOf({ diagnostics, cases }: Prepared): readonly Diagnostic[] 
 
 function prepare(request: FileRequest, options: PrepareOptions): Prepared {
   const parsed = parse(request.source);
-  const resolved = resolve(parsed.output, options.modules, options.platforms ? { platforms: options.platforms } : {});
+  const hasSyntaxErrors = hasErrors(parsed.diagnostics);
+  const platforms = options.platforms && { platforms: options.platforms };
+  const resolved = resolve(parsed.output, options.modules, { hasSyntaxErrors, ...platforms });
   const diagnostics = [...parsed.diagnostics, ...resolved.diagnostics];
   if (hasErrors(diagnostics)) return { cases: [], partial: false, diagnostics };
   const tests = wantedTests(resolved.output, request.line);
