@@ -20,16 +20,20 @@ const gathered: usize = memory.data(32, 8);
 const LENGTH_LIMIT: u32 = 15;
 const PAGE: u32 = 0x1000;
 
-/** The trace at RIP, or null with a fault pending. `variant` has KEY_SKIP_POINT and KEY_SINGLE bits. */
-export function fetchTrace(variant: u32): TraceHeader {
+/**
+ * The trace at RIP, or null with a fault pending. `wanted` has KEY_SKIP_POINT and KEY_SINGLE bits; points are passed
+ * over only at the physical address where the run stopped.
+ */
+export function fetchTrace(wanted: u32): TraceHeader {
   const rip = cpu.rip;
   const linear = code64() ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
   const page = linear & ~0xfff;
   if (cpu.codePage == 0 || cpu.codeLinear != page) {
     if (!fetchPage(linear)) return changetype<TraceHeader>(0);
   }
-  if (cpu.codePage == 0) return gatheredTrace(linear, variant);
+  if (cpu.codePage == 0) return gatheredTrace(linear, wanted);
   const at = <usize>cpu.codePage + (<usize>linear & 0xfff);
+  const variant = <u64>(at - RAM_BASE) == cpu.stoppedAt ? wanted : wanted & ~KEY_SKIP_POINT;
   const key = cpu.codeKey | variant;
   const slot = traceSlot(at);
   if (slot.key == traceKey(at, key)) {
