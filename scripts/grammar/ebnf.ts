@@ -59,11 +59,10 @@ function alternatives(node: GrammarNode): string {
 export function terminalText(terminal: GrammarNode | undefined): string {
   const { name = "", label = name } = terminal ?? {};
   const exact = /^`(.*)`$/.exec(label)?.[1];
-  const isExact = exact !== undefined && name !== "CallParen" && name !== "On";
+  const isExact = exact !== undefined && name !== "On";
   return isExact ? `"${exact}"` : (capitals[name] ?? name.toUpperCase());
 }
 
 const capitals: Readonly<Record<string, string>> = {
-  CallParen: "CALL",
   UnaryOperator: "UNARY",
 };

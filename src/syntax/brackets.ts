@@ -5,10 +5,8 @@
 
 import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
 import { makeToken, type Token } from "./lexer.js";
+import { deepestNesting } from "./limits.js";
 import * as t from "./token-types.js";
-
-/** Brackets of all kinds inside one another, at most; keeps every walk over a tree within the stack. */
-export const deepestNesting = 64;
 
 export interface Bracketed {
   readonly tokens: Token[];

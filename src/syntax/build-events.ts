@@ -2,18 +2,19 @@
 
 import { assert, spanText, syntactic } from "../base/index.js";
 import { buildExpr, missing } from "./build-expr.js";
-import { nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan, tokensOf } from "./cst.js";
+import { isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode } from "./cst.js";
+import type { Token } from "./lexer.js";
+import * as t from "./token-types.js";
 import type { EventClause, Expr, JudgementClause, Name, RoundClause } from "./tree.js";
 
 /** `=> rounds`, with the names of the `on` before it where there is one. */
 export function buildJudgement(build: Build, node: CstNode, on?: readonly Name[]): JudgementClause {
-  const arrow = tokenOf(node, "Arrow");
+  const arrow = tokenOf(node, t.Arrow);
   assert(arrow !== undefined, "a judgement begins with its arrow");
   const rounds = nodesOf(node, "round").map((round) => buildRound(build, round, arrow.endOffset));
-  const start = on?.[0]?.span.start ?? arrow.startOffset;
   const end = rounds[rounds.length - 1]?.span.end ?? arrow.endOffset;
-  return { ...(on !== undefined && { on }), rounds, span: span(build, start, end) };
+  return { ...(on !== undefined && { on }), rounds, span: span(build, arrow.startOffset, end) };
 }
 
 function buildRound(build: Build, node: CstNode, fallback: number): RoundClause {
@@ -22,7 +23,7 @@ function buildRound(build: Build, node: CstNode, fallback: number): RoundClause 
   const timesNode = nodeOf(node, "expr");
   const times = timesNode && buildExpr(build, timesNode);
   const inner = events[events.length - 1]?.span.end ?? start;
-  const end = times?.span.end ?? tokenOf(node, "RParen")?.endOffset ?? inner;
+  const end = times?.span.end ?? tokenOf(node, t.RParen)?.endOffset ?? inner;
   return { events, ...(times !== undefined && { times }), span: span(build, start, end) };
 }
 
@@ -32,34 +33,33 @@ function eventsIn(build: Build, node: CstNode): EventClause[] {
 }
 
 function buildEvent(build: Build, node: CstNode): EventClause | undefined {
-  const nothing = tokenOf(node, "Nothing");
-  if (nothing !== undefined) return { kind: "nothing", span: tokenSpan(build, nothing) };
-  const hole = tokenOf(node, "Hole");
-  if (hole !== undefined) return { kind: "hole", span: tokenSpan(build, hole) };
-  const any = nodeOf(node, "anyEvent");
-  if (any !== undefined) return buildAny(build, any);
-  const one = nodeOf(node, "oneEvent");
-  return one && buildOne(build, one);
+  const [part] = node.parts;
+  if (part === undefined) return undefined;
+  if (!isToken(part)) return part.name === "anyEvent" ? buildAny(build, part) : buildOne(build, part);
+  return { kind: part.tokenType === t.Hole ? "hole" : "nothing", span: tokenSpan(build, part) };
 }
 
 function buildAny(build: Build, node: CstNode): EventClause {
-  const any = tokenOf(node, "Any");
+  const any = tokenOf(node, t.Any);
   assert(any !== undefined, "`any` begins with its token");
+  if (tokenOf(node, t.Of) === undefined) return { kind: "any", span: tokenSpan(build, any) };
   const alternatives = eventsIn(build, node);
-  if (tokenOf(node, "Of") === undefined) return { kind: "any", span: tokenSpan(build, any) };
-  const end = tokenOf(node, "RParen")?.endOffset ?? alternatives[alternatives.length - 1]?.span.end ?? any.endOffset;
+  const end = tokenOf(node, t.RParen)?.endOffset ?? alternatives[alternatives.length - 1]?.span.end ?? any.endOffset;
   return { kind: "any-of", alternatives, span: span(build, any.startOffset, end) };
 }
 
+/** `KIND [subject] [(fields)] [to name] [goto name]`, token by token. */
 function buildOne(build: Build, node: CstNode): EventClause | undefined {
-  const [kind, plainSubject] = tokensOf(node, "Plain");
+  const tokens = node.parts.filter(isToken);
+  const kind = tokens.shift();
   if (kind === undefined) return undefined;
-  const subject = plainSubject ?? tokenOf(node, "Exception");
-  const { positional, fields, end: fieldsEnd } = buildFields(build, node);
-  const names = [...tokensOf(node, "Name")];
-  const to = tokenOf(node, "To") && names.shift();
-  const goto = tokenOf(node, "Goto") && names.shift();
-  const end = (goto ?? to)?.endOffset ?? fieldsEnd ?? (subject ?? kind).endOffset;
+  const subject = isSubject(tokens[0]) ? tokens.shift() : undefined;
+  const parentheses = tokens.filter((token) => !t.nameTypes.has(token.tokenType));
+  const { positional, fields, end } = buildFields(build, nodesOf(node, "field"));
+  const names = tokens.filter((token) => t.nameTypes.has(token.tokenType));
+  const to = names[0]?.tokenType === t.To ? names.splice(0, 2)[1] : undefined;
+  const goto = names[0]?.tokenType === t.Goto ? names[1] : undefined;
+  const fieldsEnd = Math.max(end, parentheses[parentheses.length - 1]?.endOffset ?? 0);
   return {
     kind: "event",
     event: nameOf(build, kind),
@@ -68,30 +68,34 @@ function buildOne(build: Build, node: CstNode): EventClause | undefined {
     fields,
     ...(to && { to: nameOf(build, to) }),
     ...(goto && { goto: nameOf(build, goto) }),
-    span: span(build, kind.startOffset, end),
+    span: span(build, kind.startOffset, (goto ?? to)?.endOffset ?? Math.max(fieldsEnd, (subject ?? kind).endOffset)),
   };
+}
+
+function isSubject(token: Token | undefined): boolean {
+  const type = token?.tokenType;
+  return type === t.Exception || (type !== undefined && t.nameTypes.has(type) && type !== t.To && type !== t.Goto);
 }
 
 interface Fields {
   readonly positional?: Expr;
   readonly fields: readonly { readonly name: Name; readonly value: Expr }[];
-  readonly end?: number;
+  /** Offset of the end of the last field; 0 when there is none. */
+  readonly end: number;
 }
 
-function buildFields(build: Build, node: CstNode): Fields {
-  const nodes = nodesOf(node, "field");
+function buildFields(build: Build, nodes: readonly CstNode[]): Fields {
   const fields: { name: Name; value: Expr }[] = [];
   let positional: Expr | undefined;
-  let end = tokenOf(node, "LParen")?.endOffset;
+  let end = 0;
   nodes.forEach((field, index) => {
-    const name = tokenOf(field, "Name");
+    const name = field.parts.find(isToken);
     const expr = nodeOf(field, "expr");
-    const value = expr === undefined ? missing(build, end ?? 0) : buildExpr(build, expr);
+    const value = expr === undefined ? missing(build, name?.endOffset ?? end) : buildExpr(build, expr);
     end = value.span.end;
     if (name !== undefined) fields.push({ name: nameOf(build, name), value });
     else if (index === 0) positional = value;
     else build.diagnostics.push(syntactic.fieldOrder({ text: spanText(value.span) }, { span: value.span }));
   });
-  end = tokenOf(node, "RParen")?.endOffset ?? end;
-  return { ...(positional && { positional }), fields, ...(end !== undefined && { end }) };
+  return { ...(positional && { positional }), fields, end };
 }

@@ -2,15 +2,13 @@
 // precedence is put in here.
 
 import { assert, syntactic } from "../base/index.js";
-import { isToken, nameOf, nodeOf, nodesOf, partsOf, span, startOf, tokenOf, tokenSpan, tokensOf } from "./cst.js";
+import { filledParts, isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode, Part } from "./cst.js";
 import type { Token } from "./lexer.js";
+import { mostOperators } from "./limits.js";
 import { isComparison, precedenceOf } from "./operators.js";
 import * as t from "./token-types.js";
 import type { Arg, BinaryOperator, Expr, Term, UnaryOperator } from "./tree.js";
-
-/** Operators in one expression, at most; with the bound on nesting it keeps every walk over a tree within the stack. */
-export const mostOperators = 100;
 
 /** Stands where nothing could be read; `at` is an offset nearby. */
 export function missing(build: Build, at: number): Expr & { kind: "missing" } {
@@ -23,7 +21,7 @@ export function buildArgs(build: Build, nodes: readonly CstNode[]): Arg[] {
 
 function buildArg(build: Build, node: CstNode): Arg {
   const terms: Term[] = [];
-  const parts = partsOf(node);
+  const parts = filledParts(node);
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
     if (isToken(part)) {
@@ -80,7 +78,7 @@ function buildPair(build: Build, left: Expr, joiner: Token, rest: readonly Part[
 
 /** A row of operands and operators becomes a tree: the operator that binds less stands higher. */
 export function buildExpr(build: Build, node: CstNode): Expr {
-  const parts = partsOf(node);
+  const parts = filledParts(node);
   const only = parts[0];
   if (parts.length === 1 && only !== undefined && !isOperator(only)) return buildOperand(build, only);
   const row: Row = { build, parts, at: 0 };
@@ -155,10 +153,12 @@ function isOperator(part: Part): boolean {
 
 function buildOperand(build: Build, part: Part): Expr {
   if (!isToken(part)) {
-    if (part.name === "named") return buildNamed(build, part);
+    if (part.name === "call") return buildCall(build, part);
     return part.name === "memory" ? buildMemory(build, part) : buildGroup(build, part);
   }
   const place = tokenSpan(build, part);
+  if (t.nameTypes.has(part.tokenType)) return { kind: "name", name: part.image, span: place };
+  if (part.tokenType === t.Exception) return { kind: "exception", name: part.image.slice(1), span: place };
   if (part.tokenType === t.Here) return { kind: "here", span: place };
   if (part.tokenType === t.SectionStart) return { kind: "section-start", span: place };
   const { payload } = part;
@@ -172,39 +172,35 @@ function nameExpr(build: Build, token: Token): Expr {
   return { kind: "name", name: token.image, span: tokenSpan(build, token) };
 }
 
-function buildNamed(build: Build, node: CstNode): Expr {
-  const name = tokenOf(node, "Name") ?? tokenOf(node, "Exception");
-  assert(name !== undefined, "a name begins with its token");
-  const open = tokenOf(node, "CallParen");
-  if (open !== undefined) {
-    const args = buildArgs(build, nodesOf(node, "arg"));
-    const end = tokenOf(node, "RParen")?.endOffset ?? args[args.length - 1]?.span.end ?? open.endOffset;
-    return { kind: "call", name: nameOf(build, name), args, span: span(build, name.startOffset, end) };
-  }
-  if (name.tokenType !== t.Exception) return nameExpr(build, name);
-  return { kind: "exception", name: name.image.slice(1), span: tokenSpan(build, name) };
+function buildCall(build: Build, node: CstNode): Expr {
+  const callee = tokenOf(node, t.Callee);
+  assert(callee !== undefined, "a call begins with its name");
+  const args = buildArgs(build, nodesOf(node, "arg"));
+  const lastEnd = args[args.length - 1]?.span.end ?? tokenOf(node, t.CallParen)?.endOffset ?? callee.endOffset;
+  const end = tokenOf(node, t.RParen)?.endOffset ?? lastEnd;
+  return { kind: "call", name: nameOf(build, callee), args, span: span(build, callee.startOffset, end) };
 }
 
 function buildGroup(build: Build, node: CstNode): Expr {
   const start = startOf(node) ?? build.source.text.length;
   const expr = nodeOf(node, "expr");
   const inner = expr === undefined ? missing(build, start + 1) : buildExpr(build, expr);
-  const end = tokenOf(node, "RParen")?.endOffset ?? inner.span.end;
+  const end = tokenOf(node, t.RParen)?.endOffset ?? inner.span.end;
   return { kind: "group", inner, span: span(build, start, end) };
 }
 
 function buildMemory(build: Build, node: CstNode): Expr {
   const start = startOf(node) ?? build.source.text.length;
-  const size = tokenOf(node, "Size");
-  const words = tokensOf(node, "Hint").map((token) => nameOf(build, token));
+  const size = tokenOf(node, t.Size);
+  const hints = node.parts.filter((part): part is Token => isToken(part) && part.tokenType === t.Hint);
   const exprs = nodesOf(node, "expr").map((expr) => buildExpr(build, expr));
   const address = exprs[exprs.length - 1] ?? missing(build, start + 1);
-  const segment = tokenOf(node, "Colon") === undefined || exprs.length < 2 ? undefined : exprs[0];
-  const end = tokenOf(node, "RBracket")?.endOffset ?? address.span.end;
+  const segment = tokenOf(node, t.Colon) === undefined || exprs.length < 2 ? undefined : exprs[0];
+  const end = tokenOf(node, t.RBracket)?.endOffset ?? address.span.end;
   return {
     kind: "memory",
     ...(size !== undefined && { size: nameOf(build, size) }),
-    ...(words.length > 0 && { words }),
+    ...(hints.length > 0 && { words: hints.map((token) => nameOf(build, token)) }),
     ...(segment !== undefined && { segment }),
     address,
     span: span(build, start, end),

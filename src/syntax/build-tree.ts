@@ -1,23 +1,22 @@
 // Concrete syntax to tree: files, blocks and statements. Judgement lines find the statement above them, documentation
 // the statement below it.
 
-import type { CstNode } from "chevrotain";
 import { syntactic, type Span } from "../base/index.js";
 import { brokenArg, buildArgs } from "./build-expr.js";
 import { buildJudgement } from "./build-events.js";
-import { nameOf, nodeOf, nodesOf, span, tokenOf, tokenSpan, tokensOf } from "./cst.js";
-import type { Build } from "./cst.js";
+import { isToken, nameOf, nodeOf, span, tokenOf, tokenSpan } from "./cst.js";
+import type { Build, CstNode } from "./cst.js";
 import type { Token } from "./lexer.js";
 import { lineOf } from "./mistakes.js";
+import * as t from "./token-types.js";
 import type { Arg, Block, JudgementClause, Label, Statement } from "./tree.js";
 
-type Mutable<T> = { -readonly [K in keyof T]: T[K] };
+export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
-/** The statements of a `file` or `block` node. */
-export function buildStatements(build: Build, node: CstNode): Statement[] {
-  const statements: Mutable<Statement>[] = [];
-  for (const item of nodesOf(node, "item")) {
-    const built = buildItem(build, item);
+/** Appends the statements of a `file` or `block` node; a judgement may belong to one that stands there already. */
+export function buildStatements(build: Build, node: CstNode, statements: Mutable<Statement>[] = []): Statement[] {
+  for (const part of node.parts) {
+    const built = isToken(part) ? undefined : buildItem(build, part);
     if (built === undefined) continue;
     if ("judgements" in built) {
       statements.push(built);
@@ -34,19 +33,17 @@ export function buildStatements(build: Build, node: CstNode): Statement[] {
 }
 
 function buildItem(build: Build, item: CstNode): Statement | JudgementClause | undefined {
-  const statement = nodeOf(item, "statement");
-  if (statement !== undefined) return buildStatement(build, statement);
-  const events = nodeOf(item, "events");
-  if (events !== undefined) return buildJudgement(build, events);
-  const on = nodeOf(item, "onLine");
-  return on && buildOn(build, on);
+  const [part] = item.parts;
+  if (part === undefined || isToken(part)) return undefined;
+  if (part.name === "statement") return buildStatement(build, part);
+  return part.name === "events" ? buildJudgement(build, part) : buildOn(build, part);
 }
 
 /** `on names` with a judgement belongs to the line above; with a block or alone it is a statement. */
 function buildOn(build: Build, node: CstNode): Statement | JudgementClause | undefined {
-  const on = tokenOf(node, "On");
+  const [on, ...tokens] = node.parts.filter(isToken);
   if (on === undefined) return undefined;
-  const names = tokensOf(node, "Name").map((token) => nameOf(build, token));
+  const names = tokens.filter((token) => token.tokenType !== t.Comma).map((token) => nameOf(build, token));
   const events = nodeOf(node, "events");
   if (events !== undefined) {
     const judgement = buildJudgement(build, events, names);
@@ -60,16 +57,23 @@ function buildOn(build: Build, node: CstNode): Statement | JudgementClause | und
 }
 
 function buildStatement(build: Build, node: CstNode): Statement | undefined {
-  const labels = tokensOf(node, "Label");
-  const prefixes = tokensOf(node, "Prefix");
-  const head = tokenOf(node, "Name");
+  const labels: Token[] = [];
+  const prefixes: Token[] = [];
+  const argNodes: CstNode[] = [];
+  let head: Token | undefined;
+  for (const part of node.parts) {
+    if (!isToken(part)) {
+      if (part.name === "arg") argNodes.push(part);
+    } else if (part.tokenType === t.Label) labels.push(part);
+    else if (part.tokenType === t.Prefix) prefixes.push(part);
+    else if (t.nameTypes.has(part.tokenType)) head = part;
+  }
   const first = labels[0] ?? prefixes[0] ?? head;
   if (first === undefined) return undefined;
-  if (head?.image === "on" && labels.length === 0 && nodesOf(node, "arg").length === 0) {
+  if (head?.image === "on" && labels.length === 0 && argNodes.length === 0) {
     build.diagnostics.push(syntactic.onWithoutNames(undefined, { span: tokenSpan(build, head) }));
   }
-  const args = buildArgs(build, nodesOf(node, "arg"));
-  return finish(build, { first, head, labels, prefixes, args, node });
+  return finish(build, { first, head, labels, prefixes, args: buildArgs(build, argNodes), node });
 }
 
 interface Pieces {
@@ -125,8 +129,8 @@ function buildLabel(build: Build, token: Token): Label {
 }
 
 function buildBlock(build: Build, node: CstNode): Block {
-  const open = tokenOf(node, "LCurly");
-  const close = tokenOf(node, "RCurly");
+  const open = tokenOf(node, t.LCurly);
+  const close = tokenOf(node, t.RCurly);
   const statements = buildStatements(build, node);
   const start = open?.startOffset ?? statements[0]?.fullSpan.start ?? 0;
   const end = close?.endOffset ?? statements[statements.length - 1]?.fullSpan.end ?? start;

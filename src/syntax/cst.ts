@@ -1,12 +1,18 @@
-// Reading chevrotain's concrete syntax tree. Its nodes sort their parts by name; here they come back in order of place.
-// After a recovery any part may be absent, so nothing here takes a part for granted.
+// Reading the concrete syntax tree: nodes of the grammar's rules with their parts in order. After a recovery any part
+// may be absent, so nothing here takes a part for granted.
 
-import type { CstElement, CstNode } from "chevrotain";
+import type { TokenType } from "chevrotain";
 import type { Diagnostic, Source, Span } from "../base/index.js";
 import type { Token } from "./lexer.js";
 import type { Name } from "./tree.js";
 
-export type { CstNode } from "chevrotain";
+/** What one use of a rule took in. */
+export interface CstNode {
+  /** The rule. */
+  readonly name: string;
+  readonly parts: Part[];
+}
+
 export type Part = Token | CstNode;
 
 /** What every function of the tree builder needs. */
@@ -22,55 +28,40 @@ export function isToken(part: Part): part is Token {
   return "tokenTypeIdx" in part;
 }
 
-/** The tokens under a name; those that recovery thought in are left out. */
-export function tokensOf(node: CstNode, name: string): readonly Token[] {
-  const found = (node.children[name] ?? []) as unknown as Token[];
-  return found.some(isInserted) ? found.filter((token) => !isInserted(token)) : found;
+/** The first token of a kind. */
+export function tokenOf(node: CstNode, type: TokenType): Token | undefined {
+  for (const part of node.parts) if (isToken(part) && part.tokenType === type) return part;
+  return undefined;
 }
 
-export function tokenOf(node: CstNode, name: string): Token | undefined {
-  return tokensOf(node, name)[0];
+/** All nodes of a rule. */
+export function nodesOf(node: CstNode, name: string): CstNode[] {
+  const found: CstNode[] = [];
+  for (const part of node.parts) if (!isToken(part) && part.name === name) found.push(part);
+  return found;
 }
 
-export function nodesOf(node: CstNode, name: string): readonly CstNode[] {
-  return (node.children[name] ?? []) as CstNode[];
-}
-
+/** The first node of a rule. */
 export function nodeOf(node: CstNode, name: string): CstNode | undefined {
-  return nodesOf(node, name)[0];
+  for (const part of node.parts) if (!isToken(part) && part.name === name) return part;
+  return undefined;
 }
 
-/** All parts of a node by place. Parts without any token are left out. */
-export function partsOf(node: CstNode): Part[] {
-  const parts: Part[] = [];
-  for (const name in node.children) {
-    for (const element of node.children[name] as CstElement[]) {
-      const part = element as Part;
-      if (startOf(part) !== undefined) parts.push(part);
-    }
-  }
-  if (parts.length > 1) parts.sort((a, b) => (startOf(a) ?? 0) - (startOf(b) ?? 0));
-  return parts;
-}
-
-/** Offset of the first token of a part. */
+/** Offset of the first token of a part; undefined when it has none. */
 export function startOf(part: Part): number | undefined {
-  if (isToken(part)) return isInserted(part) ? undefined : part.startOffset;
-  let first: number | undefined;
-  for (const name in part.children) {
-    for (const element of part.children[name] as CstElement[]) {
-      const start = startOf(element as Part);
-      if (start !== undefined) {
-        if (first === undefined || start < first) first = start;
-        break;
-      }
-    }
+  if (isToken(part)) return part.startOffset;
+  for (const inner of part.parts) {
+    const start = startOf(inner);
+    if (start !== undefined) return start;
   }
-  return first;
+  return undefined;
 }
 
-function isInserted(token: Token): boolean {
-  return Number.isNaN(token.startOffset);
+/** Parts that hold at least one token. */
+export function filledParts(node: CstNode): readonly Part[] {
+  return node.parts.every((part) => startOf(part) !== undefined)
+    ? node.parts
+    : node.parts.filter((part) => startOf(part) !== undefined);
 }
 
 /** A span of the build's source. */

@@ -3,7 +3,8 @@
 // token cannot be read, one that stands for it comes out, so that the parser has nothing more to report.
 
 import type { IToken, TokenType } from "chevrotain";
-import { lexical, type Diagnostic, type Source } from "../base/index.js";
+import { lexical, syntactic, type Diagnostic, type Source } from "../base/index.js";
+import { mostMistakes } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
 import * as t from "./token-types.js";
@@ -117,7 +118,7 @@ class Lexer {
 
   run(): Lexed {
     const { text } = this;
-    while (this.at < text.length) {
+    while (this.at < text.length && this.diagnostics.length < mostMistakes) {
       const code = text.charCodeAt(this.at);
       const kind = code < 128 ? classes[code] : OTHER;
       if (kind === SPACE) this.at++;
@@ -131,6 +132,9 @@ class Lexer {
       }
     }
     if (this.tokens.length === 0) this.endFileDoc();
+    if (this.at < text.length) {
+      this.report((span) => syntactic.tooManyMistakes({ limit: mostMistakes }, { span }), this.at);
+    }
     return {
       tokens: this.tokens,
       comments: this.comments,

@@ -5,10 +5,8 @@ import type { IParserErrorMessageProvider, IRecognitionException } from "chevrot
 import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
 import { spanOf } from "./brackets.js";
 import type { Token } from "./lexer.js";
+import { mostMistakes } from "./limits.js";
 import * as t from "./token-types.js";
-
-/** Mistakes in one file after which the rest is not read; keeps the time for a file that is no source bounded. */
-export const mostMistakes = 100;
 
 /** Thrown through the parser when `mostMistakes` is exceeded; `offset` is the place of the last one. */
 export class TooManyMistakes extends Error {
@@ -83,7 +81,6 @@ function describe(failure: Failure): Diagnostic {
       return openBracket(failure);
     case "arg":
     case "expr":
-    case "named":
       return missingPart(failure, (after, found, span) => syntactic.missingValue({ after, ...found }, { span }));
     case "eventList":
     case "event":

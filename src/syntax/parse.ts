@@ -2,11 +2,13 @@
 
 import { inSourceOrder, syntactic, type Diagnostic, type Phase, type Source } from "../base/index.js";
 import { arrangeBrackets } from "./brackets.js";
-import { buildStatements } from "./build-tree.js";
+import { buildStatements, type Mutable } from "./build-tree.js";
 import type { CstNode } from "./cst.js";
 import { Grammar } from "./grammar.js";
-import { lex, type Lexed, type Token } from "./lexer.js";
-import { describeMistakes, expectationNotes, lineOf, mostMistakes, TooManyMistakes } from "./mistakes.js";
+import { lex, type Token } from "./lexer.js";
+import { mostMistakes, tokensAtOnce } from "./limits.js";
+import { describeMistakes, expectationNotes, lineOf, TooManyMistakes } from "./mistakes.js";
+import * as t from "./token-types.js";
 import type { SourceFile, Statement } from "./tree.js";
 import { assignWordKinds } from "./words.js";
 
@@ -18,14 +20,21 @@ export function parse(source: Source): Phase<SourceFile> {
   const lexed = lex(source);
   const arranged = arrangeBrackets(source, lexed.tokens);
   assignWordKinds(arranged.tokens);
-  const known = [...lexed.diagnostics, ...arranged.diagnostics];
-  const parsed = parseTokens(source, arranged.tokens, known);
-  const diagnostics = [...known, ...parsed.diagnostics];
-  const unread = [...lexed.diagnostics, ...parsed.diagnostics];
-  const brokenLines = new Set(unread.map((d) => lineOf(source, d.span?.start ?? 0)));
-  const build = { source, docs: lexed.docs, diagnostics, brokenLines };
-  const statements = buildStatements(build, parsed.cst);
-  return { output: fileOf(source, lexed, statements), diagnostics: inSourceOrder(diagnostics) };
+  const { docs, comments, fileDoc } = lexed;
+  const diagnostics = [...lexed.diagnostics, ...arranged.diagnostics];
+  const brokenLines = new Set(lexed.diagnostics.map((d) => lineOf(source, d.span?.start ?? 0)));
+  const statements: Mutable<Statement>[] = [];
+  notes.count = 0;
+  for (const tokens of inChunks(arranged.tokens)) {
+    const parsed = parseChunk(source, tokens, diagnostics);
+    for (const { span } of parsed.mistakes) brokenLines.add(lineOf(source, span?.start ?? 0));
+    diagnostics.push(...parsed.mistakes);
+    buildStatements({ source, docs, diagnostics, brokenLines }, parsed.cst, statements);
+    if (parsed.givenUp) break;
+  }
+  const span = { source, start: 0, end: source.text.length };
+  const output = { statements, ...(fileDoc !== undefined && { doc: fileDoc }), comments, span };
+  return { output, diagnostics: inSourceOrder(diagnostics) };
 }
 
 /** Parses one statement, as `trapline asm -e` takes it; absent when the text holds none. */
@@ -34,39 +43,49 @@ export function parseLine(source: Source): Phase<Statement | undefined> {
   return { output: output.statements[0], diagnostics };
 }
 
-interface Parsed {
-  readonly cst: CstNode;
-  readonly diagnostics: readonly Diagnostic[];
+/** Whole statements at file level, so many together that starting the parser costs nothing. */
+function* inChunks(tokens: Token[]): Generator<Token[]> {
+  let depth = 0;
+  let start = 0;
+  for (let i = 0; i < tokens.length; i++) {
+    const type = (tokens[i] as Token).tokenType;
+    if (type === t.LCurly) depth++;
+    else if (type === t.RCurly) depth--;
+    else if (type === t.NewLine && depth === 0 && i - start >= tokensAtOnce) {
+      yield tokens.slice(start, i + 1);
+      start = i + 1;
+    }
+  }
+  if (start < tokens.length) yield start === 0 ? tokens : tokens.slice(start);
 }
 
-function parseTokens(source: Source, tokens: Token[], known: readonly Diagnostic[]): Parsed {
+interface Parsed {
+  readonly cst: CstNode;
+  readonly mistakes: readonly Diagnostic[];
+  /** There were too many mistakes: nothing after this is read. */
+  readonly givenUp: boolean;
+}
+
+function parseChunk(source: Source, tokens: Token[], known: readonly Diagnostic[]): Parsed {
   grammar ??= new Grammar(notes, true);
-  notes.count = 0;
-  grammar.input = tokens;
   try {
-    const cst = grammar.file();
-    return { cst, diagnostics: describeMistakes(source, tokens, grammar.errors, known) };
+    const cst = grammar.parse(tokens);
+    return { cst, mistakes: describeMistakes(source, tokens, grammar.errors, known), givenUp: false };
   } catch (thrown) {
     if (!(thrown instanceof TooManyMistakes)) throw thrown;
     return parseUpTo(source, tokens, known, thrown.offset);
   }
 }
 
-/** Reads a file that holds too many mistakes only as far as the allowed number of them reaches. */
+/** Reads the chunk in which the mistakes became too many as far as the last line before that. */
 function parseUpTo(source: Source, tokens: Token[], known: readonly Diagnostic[], offset: number): Parsed {
   const lineStart = lineOf(source, offset);
   const before = tokens.filter((token) => token.startOffset < lineStart);
-  const { tokens: closed } = arrangeBrackets(source, before);
-  const { cst, diagnostics } = parseTokens(source, closed, known);
-  const span = { source, start: lineStart, end: offset };
-  return { cst, diagnostics: [...diagnostics, syntactic.tooManyMistakes({ limit: mostMistakes }, { span })] };
-}
-
-function fileOf(source: Source, lexed: Lexed, statements: readonly Statement[]): SourceFile {
-  return {
-    statements,
-    ...(lexed.fileDoc !== undefined && { doc: lexed.fileDoc }),
-    comments: lexed.comments,
-    span: { source, start: 0, end: source.text.length },
-  };
+  notes.count = 0;
+  const { cst, mistakes } = parseChunk(source, arrangeBrackets(source, before).tokens, known);
+  const tooMany = syntactic.tooManyMistakes(
+    { limit: mostMistakes },
+    { span: { source, start: lineStart, end: offset } },
+  );
+  return { cst, mistakes: [...mistakes, tooMany], givenUp: true };
 }

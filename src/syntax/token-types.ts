@@ -20,6 +20,8 @@ export const Prefix = token("Prefix", "a prefix", [Plain]);
 export const Hint = token("Hint", "a size word", [Plain]);
 /** A size word directly before a memory operand's bracket. */
 export const Size = token("Size", "a size word", [Plain]);
+/** A name or exception directly before the parenthesis of its arguments. */
+export const Callee = token("Callee", "a name", [Plain]);
 /** `on` before a name where a statement may begin. */
 export const On = token("On", "`on`", [Plain]);
 export const Nothing = token("Nothing", "`nothing`", [Plain]);
@@ -65,7 +67,7 @@ export const Binary = token("Binary", "an operator", [Operator]);
 
 /** Every kind that may stand where the grammar says `Name`. */
 export const nameTypes: ReadonlySet<TokenType> = new Set([
-  ...[Word, Label, Prefix, Hint, Size, On],
+  ...[Word, Label, Prefix, Hint, Size, Callee, On],
   ...[Nothing, Any, Of, To, Goto, Then],
 ]);
 

@@ -34,13 +34,16 @@ export function assignWordKinds(tokens: readonly Token[]): void {
   let last: TokenType = t.NewLine;
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
+    const next = tokens[i + 1]?.tokenType;
     if (t.nameTypes.has(token.tokenType)) {
-      const next = tokens[i + 1]?.tokenType;
       const kind: TokenType | undefined = statementMayBegin
         ? kindAtStart(token.image, next)
-        : kindOfHint(token.image, next);
+        : kindInside(token.image, next);
       if (kind !== undefined) setKind(token, kind);
       statementMayBegin = kind === t.Prefix;
+    } else if (token.tokenType === t.Exception) {
+      if (next === t.CallParen) setKind(token, t.Callee);
+      statementMayBegin = false;
     } else {
       const type = token.tokenType;
       statementMayBegin = type === t.NewLine || type === t.LCurly || (type === t.Colon && last === t.Label);
@@ -56,7 +59,8 @@ function kindAtStart(word: string, next: TokenType | undefined): TokenType | und
   return isOneOf(prefixes, word) ? t.Prefix : undefined;
 }
 
-function kindOfHint(word: string, next: TokenType | undefined): TokenType | undefined {
+function kindInside(word: string, next: TokenType | undefined): TokenType | undefined {
+  if (next === t.CallParen) return t.Callee;
   if (next === undefined || !isOneOf(hints, word)) return undefined;
   if (next === t.LBracket) return t.Size;
   return operandStarts.has(next) || t.nameTypes.has(next) ? t.Hint : undefined;
