@@ -351,7 +351,7 @@ export function run(budget: u64): u32 {
     if (eventsFull()) return STOP_EVENTS_FULL;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
-    const oneOnly = (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG)) != 0;
+    const oneOnly = (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
     const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (oneOnly ? KEY_SINGLE : 0));
     skipsPoint = false;
     if (changetype<usize>(trace) == 0) {

@@ -1,0 +1,162 @@
+// Events in and around a guest: injection of every type, windows, interrupts and NMIs that exit, timer and traps.
+
+import { describe, expect, test } from "vitest";
+import { place, Vmm } from "./driver.js";
+
+const handlerOf = (vector: number): bigint => place.guestHandlers + BigInt(vector * 16);
+
+/** The events as kind and subject, the entry left out. */
+const story = (vmm: Vmm): string[] =>
+  vmm
+    .events()
+    .filter((e) => e.kind !== "enter")
+    .map((e) => `${e.kind} ${e.subject ?? ""}`);
+
+const inject = (information: number, code = 0): Vmm =>
+  new Vmm()
+    .set("HLT_EXITING")
+    .write("VM_ENTRY_INTERRUPTION_INFORMATION", information)
+    .write("VM_ENTRY_EXCEPTION_ERROR_CODE", code);
+
+describe("event injection", () => {
+  test("an external interrupt goes through the guest's IDT", () => {
+    const vmm = inject(0x8000_001f).write("GUEST_RFLAGS", 0x202);
+    vmm.run();
+    expect(story(vmm)).toEqual(["interrupt INTR", "exit HLT"]);
+    expect(vmm.read("GUEST_RIP")).toBe(handlerOf(31));
+  });
+
+  test("an NMI blocks further ones", () => {
+    const vmm = inject(0x8000_0202);
+    vmm.run();
+    expect(story(vmm)).toEqual(["interrupt NMI", "exit HLT"]);
+    expect(vmm.read("GUEST_INTERRUPTIBILITY_STATE") & 8n).toBe(8n);
+  });
+
+  test("a hardware exception pushes its error code and the guest's RIP", () => {
+    const vmm = inject(0x8000_0b0d, 0x1234);
+    vmm.run();
+    expect(story(vmm)).toEqual(["trap #GP", "exit HLT"]);
+    const rsp = vmm.read("GUEST_RSP");
+    expect(vmm.machine.readU64(rsp)).toBe(0x1234n);
+    expect(vmm.machine.readU64(rsp + 8n)).toBe(place.guestCode);
+  });
+
+  for (const [type, name] of [
+    [4, "a software interrupt"],
+    [5, "a privileged software exception"],
+    [6, "a software exception"],
+  ] as const) {
+    test(`${name} pushes the RIP behind its instruction`, () => {
+      const vmm = inject(0x8000_0003 | (type << 8)).write("VM_ENTRY_INSTRUCTION_LENGTH", 2);
+      vmm.run();
+      expect(vmm.machine.readU64(vmm.read("GUEST_RSP"))).toBe(place.guestCode + 2n);
+    });
+  }
+
+  test("an injected event is not checked against the exception bitmap", () => {
+    const vmm = inject(0x8000_0306).write("EXCEPTION_BITMAP", 0xffff_ffffn);
+    vmm.run();
+    expect(story(vmm)).toEqual(["trap #UD", "exit HLT"]);
+  });
+
+  test("a fault in its delivery exits with IDT-vectoring information", () => {
+    const vmm = inject(0x8000_0306)
+      .write("EXCEPTION_BITMAP", 1 << 13)
+      .write("GUEST_IDTR_LIMIT", 0);
+    vmm.run();
+    expect(vmm.exit().fields).toMatchObject({ vector: 13n, code: 0x33n });
+    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0306n);
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode);
+  });
+
+  test("a pending MTF exit comes before the first instruction", () => {
+    const vmm = inject(0x8000_0700).code("0f a2");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode });
+  });
+
+  test("it wakes a halted guest", () => {
+    const vmm = inject(0x8000_001f).write("GUEST_RFLAGS", 0x202).write("GUEST_ACTIVITY_STATE", 1);
+    vmm.run();
+    expect(story(vmm)).toEqual(["interrupt INTR", "exit HLT"]);
+    expect(vmm.read("GUEST_ACTIVITY_STATE")).toBe(0n);
+  });
+});
+
+describe("windows, timer and traps", () => {
+  test("the interrupt window opens after the shadow of STI", () => {
+    const vmm = new Vmm().set("INTERRUPT_WINDOW_EXITING").code("90 fb 90 90 0f a2");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "INTERRUPT_WINDOW", rip: place.guestCode + 3n });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 3n);
+  });
+
+  test("the interrupt window exits at once when it is open at the entry", () => {
+    const vmm = new Vmm().set("INTERRUPT_WINDOW_EXITING").write("GUEST_RFLAGS", 0x202).code("0f a2");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "INTERRUPT_WINDOW", rip: place.guestCode });
+  });
+
+  test("the NMI window opens with virtual-NMI blocking", () => {
+    const vmm = new Vmm().set("NMI_EXITING", "VIRTUAL_NMIS", "NMI_WINDOW_EXITING").code("0f a2");
+    vmm.run();
+    expect(vmm.exit().subject).toBe("NMI_WINDOW");
+    const blocked = new Vmm().set("NMI_EXITING", "VIRTUAL_NMIS", "NMI_WINDOW_EXITING").code("0f a2");
+    blocked.write("GUEST_INTERRUPTIBILITY_STATE", 8);
+    blocked.run();
+    expect(blocked.exit().subject).toBe("CPUID");
+  });
+
+  test("the monitor trap flag exits after one instruction", () => {
+    const vmm = new Vmm().set("MONITOR_TRAP_FLAG").code("90 90 90");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 1n });
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 2n });
+  });
+
+  test("the preemption timer counts down with the time-stamp counter", () => {
+    const vmm = new Vmm().set("ACTIVATE_VMX_PREEMPTION_TIMER").write("VMX_PREEMPTION_TIMER_VALUE", 2).code("eb fe");
+    vmm.run();
+    const exit = vmm.exit();
+    expect(exit.subject).toBe("PREEMPTION_TIMER");
+    expect(exit.retired).toBe(64n);
+  });
+
+  test("a timer of 0 exits before the first instruction, and what is left is saved", () => {
+    const vmm = new Vmm().set("ACTIVATE_VMX_PREEMPTION_TIMER").write("VMX_PREEMPTION_TIMER_VALUE", 0).code("0f a2");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "PREEMPTION_TIMER", rip: place.guestCode });
+    const saving = new Vmm().set("ACTIVATE_VMX_PREEMPTION_TIMER", "SAVE_VMX_PREEMPTION_TIMER_VALUE");
+    saving.write("VMX_PREEMPTION_TIMER_VALUE", 100).code("0f a2");
+    saving.run();
+    expect(saving.read("VMX_PREEMPTION_TIMER_VALUE")).toBe(100n);
+  });
+});
+
+describe("interrupts from outside", () => {
+  test("an NMI exits under NMI exiting", () => {
+    const vmm = new Vmm().set("NMI_EXITING").code("90 90");
+    vmm.machine.raiseNmi();
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "EXCEPTION_NMI", fields: { vector: 2n, type: "nmi" } });
+  });
+
+  test("an NMI is the guest's own without it", () => {
+    const vmm = new Vmm().set("HLT_EXITING").code("90 90");
+    vmm.machine.raiseNmi();
+    vmm.run();
+    expect(story(vmm)).toEqual(["interrupt NMI", "exit HLT"]);
+  });
+
+  test("an external interrupt exits whatever IF says", () => {
+    const vmm = new Vmm().set("EXTERNAL_INTERRUPT_EXITING").code("90 90");
+    vmm.machine.setInterruptLine(true);
+    vmm.run();
+    const exit = vmm.exit();
+    expect(exit).toMatchObject({ subject: "EXTERNAL_INTERRUPT", rule: "control.external_interrupt_exiting" });
+    expect(exit.fields).toEqual({});
+    vmm.machine.setInterruptLine(false);
+  });
+});
