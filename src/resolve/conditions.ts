@@ -1,7 +1,7 @@
 // Conditions: what `expect` compares. Names of registers are their values here; memory is read; `count`, `msr`,
 // `vmcs`, `vmcb` and `cycles` ask for what no instruction of the guest would tell.
 
-import { resolving, spanText, type Span } from "../base/index.js";
+import { fitsBits, resolving, spanText, toUnsigned, toValue, type Span } from "../base/index.js";
 import type { SizeBits } from "../codec/index.js";
 import { findVmcbField, vmcbFields, vmcsFields } from "../isa/index.js";
 import type { Arg, Expr, Statement, Term } from "../syntax/index.js";
@@ -88,9 +88,34 @@ function asValue(value: Value | undefined): BoundCondition | undefined {
   return value && { kind: "value", value };
 }
 
+const comparisons: ReadonlySet<string> = new Set(["==", "!=", "<", "<=", ">", ">="]);
+
+/** The number of bits that a read has; undefined for what has no width of its own. */
+function widthOf(condition: BoundCondition): number | undefined {
+  return condition.kind === "register" || condition.kind === "memory" ? condition.sizeBits : undefined;
+}
+
+/**
+ * What is read has no sign: a negative number beside it stands for its low bits (`al == -1`). A number that does not fit
+ * would make the comparison true or false whatever is read.
+ */
+function fitted(value: BoundCondition, read: BoundCondition, span: Span, frame: Frame): BoundCondition | undefined {
+  const bits = widthOf(read);
+  if (bits === undefined || value.kind !== "value" || value.value.kind !== "constant") return value;
+  const number = value.value.value;
+  if (bits < 64 && !fitsBits(number, bits)) {
+    report(frame, resolving.comparedBeyond, { value: number, bits }, span);
+    return undefined;
+  }
+  return { kind: "value", value: { kind: "constant", value: toValue(toUnsigned(number, bits)) } };
+}
+
 function join(op: string, left: BoundCondition, right: BoundCondition, span: Span, frame: Frame) {
   if (left.kind === "value" && right.kind === "value") return asValue(binary(op, left.value, right.value, span, frame));
-  return { kind: "binary", op, left, right } as const;
+  if (!comparisons.has(op)) return { kind: "binary", op, left, right } as const;
+  const fittedLeft = fitted(left, right, span, frame);
+  const fittedRight = fitted(right, left, span, frame);
+  return fittedLeft && fittedRight && ({ kind: "binary", op, left: fittedLeft, right: fittedRight } as const);
 }
 
 const flagNames: ReadonlySet<string> = new Set(["flags", "eflags", "rflags"]);

@@ -64,6 +64,8 @@ export class CaseUnit {
   /** Memory of the constants' values: they may depend on the platform. `busy` marks one that is being computed. */
   readonly constants = new Map<ConstantDeclaration, Value | "busy" | "poison">();
   readonly guestNames: string[] = [];
+  /** The guest that runs under no other one. */
+  outermost = "";
   readonly guestFrames = new Map<string, Frame>();
   /** What was asked about the platform: a body is the same on every platform that answers the same. */
   private readonly questions = new Map<

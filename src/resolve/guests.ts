@@ -91,6 +91,7 @@ function checkOuter(header: GuestHeader, headers: readonly GuestHeader[], frame:
 export function resolveGuests(headers: readonly GuestHeader[], testFrame: Frame): ResolvedGuest[] {
   const { unit, module } = testFrame;
   unit.guestNames.push(...headers.map((header) => header.name));
+  unit.outermost = headers.find((header) => header.under === undefined)?.name ?? "";
   const frames = headers.map((header): Frame => {
     const scope = new Scope(testFrame.scope);
     const guest = makeGuest(header.name, module, scope);

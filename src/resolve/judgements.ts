@@ -14,6 +14,7 @@ import {
   type EventKindInfo,
   type Vendor,
 } from "../isa/index.js";
+import type { EventKind } from "../program/index.js";
 import type { EventClause, Expr, JudgementClause, Name, RoundClause, Statement } from "../syntax/index.js";
 import { evaluate } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
@@ -117,19 +118,27 @@ function bindClause(clause: EventClause, round: RoundClause, frame: Frame): read
           report(frame, resolving.notAlone, { word: spanText(alternative.span) }, alternative.span);
           return undefined;
         }
-        const bound = bindEvent(alternative, frame);
+        const bound = bindJudged(alternative, frame);
         if (!bound) return undefined;
         alternatives.push(bound);
       }
       return alternatives;
     }
     case "event": {
-      const bound = bindEvent(clause, frame);
+      const bound = bindJudged(clause, frame);
       return bound && [bound];
     }
     default:
       return assertNever(clause);
   }
+}
+
+/** Binds an event that is said to happen on its line. */
+function bindJudged(event: Event, frame: Frame): BoundEvent | undefined {
+  const bound = bindEvent(event, frame);
+  if (!bound || canHappen(bound.kind, frame)) return bound;
+  report(frame, resolving.nobodyOutside, { event: bound.kind }, event.event.span);
+  return undefined;
 }
 
 /** Binds one event: of a judgement, or of `count(…)`. */
@@ -149,6 +158,15 @@ export function bindEvent(event: Event, frame: Frame): BoundEvent | undefined {
     .replace(/\s+/g, " ");
   const subject = event.subject?.text;
   return { kind: kind.kind, ...(subject !== undefined && { subject }), fields, ...(to !== undefined && { to }), text };
+}
+
+/** Events that only somebody outside of a guest can cause. */
+const fromOutside: ReadonlySet<string> = new Set(["exit", "inject", "emulate", "refuse"]);
+
+/** Under `vmm none` nothing is outside of the outermost guest, and no bundled VMM acts for the others. */
+function canHappen(kind: EventKind, frame: Frame): boolean {
+  if (frame.unit.underVmm || !fromOutside.has(kind)) return true;
+  return kind === "exit" && frame.unit.guestNames.length > 1 && frame.guest?.name !== frame.unit.outermost;
 }
 
 function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean {

@@ -725,6 +725,17 @@ export const unknownRule = diagnostic<Unknown>({
   help: (f) => f.help,
 });
 
+export const nobodyOutside = diagnostic<{ event: string }>({
+  code: "E3106",
+  severity: "error",
+  title: "An event that needs somebody outside of the guest",
+  explanation:
+    "Exits, and what a VMM does for its guest, need a VMM. Under `vmm none` the outermost guest owns the machine, and " +
+    "only guests that run under another guest exit.",
+  message: (f) => `no ${f.event} can happen here: the test runs under \`vmm none\``,
+  help: () => "add `vmm hardware`, or leave the event out",
+});
+
 // VMM and platform declarations
 
 export const unknownVmm = diagnostic<Unknown & { names: readonly string[] }>({
@@ -872,4 +883,13 @@ export const unknownVmcbField = diagnostic<Unknown>({
   explanation: "Fields have the names of the AMD manual's VMCB layout.",
   message: (f) => `the VMCB has no field ${f.name}`,
   help: (f) => f.help,
+});
+
+export const comparedBeyond = diagnostic<{ value: bigint; bits: number }>({
+  code: "E3107",
+  severity: "error",
+  title: "A comparison with a number that cannot be read",
+  explanation: "A register or a place in memory of n bits is never equal to a number that does not fit in n bits.",
+  message: (f) => `${hex(f.value)} does not fit in the ${f.bits} bits that are compared with it`,
+  help: () => "compare with a smaller number, or read more bits",
 });
