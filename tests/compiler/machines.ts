@@ -44,7 +44,7 @@ const qemu: BootMachine = {
       const exit = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"];
       const quiet = ["-display", "none", "-serial", "stdio", "-no-reboot", "-m", "64"];
       const run = spawnSync(QEMU, ["-kernel", kernel, ...exit, ...quiet], { timeout: TIME_LIMIT_MS, encoding: "utf8" });
-      return { serialText: run.stdout, timedOut: run.signal !== null };
+      return { serialText: run.stdout, timedOut: run.error !== undefined };
     } finally {
       rmSync(folder, { recursive: true });
     }
