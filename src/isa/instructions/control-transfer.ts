@@ -1,7 +1,7 @@
 // Jumps, calls, returns, loops, interrupts, stack frames (Intel SDM vol. 2).
 
 import { apm2, sdm2 } from "../citations.js";
-import { form, instruction, type Form, type Instruction } from "../instruction.js";
+import { form, instruction, type Form, type Instruction, type Intercepts } from "../instruction.js";
 import { conditionCodes, hexByte } from "./effects.js";
 
 const not64 = { modes: "not64" } as const;
@@ -83,14 +83,31 @@ const jumpOnCounter = (mnemonic: string, address: "a16" | "a32" | "a64"): Instru
     implicit: "rCX:r",
   });
 
+/** A task switch exits always under VMX, and under SVM where it is intercepted. */
+const taskSwitches: Intercepts = {
+  vmx: { exit: "TASK_SWITCH", when: "always, where it switches tasks" },
+  svm: { exit: "TASK_SWITCH", when: "TASK_SWITCH, where it switches tasks" },
+};
+
 /** Far branches through memory and, outside 64-bit mode, with the pointer in the code. */
-const farForms = (pointer: string, n: number, execute: string): readonly Form[] => [
-  form(`o16 ${pointer} cp`, "ptr16:16", { ...not64, execute }),
-  form(`o32 ${pointer} cf`, "ptr16:32", { ...not64, execute }),
-  form(`o16 FF /${n}`, "m16:16", { execute }),
-  form(`o32 FF /${n}`, "m16:32", { execute }),
-  form(`REX.W FF /${n}`, "m16:64", { execute }),
-];
+const farBranch = (mnemonic: "JMP" | "CALL", pointer: string, n: number, summary: string): Instruction =>
+  instruction({
+    mnemonic,
+    summary,
+    cite: sdm2(mnemonic),
+    execute: `${mnemonic.toLowerCase()}_far`,
+    endsBlock: true,
+    sensitivity: "sensitive",
+    forms: [
+      form(`o16 ${pointer} cp`, "ptr16:16", not64),
+      form(`o32 ${pointer} cf`, "ptr16:32", not64),
+      form(`o16 FF /${n}`, "m16:16"),
+      form(`o32 FF /${n}`, "m16:32"),
+      form(`REX.W FF /${n}`, "m16:64"),
+    ],
+    faults: [...targetFaults, ...farFaults],
+    intercepts: taskSwitches,
+  });
 
 /** Returns; a plain RET takes the operand size of the mode. */
 const returnForms = (plain: string, withCount: string, far: boolean): readonly Form[] => [
@@ -114,17 +131,22 @@ const interruptReturn = (mnemonic: string, code: string, use: "both" | "alias"):
     forms: [form(code, "", { use })],
     flags: { writes: "CF PF AF ZF SF TF IF DF OF IOPL NT RF VM AC VIF VIP ID" },
     faults: ["#GP(0): virtual-8086 mode with IOPL below 3, or a target that is not allowed", ...farFaults],
-    intercepts: { svm: { exit: "IRET", when: "IRET" } },
+    intercepts: {
+      vmx: { exit: "TASK_SWITCH", when: "always, where NT is 1" },
+      svm: [
+        { exit: "IRET", when: "IRET" },
+        { exit: "TASK_SWITCH", when: "TASK_SWITCH, where NT is 1" },
+      ],
+    },
   });
 
 export const controlTransferInstructions: readonly Instruction[] = [
   ...jumpOnCondition,
   instruction({
     mnemonic: "JMP",
-    summary: "Jumps, near or far; a far jump can switch tasks.",
+    summary: "Jumps within the code segment.",
     cite: sdm2("JMP"),
     endsBlock: true,
-    sensitivity: "sensitive",
     forms: [
       form("o16 EB cb", "rel8", not64),
       form("o32 EB cb", "rel8", not64),
@@ -135,20 +157,14 @@ export const controlTransferInstructions: readonly Instruction[] = [
       form("o16 FF /4", "r/m16", { ...not64, execute: "jmp_indirect" }),
       form("o32 FF /4", "r/m32", { ...not64, execute: "jmp_indirect" }),
       form("FF /4", "r/m64", { ...near64, execute: "jmp_indirect" }),
-      ...farForms("EA", 5, "jmp_far"),
     ],
-    faults: [...targetFaults, ...farFaults],
-    intercepts: {
-      vmx: { exit: "TASK_SWITCH", when: "always, where it switches tasks" },
-      svm: { exit: "TASK_SWITCH", when: "TASK_SWITCH" },
-    },
+    faults: targetFaults,
   }),
   instruction({
     mnemonic: "CALL",
-    summary: "Calls a procedure, near or far; a far call can pass a gate or switch tasks.",
+    summary: "Calls a procedure within the code segment.",
     cite: sdm2("CALL"),
     endsBlock: true,
-    sensitivity: "sensitive",
     forms: [
       form("o16 E8 cw", "rel16", not64),
       form("o32 E8 cd", "rel32", not64),
@@ -156,14 +172,11 @@ export const controlTransferInstructions: readonly Instruction[] = [
       form("o16 FF /2", "r/m16", { ...not64, execute: "call_indirect" }),
       form("o32 FF /2", "r/m32", { ...not64, execute: "call_indirect" }),
       form("FF /2", "r/m64", { ...near64, execute: "call_indirect" }),
-      ...farForms("9A", 3, "call_far"),
     ],
-    faults: [...targetFaults, ...farFaults],
-    intercepts: {
-      vmx: { exit: "TASK_SWITCH", when: "always, where it switches tasks" },
-      svm: { exit: "TASK_SWITCH", when: "TASK_SWITCH" },
-    },
+    faults: targetFaults,
   }),
+  farBranch("JMP", "EA", 5, "Jumps to another code segment, through a gate, or to another task."),
+  farBranch("CALL", "9A", 3, "Calls a procedure of another code segment, through a gate, or of another task."),
   instruction({
     mnemonic: "RET",
     aliases: ["RETN"],
@@ -202,7 +215,10 @@ export const controlTransferInstructions: readonly Instruction[] = [
       "#GP(vector): the gate cannot be used from here",
       ...farFaults,
     ],
-    intercepts: { svm: { exit: "SWINT", when: "INTn" } },
+    intercepts: {
+      vmx: { exit: "TASK_SWITCH", when: "always, through a task gate" },
+      svm: { exit: "SWINT", when: "INTn" },
+    },
   }),
   instruction({
     mnemonic: "INT3",

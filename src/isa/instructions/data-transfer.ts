@@ -34,17 +34,22 @@ const moves: readonly Form[] = [
   form("o32 C7 /0 id", "r/m32:w, imm32"),
 ];
 
-/** Segment register moves: memory is always 16 bits wide; a register as wide as the operand size is written. */
-const segmentMoves: readonly Form[] = [
-  form("8C /r", "m16:w, Sreg", { execute: "mov_from_sreg" }),
-  form("o16 8C /r", "r16(rm):w, Sreg", { execute: "mov_from_sreg" }),
-  form("o32 8C /r", "r32(rm):w, Sreg", { execute: "mov_from_sreg" }),
-  form("REX.W 8C /r", "r64(rm):w, Sreg", { execute: "mov_from_sreg", use: "decode" }),
+/** Memory is always 16 bits wide; a register as wide as the operand size is written. */
+const segmentReads: readonly Form[] = [
+  form("8C /r", "m16:w, Sreg"),
+  form("o16 8C /r", "r16(rm):w, Sreg"),
+  form("o32 8C /r", "r32(rm):w, Sreg"),
+  form("REX.W 8C /r", "r64(rm):w, Sreg", { use: "decode" }),
   form("o32 8C /r", "r64(rm):w, Sreg", { use: "alias", modes: "only64" }),
-  form("8E /r", "Sreg:w, r/m16", { execute: "mov_to_sreg" }),
+];
+
+const segmentLoads: readonly Form[] = [
+  form("8E /r", "Sreg:w, r/m16"),
   form("8E /r", "Sreg:w, r32(rm)", { use: "alias" }),
   form("8E /r", "Sreg:w, r64(rm)", { use: "alias", modes: "only64" }),
 ];
+
+const segmentFault = "#GP(selector), #SS(selector), #NP(selector): the segment cannot be loaded";
 
 const cmov = conditionCodes.map(({ code, suffixes, reads, text }) =>
   instruction({
@@ -112,40 +117,25 @@ export const dataTransferInstructions: readonly Instruction[] = [
   instruction({
     mnemonic: "MOV",
     summary: "Copies the source to the destination.",
-    cite: [sdm2("MOV"), sdm2("MOV--Move to/from Control Registers"), sdm2("MOV--Move to/from Debug Registers")],
-    forms: [
-      ...moves,
-      ...segmentMoves,
-      form("0F 20 /r", "r32(rm):w, CRn", { ...not64, execute: "mov_from_cr" }),
-      form("0F 20 /r", "r64(rm):w, CRn", { modes: "only64", size64: "force64", execute: "mov_from_cr" }),
-      form("0F 22 /r", "CRn:w, r32(rm)", { ...not64, execute: "mov_to_cr" }),
-      form("0F 22 /r", "CRn:w, r64(rm)", { modes: "only64", size64: "force64", execute: "mov_to_cr" }),
-      form("0F 21 /r", "r32(rm):w, DRn", { ...not64, execute: "mov_from_dr" }),
-      form("0F 21 /r", "r64(rm):w, DRn", { modes: "only64", size64: "force64", execute: "mov_from_dr" }),
-      form("0F 23 /r", "DRn:w, r32(rm)", { ...not64, execute: "mov_to_dr" }),
-      form("0F 23 /r", "DRn:w, r64(rm)", { modes: "only64", size64: "force64", execute: "mov_to_dr" }),
-    ],
+    cite: sdm2("MOV"),
+    forms: moves,
+  }),
+  instruction({
+    mnemonic: "MOV",
+    summary: "Reads a segment register, in any ring.",
+    cite: sdm2("MOV"),
+    forms: segmentReads,
+    execute: "mov_from_sreg",
     sensitivity: "sensitive",
-    faults: [
-      "#UD: CS is loaded, a register is reserved, or CR4.DE is 1 and DR4 or DR5 is used",
-      "#GP(0): a control or debug register is used and CPL is not 0",
-      "#DB: DR7.GD is 1 and a debug register is used",
-      "#GP(0): a reserved bit, or a combination of CR0, CR4 and EFER that is not allowed",
-      "#GP(selector), #SS(selector), #NP(selector): the segment cannot be loaded",
-    ],
-    intercepts: {
-      vmx: [
-        {
-          exit: "CR_ACCESS",
-          when: "masks and shadows of CR0 and CR4, CR3_LOAD_EXITING, CR3_STORE_EXITING, CR8_LOAD_EXITING, CR8_STORE_EXITING",
-        },
-        { exit: "MOV_DR", when: "MOV_DR_EXITING" },
-      ],
-      svm: [
-        { exit: "CR#_READ, CR#_WRITE", when: "intercept of that register, or CR0_SEL_WRITE" },
-        { exit: "DR#_READ, DR#_WRITE", when: "intercept of that register" },
-      ],
-    },
+  }),
+  instruction({
+    mnemonic: "MOV",
+    summary: "Loads a segment register; a null or usable selector does, in any ring.",
+    cite: sdm2("MOV"),
+    forms: segmentLoads,
+    execute: "mov_to_sreg",
+    sensitivity: "sensitive",
+    faults: ["#UD: CS is loaded", segmentFault],
   }),
   instruction({
     mnemonic: "MOVZX",
@@ -249,7 +239,7 @@ export const dataTransferInstructions: readonly Instruction[] = [
     summary: "Loads the operand from the stack and increments the stack pointer.",
     cite: sdm2("POP"),
     sensitivity: "sensitive",
-    faults: [...stackFaults, "#GP(selector), #SS(selector), #NP(selector): the segment cannot be loaded"],
+    faults: [...stackFaults, segmentFault],
     implicit: "rSP:rw, SS:[rSP]:r",
     forms: [
       form("o16 58+r", "r16:w"),

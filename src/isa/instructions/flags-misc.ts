@@ -54,13 +54,13 @@ export const flagAndHintInstructions: readonly Instruction[] = [
   plain("CLD", "FC", "Clears the direction flag.", { flags: { clears: "DF" } }),
   plain("STD", "FD", "Sets the direction flag.", { flags: { sets: "DF" } }),
   plain("CLI", "FA", "Clears the interrupt flag.", {
-    flags: { writes: "IF VIF" },
+    flags: { clears: "IF", writes: "VIF" },
     faults: interruptFlagFaults,
     sensitivity: "iopl",
     endsBlock: true,
   }),
   plain("STI", "FB", "Sets the interrupt flag; interrupts stay blocked for one more instruction.", {
-    flags: { writes: "IF VIF" },
+    flags: { sets: "IF", writes: "VIF" },
     faults: interruptFlagFaults,
     sensitivity: "iopl",
     endsBlock: true,
@@ -179,10 +179,7 @@ export const flagAndHintInstructions: readonly Instruction[] = [
       form("F3 0F C7 /7", "r32(rm):w", not64),
       form("F3 0F C7 /7", "r64(rm):w", { modes: "only64", size64: "force64" }),
     ],
-    intercepts: {
-      vmx: { exit: "#UD", when: "ENABLE_RDTSCP is 0" },
-      svm: { exit: "RDTSCP", when: "RDTSCP" },
-    },
+    faults: ["#UD: non-root operation with ENABLE_RDTSCP 0"],
   }),
   instruction({
     mnemonic: "MOVNTI",

@@ -102,7 +102,7 @@ function vexPair(code: (w: string) => string, operands: (bits: number) => string
 
 const bmi1Flags: FlagEffects = { writes: "CF ZF SF", clears: "OF", undefined: "PF AF" };
 
-function lowestBit(mnemonic: string, n: number, summary: string): Instruction {
+function lowestBit(mnemonic: string, n: number, summary: string, flags = bmi1Flags): Instruction {
   return instruction({
     mnemonic,
     summary,
@@ -112,7 +112,7 @@ function lowestBit(mnemonic: string, n: number, summary: string): Instruction {
       (w) => `VEX.LZ.0F38.${w} F3 /${n}`,
       (bits) => `r${bits}:w, r/m${bits}`,
     ),
-    flags: bmi1Flags,
+    flags,
   });
 }
 
@@ -219,7 +219,11 @@ export const shiftAndBitInstructions: readonly Instruction[] = [
     flags: { writes: "ZF", clears: "CF OF", undefined: "PF AF SF" },
   }),
   lowestBit("BLSR", 1, "Clears the lowest bit that is set."),
-  lowestBit("BLSMSK", 2, "Sets all bits up to the lowest bit that is set."),
+  lowestBit("BLSMSK", 2, "Sets all bits up to the lowest bit that is set.", {
+    writes: "CF SF",
+    clears: "OF ZF",
+    undefined: "PF AF",
+  }),
   lowestBit("BLSI", 3, "Keeps only the lowest bit that is set."),
   instruction({
     mnemonic: "BZHI",

@@ -113,7 +113,6 @@ export const stateInstructions: readonly Instruction[] = [
     implicit: "ECX:r, EDX:r, EAX:r",
     faults: ["#UD: CR4.OSXSAVE is 0", "#GP(0): CPL is not 0, no such register, or a value that is not allowed"],
     sensitivity: "privileged",
-    serializing: true,
     intercepts: { vmx: { exit: "XSETBV", when: "always" }, svm: { exit: "XSETBV", when: "XSETBV" } },
   }),
   ...cetPair("INCSSP", "F3", "0F AE /5", (bits) => `r${bits}(rm)`, { summary: "Advances the shadow-stack pointer." }),
@@ -131,6 +130,7 @@ export const stateInstructions: readonly Instruction[] = [
     mnemonic: "SAVEPREVSSP",
     summary: "Saves a token of the previous shadow stack.",
     forms: [form("F3 0F 01 EA")],
+    flags: { reads: "CF" },
   }),
   cet({
     mnemonic: "RSTORSSP",

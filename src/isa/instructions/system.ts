@@ -20,7 +20,91 @@ const bare = (
 
 const invalidate = (code: string): readonly Form[] => [form(code, "r32, m128", not64), form(code, "r64, m128", long)];
 
+/** MOV to and from a control or debug register: always as wide as the mode's registers. */
+const registerMoves = (opcode: string, special: "CRn" | "DRn", toSpecial: boolean): readonly Form[] =>
+  ([32, 64] as const).map((bits) => {
+    const operands = toSpecial ? `${special}:w, r${bits}(rm)` : `r${bits}(rm):w, ${special}`;
+    return form(`0F ${opcode} /r`, operands, bits === 64 ? long : not64);
+  });
+
+const undefinedFlags = { undefined: "CF PF AF ZF SF OF" };
+
 export const systemInstructions: readonly Instruction[] = [
+  instruction({
+    mnemonic: "MOV",
+    summary: "Reads a control register.",
+    cite: [sdm2("MOV--Move to/from Control Registers"), exitsCite, svmCite],
+    forms: registerMoves("20", "CRn", false),
+    execute: "mov_from_cr",
+    flags: undefinedFlags,
+    faults: ["#UD: no such register", privilege],
+    sensitivity: "privileged",
+    intercepts: {
+      vmx: { exit: "CR_ACCESS", when: "CR3_STORE_EXITING, CR8_STORE_EXITING" },
+      svm: { exit: "CR#_READ", when: "read intercept of the register" },
+    },
+  }),
+  instruction({
+    mnemonic: "MOV",
+    summary: "Writes a control register.",
+    cite: [sdm2("MOV--Move to/from Control Registers"), exitsCite, svmCite],
+    forms: registerMoves("22", "CRn", true),
+    execute: "mov_to_cr",
+    flags: undefinedFlags,
+    faults: [
+      "#UD: no such register",
+      privilege,
+      "#GP(0): a reserved bit, or a combination of bits that is not allowed",
+    ],
+    sensitivity: "privileged",
+    serializing: true,
+    endsBlock: true,
+    intercepts: {
+      vmx: {
+        exit: "CR_ACCESS",
+        when: "guest/host masks and shadows of CR0 and CR4, CR3_LOAD_EXITING and the targets, CR8_LOAD_EXITING",
+      },
+      svm: {
+        exit: "CR#_WRITE, CR0_SEL_WRITE",
+        when: "write intercept of the register, or a change of other bits of CR0 than TS and MP",
+      },
+    },
+  }),
+  instruction({
+    mnemonic: "MOV",
+    summary: "Reads a debug register.",
+    cite: [sdm2("MOV--Move to/from Debug Registers"), exitsCite, svmCite],
+    forms: registerMoves("21", "DRn", false),
+    execute: "mov_from_dr",
+    flags: undefinedFlags,
+    faults: ["#UD: CR4.DE is 1 and DR4 or DR5 is named", privilege, "#DB: DR7.GD is 1"],
+    sensitivity: "privileged",
+    intercepts: {
+      vmx: { exit: "MOV_DR", when: "MOV_DR_EXITING" },
+      svm: { exit: "DR#_READ", when: "read intercept of the register" },
+    },
+  }),
+  instruction({
+    mnemonic: "MOV",
+    summary: "Writes a debug register.",
+    cite: [sdm2("MOV--Move to/from Debug Registers"), exitsCite, svmCite],
+    forms: registerMoves("23", "DRn", true),
+    execute: "mov_to_dr",
+    flags: undefinedFlags,
+    faults: [
+      "#UD: CR4.DE is 1 and DR4 or DR5 is named",
+      privilege,
+      "#DB: DR7.GD is 1",
+      "#GP(0): a bit of the high half of DR6 or DR7 is set",
+    ],
+    sensitivity: "privileged",
+    serializing: true,
+    endsBlock: true,
+    intercepts: {
+      vmx: { exit: "MOV_DR", when: "MOV_DR_EXITING" },
+      svm: { exit: "DR#_WRITE", when: "write intercept of the register" },
+    },
+  }),
   bare(
     "0F A2",
     {
@@ -253,7 +337,11 @@ export const systemInstructions: readonly Instruction[] = [
     feature: "SYSCALL",
     forms: [form("0F 05")],
     implicit: "rCX:w, R11:w",
-    flags: { writes: "CF PF AF ZF SF TF IF DF OF IOPL NT AC ID", clears: "RF VM" },
+    flags: {
+      reads: "CF PF AF ZF SF TF IF DF OF IOPL NT AC ID",
+      writes: "CF PF AF ZF SF TF IF DF OF IOPL NT AC ID",
+      clears: "RF VM",
+    },
     faults: ["#UD: EFER.SCE is 0; on Intel also outside 64-bit mode"],
     endsBlock: true,
   }),

@@ -62,6 +62,7 @@ export const virtualizationInstructions: readonly Instruction[] = [
     mnemonic: "VMPTRST",
     summary: "Stores the address of the current VMCS.",
     forms: [form("NP 0F C7 /7", "m64:w")],
+    flags: { clears: "CF PF AF ZF SF OF" },
   }),
   vmx({
     mnemonic: "VMREAD",
@@ -110,11 +111,13 @@ export const virtualizationInstructions: readonly Instruction[] = [
   }),
   vmx({
     mnemonic: "INVEPT",
+    serializing: true,
     summary: "Drops translations by EPT pointer.",
     forms: [form("66 0F 38 80 /r", "r32, m128", not64), form("66 0F 38 80 /r", "r64, m128", long)],
   }),
   vmx({
     mnemonic: "INVVPID",
+    serializing: true,
     summary: "Drops translations by VPID.",
     forms: [form("66 0F 38 81 /r", "r32, m128", not64), form("66 0F 38 81 /r", "r64, m128", long)],
   }),
