@@ -1,6 +1,7 @@
 // syntax: text to tokens to tree. Gives every word its place and none its meaning.
 
 export * from "./grammar-shape.js";
+export { mostMistakes } from "./limits.js";
 export * from "./operators.js";
 export * from "./parse.js";
 export * from "./render-tree.js";

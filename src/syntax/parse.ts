@@ -34,13 +34,22 @@ export function parse(source: Source): Phase<SourceFile> {
   }
   const span = { source, start: 0, end: source.text.length };
   const output = { statements, ...(fileDoc !== undefined && { doc: fileDoc }), comments, span };
-  return { output, diagnostics: inSourceOrder(diagnostics) };
+  return { output, diagnostics: atMost(mostMistakes, diagnostics) };
 }
 
 /** Parses one statement, as `trapline asm -e` takes it; absent when the text holds none. */
 export function parseLine(source: Source): Phase<Statement | undefined> {
   const { output, diagnostics } = parse(source);
   return { output: output.statements[0], diagnostics };
+}
+
+/** In source order; where there are more than the limit, one more says so. */
+function atMost(limit: number, diagnostics: readonly Diagnostic[]): readonly Diagnostic[] {
+  const inOrder = inSourceOrder(diagnostics);
+  const first = inOrder[limit];
+  if (first?.span === undefined || first.code === syntactic.tooManyMistakes.entry.code)
+    return inOrder.slice(0, limit + 1);
+  return [...inOrder.slice(0, limit), syntactic.tooManyMistakes({ limit }, { span: first.span })];
 }
 
 /** Whole statements at file level, so many together that starting the parser costs nothing. */
