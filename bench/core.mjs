@@ -32,7 +32,10 @@ for (const [name, hex] of Object.entries(loops)) {
   results[`loop ${name}, MIPS`] = instructions / time / 1000;
 }
 
-const hundred = Array.from({ length: 99 }, (_, i) => ["4801c8", "48ffc3", "488b16", "89d8", "4883c108", "31d2"][i % 6]).join("");
+const hundred = Array.from(
+  { length: 99 },
+  (_, i) => ["4801c8", "48ffc3", "488b16", "89d8", "4883c108", "31d2"][i % 6],
+).join("");
 const rounds = 3000;
 let instructionsOnly = 0;
 const whole = timed(() => {
@@ -54,7 +57,9 @@ const stopTime = timed(() => {
 results["stop at a point and on again, ns"] = (stopTime / stops) * 1e6;
 
 if (process.argv.includes("--json")) console.log(JSON.stringify(results));
-else for (const [name, value] of Object.entries(results)) console.log(`${name.padEnd(46)} ${value.toFixed(1).padStart(9)}`);
+else
+  for (const [name, value] of Object.entries(results))
+    console.log(`${name.padEnd(46)} ${value.toFixed(1).padStart(9)}`);
 
 function prepare(hex) {
   machine.reset();

@@ -31,7 +31,7 @@ function build() {
       "--maximumMemory",
       "65535",
     ],
-    ...(fast ? ["--optimizeLevel", "1"] : ["--optimizeLevel", "3", "--converge"]),
+    ...(fast ? ["--optimizeLevel", "1"] : ["--optimizeLevel", "3"]),
   ];
   const result = spawnSync(process.execPath, [compiler, ...options], { cwd: root, encoding: "utf8" });
   if (result.status !== 0) {

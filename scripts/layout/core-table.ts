@@ -154,7 +154,7 @@ export const cpu: RecordLayout = {
   ],
 };
 
-/** A segment register with its hidden part. Indices are the manual's numbers of ES CS SS DS FS GS, then FLAT, LDTR, TR. */
+/** A segment register with its hidden part, by the manual's numbers of ES CS SS DS FS GS, then FLAT, LDTR, TR. */
 export const segment: RecordLayout = {
   name: "Segment",
   doc: "A segment register with its hidden part, and the bounds that follow from it.",

@@ -1,11 +1,12 @@
 // Integer arithmetic and logic: pure operations that give a result and set the flags. Each flag formula exists once.
-// Flags are lazy (state.ts): the result, and the carries out of every bit, from which CF, OF and AF are read when asked.
+// Flags are lazy (state.ts): the result, and the carries out of every bit, from which CF and OF
+// are read when asked.
 
 import { cpu } from "./layout.generated";
 import { carryFlag } from "./state";
 import {
   OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_MOV, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
-  OPERATION_TEST, OPERATION_XOR,
+  OPERATION_TEST,
 } from "./ops"; // prettier-ignore
 
 /** Sign-extends a value of type T to 64 bits. */
@@ -23,8 +24,8 @@ export function extended<T>(value: T): u64 {
 @inline
 function setFlags<T>(result: T, carries: T, difference: T): void {
   cpu.flagResult = extended<T>(result);
-  cpu.flagCarry = <u64>carries << (64 - (sizeof<T>() << 3));
-  cpu.flagAux = <u64>difference & 0x10;
+  cpu.flagCarry = (<u64>carries) << (64 - (sizeof<T>() << 3));
+  cpu.flagAux = (<u64>difference) & 0x10;
 }
 
 /** Flags of logic: CF, OF and AF are 0. */
@@ -118,7 +119,7 @@ export function shiftLeft<T>(a: T, count: u32): T {
   // 8- and 16-bit operands can be shifted out whole; the last bit shifted out is then 0 beyond the width.
   const carry: u64 = count <= bits ? (value >> (bits - count)) & 1 : 0;
   const result = <T>(count < 64 ? value << count : 0);
-  const sign = (<u64>result >> (bits - 1)) & 1;
+  const sign = ((<u64>result) >> (bits - 1)) & 1;
   setResultFlags<T>(result, carry, sign ^ carry);
   return result;
 }
@@ -134,7 +135,7 @@ export function shiftRight<T>(a: T, count: u32): T {
 
 export function shiftArithmeticRight<T>(a: T, count: u32): T {
   const value = <i64>extended<T>(a);
-  const carry = <u64>(value >> (count - 1)) & 1;
+  const carry = (<u64>(value >> (count - 1))) & 1;
   const result = <T>(value >> count);
   setResultFlags<T>(result, carry, 0);
   return result;
@@ -146,8 +147,8 @@ export function rotateLeft<T>(a: T, count: u32): T {
   const by = count & (bits - 1);
   const value = <u64>a;
   const result = by == 0 ? a : <T>((value << by) | (value >> (bits - by)));
-  const carry = <u64>result & 1;
-  setCarryOverflow(carry, ((<u64>result >> (bits - 1)) & 1) ^ carry);
+  const carry = (<u64>result) & 1;
+  setCarryOverflow(carry, (((<u64>result) >> (bits - 1)) & 1) ^ carry);
   return result;
 }
 
@@ -156,8 +157,8 @@ export function rotateRight<T>(a: T, count: u32): T {
   const by = count & (bits - 1);
   const value = <u64>a;
   const result = by == 0 ? a : <T>((value >> by) | (value << (bits - by)));
-  const carry = (<u64>result >> (bits - 1)) & 1;
-  setCarryOverflow(carry, carry ^ ((<u64>result >> (bits - 2)) & 1));
+  const carry = ((<u64>result) >> (bits - 1)) & 1;
+  setCarryOverflow(carry, carry ^ (((<u64>result) >> (bits - 2)) & 1));
   return result;
 }
 
@@ -173,7 +174,7 @@ export function rotateCarryLeft<T>(a: T, count: u32): T {
     carry = out;
   }
   const result = <T>value;
-  setCarryOverflow(carry, ((<u64>result >> (bits - 1)) & 1) ^ carry);
+  setCarryOverflow(carry, (((<u64>result) >> (bits - 1)) & 1) ^ carry);
   return result;
 }
 
@@ -188,8 +189,8 @@ export function rotateCarryRight<T>(a: T, count: u32): T {
     carry = out;
   }
   const result = <T>value;
-  const sign = (<u64>result >> (bits - 1)) & 1;
-  setCarryOverflow(carry, sign ^ ((<u64>result >> (bits - 2)) & 1));
+  const sign = ((<u64>result) >> (bits - 1)) & 1;
+  setCarryOverflow(carry, sign ^ (((<u64>result) >> (bits - 2)) & 1));
   return result;
 }
 

@@ -3,16 +3,17 @@
 // their own, so that the run loop need not look at their operands' kinds.
 
 import {
-  CPU_BASE, cpu, Cpu, KEY_CODE16, KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_SIZE, MicroOp, PREFIX_FIRST_MEMORY,
+  Cpu, cpu, CPU_BASE, KEY_CODE16, KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_SIZE, MicroOp, PREFIX_FIRST_MEMORY,
   PREFIX_LOCK, PREFIX_REP, PREFIX_REPNE, PREFIX_REX, PREFIX_SECOND_IMMEDIATE, PREFIX_SECOND_MEMORY, SEGMENT_CS,
-  SEGMENT_DS, SEGMENT_ES, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS,
+  SEGMENT_DS, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT, EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET,
-  DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, FORM_LOCKABLE, FORM_PROTECTED_ONLY, FORM_VEX, KIND_CONSTANT, KIND_CR, KIND_DR, KIND_FAR_MEMORY,
-  KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM_RM, KIND_MOFFS, KIND_OPCODE_REG,
-  KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM_RM, MAP_0F, MAP_0F38,
-  MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8, KIND_XMM, KIND_XMM_RM_REG, KIND_MM, KIND_MM_RM_REG, KIND_ST,
+  DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
+  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
+  KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
+  KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
+  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE,
+  MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, signExtend } from "./state";
 import { OP_TOO_LONG, OP_UNDEFINED, specialise } from "./ops";
@@ -42,7 +43,7 @@ let short: bool = false;
 let memoryDone: bool = false;
 let narrowBranch: bool = false;
 
-/** Decodes the instruction at `from`; bytes at `limit` and behind must not be read. Undefined opcodes are decoded too. */
+/** Decodes the instruction at `from`; bytes at `limit` and behind are not read. Undefined opcodes decode too. */
 export function decode(from: usize, limit: usize, op: MicroOp): u32 {
   start = from;
   at = from;
@@ -100,7 +101,7 @@ function nextBytes(bytes: u32): u64 {
   else if (bytes == 2) value = load<u16>(at);
   else if (bytes == 4) value = load<u32>(at);
   else if (bytes == 8) value = load<u64>(at);
-  else for (let i: u32 = 0; i < bytes; i++) value |= <u64>load<u8>(at + i) << (i << 3);
+  else for (let i: u32 = 0; i < bytes; i++) value |= (<u64>load<u8>(at + i)) << (i << 3);
   at += bytes;
   return value;
 }
@@ -183,7 +184,15 @@ function decodeBody(op: MicroOp): bool {
   if (operand66) operandSize ^= 3;
   if (wide && is64) operandSize = 3;
   addressSize = is64 ? (address67 ? 2 : 3) : mode == KEY_CODE32 ? (address67 ? 1 : 2) : address67 ? 2 : 1;
-  const mandatory: u32 = isVex ? (vexBits >> 8) & 3 : repeat == PREFIX_REP ? 2 : repeat == PREFIX_REPNE ? 3 : operand66 ? 1 : 0;
+  const mandatory: u32 = isVex
+    ? (vexBits >> 8) & 3
+    : repeat == PREFIX_REP
+      ? 2
+      : repeat == PREFIX_REPNE
+        ? 3
+        : operand66
+          ? 1
+          : 0;
   let key = modrm | (mandatory << 8) | (operandSize << 11) | (addressSize << 13);
   if (wide) key |= 0x400;
   key |= (rex & 1) << 19;
@@ -204,7 +213,7 @@ function decodeBody(op: MicroOp): bool {
   op.prefixes = <u8>(prefixes | repeat | (rex != 0 ? PREFIX_REX : 0));
   op.addressShift = <u8>(addressSize == 3 ? 0 : addressSize == 2 ? 32 : 48);
   const size = <u32>load<u8>(record, 20);
-  op.operandBytes = <u8>(size == 0 ? 0 : <u32>1 << size);
+  op.operandBytes = <u8>(size == 0 ? 0 : (<u32>1) << size);
   narrowBranch = is64 && operand66 && !wide && cpu.vendor != 0 && isNearBranch(<u32>load<u16>(record));
   if (narrowBranch) op.operandBytes = 2;
 
@@ -222,7 +231,7 @@ function decodeBody(op: MicroOp): bool {
   return true;
 }
 
-/** AMD's processors let 66H give near branches an operand size of 16 bits in 64-bit mode (APM vol. 3, "Near Branches"). */
+/** On AMD 66H gives near branches an operand size of 16 bits in 64-bit mode (APM vol. 3, "Near Branches"). */
 function isNearBranch(execute: u32): bool {
   return (
     execute == EXEC_JCC ||
@@ -294,14 +303,22 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
   else if (kind == KIND_RM || kind == KIND_MEM || kind == KIND_FAR_MEMORY || kind == KIND_RM_REG) {
     if (modIsRegister) setOperand(op, position, registerOffset((modrm & 7) | ((rex & 1) << 3), width));
     else memoryOperand(op, position, record);
-  } else if (kind == KIND_XMM_RM || kind == KIND_MM_RM || kind == KIND_XMM_RM_REG || kind == KIND_MM_RM_REG || kind == KIND_ST) {
-    if (modIsRegister) setOperand(op, position, (modrm & 7) | (kind == KIND_XMM_RM || kind == KIND_XMM_RM_REG ? (rex & 1) << 3 : 0));
+  } else if (
+    kind == KIND_XMM_RM ||
+    kind == KIND_MM_RM ||
+    kind == KIND_XMM_RM_REG ||
+    kind == KIND_MM_RM_REG ||
+    kind == KIND_ST
+  ) {
+    if (modIsRegister)
+      setOperand(op, position, (modrm & 7) | (kind == KIND_XMM_RM || kind == KIND_XMM_RM_REG ? (rex & 1) << 3 : 0));
     else memoryOperand(op, position, record);
   } else if (kind == KIND_XMM) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));
   else if (kind == KIND_MM) setOperand(op, position, (modrm >> 3) & 7);
   else if (kind == KIND_OPCODE_REG) setOperand(op, position, registerOffset((opcode & 7) | ((rex & 1) << 3), width));
   else if (kind == KIND_VEX_REG) setOperand(op, position, vexRegister << 3);
-  else if (kind == KIND_FIXED_REG) setOperand(op, position, argument >= 4 && width == 1 ? ((argument - 4) << 3) + 1 : argument << 3);
+  else if (kind == KIND_FIXED_REG)
+    setOperand(op, position, argument >= 4 && width == 1 ? ((argument - 4) << 3) + 1 : argument << 3);
   else if (kind == KIND_SREG) setOperand(op, position, (modrm >> 3) & 7);
   else if (kind == KIND_FIXED_SREG) setOperand(op, position, argument);
   else if (kind == KIND_CR || kind == KIND_DR) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));

@@ -1,7 +1,7 @@
 // The event ring: fixed-size records of what happened, in order (architecture, decision 3). The run loop ends before
 // the ring can overflow, so nothing is dropped.
 
-import { cpu, EventRecord, EVENT_RECORD_SIZE, EVENTS_BASE, EVENTS_BYTES } from "./layout.generated";
+import { cpu, EVENT_RECORD_SIZE, EventRecord, EVENTS_BASE, EVENTS_BYTES } from "./layout.generated";
 
 const CAPACITY: u32 = EVENTS_BYTES / EVENT_RECORD_SIZE;
 /** More than one trace and what follows it can append. */

@@ -2,30 +2,31 @@
 // Exception"), and delivery through the interrupt-vector table or the IDT (ibid., "Exception and Interrupt Handling").
 
 import {
-  ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, cpu, EVENT_INTERRUPT, EVENT_SHUTDOWN, EVENT_TRAP, EVENT_UNSUPPORTED, KEY_CODE64, KEY_SIZE,
+  ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, cpu, EVENT_INTERRUPT, EVENT_SHUTDOWN, EVENT_TRAP, EVENT_UNSUPPORTED,
   PENDING_EXCEPTION, PENDING_NONE, PENDING_STOP, PENDING_VM_EXIT, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS,
-  SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, STOP_SHUTDOWN, STOP_UNSUPPORTED, STOP_VM_EXIT, TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION,
-  TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
+  SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, STOP_SHUTDOWN, STOP_UNSUPPORTED, STOP_VM_EXIT, TYPE_EXTERNAL,
+  TYPE_HARDWARE_EXCEPTION, TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, AC, IF, isCanonical, longMode, NEXT, NT, protectedMode, readFlags, RF, RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P,
-  RIGHTS_S, segment, setCpl, TF, updateCodeKey, UNUSABLE, virtual8086, VM, flagsChanged, updateAttention, code64,
+  ABORT, AC, flagsChanged, IF, isCanonical, longMode, NEXT, NT, protectedMode, readFlags, RF, RIGHTS_CODE, RIGHTS_DB,
+  RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, TF, UNUSABLE, updateAttention, updateCodeKey, virtual8086, VM,
 } from "./state"; // prettier-ignore
 import {
-  descriptorHigh, descriptorLow, dplOf, fetchDescriptor, markAccessed, readDescriptor, rightsOf, setNullSegment, setRealSegment,
-  setSegmentFromDescriptor, validCodeSize, baseOf, limitOf,
+  baseOf, descriptorHigh, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf, setNullSegment,
+  setRealSegment, setSegmentFromDescriptor,
 } from "./segments"; // prettier-ignore
-import { slowAccess, storeSized, systemRead, finishWrite, loadSized } from "./memory";
-import { push, setStackPointer } from "./stack";
+import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
+import { push } from "./stack";
 import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
-  raiseCode, raiseProtection, VECTOR_AC, VECTOR_BP, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_OF,
-  VECTOR_PF, VECTOR_SS, VECTOR_TS,
+  raiseCode, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF, VECTOR_SS, VECTOR_TS,
 } from "./faults"; // prettier-ignore
-import { RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE } from "./rules.generated"; // prettier-ignore
+import {
+  RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
+} from "./rules.generated"; // prettier-ignore
 import { appendEvent } from "./events";
 import { interceptException, interceptTripleFault, performExit } from "./virtualization";
-import { taskSwitch, TASK_GATE } from "./task";
+import { TASK_GATE, taskSwitch } from "./task";
 
 const BENIGN: u32 = 0;
 const CONTRIBUTORY: u32 = 1;
@@ -67,7 +68,9 @@ function combine(): bool {
   const vector = cpu.vector;
   if (cpu.guestMode != 0 && cpu.delivering == 0 && interceptException()) return false;
   if (cpu.delivering == 0) return false;
-  const isException = cpu.deliveringType == TYPE_HARDWARE_EXCEPTION || cpu.deliveringType == TYPE_SOFTWARE_EXCEPTION || cpu.deliveringType == TYPE_PRIVILEGED_SOFTWARE; // prettier-ignore
+  const type = cpu.deliveringType;
+  const isException =
+    type == TYPE_HARDWARE_EXCEPTION || type == TYPE_SOFTWARE_EXCEPTION || type == TYPE_PRIVILEGED_SOFTWARE;
   const first = isException ? classOf(cpu.deliveringVector) : BENIGN;
   const second = classOf(vector);
   if (isException && cpu.deliveringVector == VECTOR_DF) {
@@ -134,7 +137,10 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   cpu.shadow = 0;
   updateCodeKey();
   flagsChanged();
-  const event = appendEvent(type == TYPE_EXTERNAL || type == TYPE_NMI ? EVENT_INTERRUPT : EVENT_TRAP, cpu.instructionRip);
+  const event = appendEvent(
+    type == TYPE_EXTERNAL || type == TYPE_NMI ? EVENT_INTERRUPT : EVENT_TRAP,
+    cpu.instructionRip,
+  );
   event.code = <u16>vector;
   event.rule = rule;
   event.a = errorCode;
@@ -193,9 +199,9 @@ function deliverProtected(vector: u32, software: bool, errorCode: u32, hasErrorC
   if (!isTask && !is32 && !is16) return raiseCode(VECTOR_GP, gateError(vector), RULE_GATE_TYPE);
   if (software && dplOf(rights) < cpu.cpl) return raiseCode(VECTOR_GP, gateError(vector), RULE_GATE_PRIVILEGE);
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, gateError(vector));
-  const selector = <u32>(gate >> 16) & 0xffff;
+  const selector = (<u32>(gate >> 16)) & 0xffff;
   if (isTask) return taskSwitch(selector, TASK_GATE, hasErrorCode, errorCode);
-  const ist = long ? <u32>(gate >> 32) & 7 : 0;
+  const ist = long ? (<u32>(gate >> 32)) & 7 : 0;
   const slot: u32 = long ? 8 : is32 ? 4 : 2;
   return throughGate(selector, offset, slot, ist, (type & 1) == 0, errorCode, hasErrorCode);
 }
@@ -398,7 +404,8 @@ export function stackHolds(top: u64, bytes: u32): bool {
   const offset = top & newStackMask;
   if (offset >= newStackLimitLow && offset + bytes <= newStackEnd) return true;
   // A stack that was switched to is named in the error code.
-  raiseCode(VECTOR_SS, newStackSelector == segment(SEGMENT_SS).selector ? cpu.external : (newStackSelector & 0xfffc) | cpu.external);
+  const same = newStackSelector == segment(SEGMENT_SS).selector;
+  raiseCode(VECTOR_SS, (same ? 0 : newStackSelector & 0xfffc) | cpu.external);
   return false;
 }
 

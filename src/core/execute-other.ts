@@ -1,33 +1,44 @@
 // Dispatch of the instructions that the run loop does not handle itself, by the execute number of the decode table.
 
-import { cpu, MicroOp, PREFIX_FIRST_MEMORY, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT } from "./layout.generated"; // prettier-ignore
-import * as T from "./decode-table.generated";
 import {
-  ABORT, AC, AF, carryFlag, CF, code64, CR4_FSGSBASE, CR4_OSXSAVE, CR4_PKE, CR4_SMAP, DF, END, flagsChanged, IF, iopl, isCanonical, NEXT, NT, OF,
-  PF, protectedMode, readFlags, realOrVirtual, registerSized, RF, segment, setRegisterSized, SF, TF, updateAttention, updateCodeKey,
-  virtual8086, VM, writeCarry, writeFlags, writeStatusFlags, ZF, IOPL, VIF, VIP, CR4_VME, overflowFlag,
+  cpu, MicroOp, PREFIX_FIRST_MEMORY, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, TYPE_PRIVILEGED_SOFTWARE,
+  TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
+} from "./layout.generated"; // prettier-ignore
+import {
+  ABORT, AC, AF, carryFlag, CF, code64, CR4_FSGSBASE, CR4_PKE, CR4_VME, DF, END, flagsChanged, IF, IOPL, iopl,
+  isCanonical, NEXT, NT, OF, overflowFlag, PF, protectedMode, readFlags, registerSized, RF, segment, setRegisterSized,
+  SF, TF, updateAttention, VIF, VIP, virtual8086, VM, writeCarry, writeFlags, writeStatusFlags, ZF,
 } from "./state"; // prettier-ignore
-import * as G from "./general";
-import * as S from "./system";
 import {
-  OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
+  OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
+  OPERATION_TEST, OPERATION_XOR,
 } from "./ops"; // prettier-ignore
 import { raise, raiseProtection, raiseUndefined, stopUnsupported, VECTOR_BP, VECTOR_DB, VECTOR_OF } from "./faults";
 import { stringOperation } from "./strings";
 import { input, output } from "./io";
 import { readMsr, writeMsr } from "./msr";
 import { loadSegment } from "./segments";
-import { changeableFlags, callFar, interruptReturn, jumpFar, returnFar, systemCall, systemEnter, systemExit, systemReturn } from "./far-transfer"; // prettier-ignore
+import {
+  callFar, changeableFlags, interruptReturn, jumpFar, returnFar, systemCall, systemEnter, systemExit, systemReturn,
+} from "./far-transfer"; // prettier-ignore
 import { finishWrite, loadSized, operandForRead, operandForWrite } from "./memory";
 import { lastPopped, peek, pop, push, setStackPointer } from "./stack";
-import { deliver } from "./exceptions";
 import {
-  executeVirtualization, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET, INTERCEPT_PAUSE, INTERCEPT_POPF,
-  INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
+  executeVirtualization, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET, INTERCEPT_PAUSE,
+  INTERCEPT_POPF, INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
 } from "./virtualization"; // prettier-ignore
-import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL, RULE_INSTRUCTION_PRIVILEGE } from "./rules.generated";
+import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL } from "./rules.generated";
 import { flushTlb } from "./tlb";
 import { decimal } from "./decimal";
+import * as T from "./decode-table.generated";
+import * as C from "./control-registers";
+import * as D from "./descriptor-tables";
+import * as G from "./general";
+import * as K from "./stack-instructions";
+import * as M from "./multiply";
+import * as N from "./near-transfer";
+import * as H from "./shift";
+import * as S from "./system";
 
 /** Executes a micro-op by its execute number: NEXT, END or ABORT. */
 export function executeOther(op: MicroOp, execute: u32): u32 {
@@ -42,15 +53,15 @@ export function executeOther(op: MicroOp, execute: u32): u32 {
     case T.EXEC_LEA: return G.loadEffectiveAddress(op);
     case T.EXEC_XCHG: return G.exchange(op);
     case T.EXEC_BSWAP: return G.byteSwap(op);
-    case T.EXEC_XLAT: return G.translateByte(op);
+    case T.EXEC_XLAT: return N.translateByte(op);
     case T.EXEC_CBW: return G.widenAccumulator(op);
     case T.EXEC_CWD: return G.widenToPair(op);
-    case T.EXEC_PUSH: return G.pushOperand(op);
-    case T.EXEC_POP: return G.popOperand(op);
-    case T.EXEC_PUSHA: return G.pushAll(op);
-    case T.EXEC_POPA: return G.popAll(op);
-    case T.EXEC_ENTER: return G.enter(op);
-    case T.EXEC_LEAVE: return G.leave(op);
+    case T.EXEC_PUSH: return K.pushOperand(op);
+    case T.EXEC_POP: return K.popOperand(op);
+    case T.EXEC_PUSHA: return K.pushAll(op);
+    case T.EXEC_POPA: return K.popAll(op);
+    case T.EXEC_ENTER: return K.enter(op);
+    case T.EXEC_LEAVE: return K.leave(op);
     // Arithmetic
     case T.EXEC_ADD: return G.binaryOperation(op, OPERATION_ADD);
     case T.EXEC_OR: return G.binaryOperation(op, OPERATION_OR);
@@ -65,12 +76,12 @@ export function executeOther(op: MicroOp, execute: u32): u32 {
     case T.EXEC_DEC: return G.unaryOperation(op, G.UNARY_DEC);
     case T.EXEC_NOT: return G.unaryOperation(op, G.UNARY_NOT);
     case T.EXEC_NEG: return G.unaryOperation(op, G.UNARY_NEG);
-    case T.EXEC_MUL: return G.multiply(op, false);
-    case T.EXEC_IMUL: return G.multiply(op, true);
-    case T.EXEC_IMUL2: return G.multiplyTwo(op, false);
-    case T.EXEC_IMUL3: return G.multiplyTwo(op, true);
-    case T.EXEC_DIV: return G.divide(op, false);
-    case T.EXEC_IDIV: return G.divide(op, true);
+    case T.EXEC_MUL: return M.multiply(op, false);
+    case T.EXEC_IMUL: return M.multiply(op, true);
+    case T.EXEC_IMUL2: return M.multiplyTwo(op, false);
+    case T.EXEC_IMUL3: return M.multiplyTwo(op, true);
+    case T.EXEC_DIV: return M.divide(op, false);
+    case T.EXEC_IDIV: return M.divide(op, true);
     case T.EXEC_XADD: return G.exchangeAdd(op);
     case T.EXEC_CMPXCHG: return G.compareExchange(op);
     case T.EXEC_CMPXCHG8B: return G.compareExchangePair(op, 4);
@@ -81,33 +92,33 @@ export function executeOther(op: MicroOp, execute: u32): u32 {
     case T.EXEC_DAS:
     case T.EXEC_AAM:
     case T.EXEC_AAD: return decimal(op, execute);
-    case T.EXEC_ROL: return G.shift(op, G.SHIFT_ROL);
-    case T.EXEC_ROR: return G.shift(op, G.SHIFT_ROR);
-    case T.EXEC_RCL: return G.shift(op, G.SHIFT_RCL);
-    case T.EXEC_RCR: return G.shift(op, G.SHIFT_RCR);
-    case T.EXEC_SHL: return G.shift(op, G.SHIFT_SHL);
-    case T.EXEC_SHR: return G.shift(op, G.SHIFT_SHR);
-    case T.EXEC_SAR: return G.shift(op, G.SHIFT_SAR);
-    case T.EXEC_SHLD: return G.shiftDouble(op, true);
-    case T.EXEC_SHRD: return G.shiftDouble(op, false);
-    case T.EXEC_BT: return G.bitOperation(op, G.BIT_TEST);
-    case T.EXEC_BTS: return G.bitOperation(op, G.BIT_SET);
-    case T.EXEC_BTR: return G.bitOperation(op, G.BIT_RESET);
-    case T.EXEC_BTC: return G.bitOperation(op, G.BIT_COMPLEMENT);
-    case T.EXEC_BSF: return G.bitScan(op, false);
-    case T.EXEC_BSR: return G.bitScan(op, true);
-    case T.EXEC_POPCNT: return G.populationCount(op);
-    case T.EXEC_LZCNT: return G.countZeros(op, true);
-    case T.EXEC_TZCNT: return G.countZeros(op, false);
+    case T.EXEC_ROL: return H.shift(op, H.SHIFT_ROL);
+    case T.EXEC_ROR: return H.shift(op, H.SHIFT_ROR);
+    case T.EXEC_RCL: return H.shift(op, H.SHIFT_RCL);
+    case T.EXEC_RCR: return H.shift(op, H.SHIFT_RCR);
+    case T.EXEC_SHL: return H.shift(op, H.SHIFT_SHL);
+    case T.EXEC_SHR: return H.shift(op, H.SHIFT_SHR);
+    case T.EXEC_SAR: return H.shift(op, H.SHIFT_SAR);
+    case T.EXEC_SHLD: return H.shiftDouble(op, true);
+    case T.EXEC_SHRD: return H.shiftDouble(op, false);
+    case T.EXEC_BT: return H.bitOperation(op, H.BIT_TEST);
+    case T.EXEC_BTS: return H.bitOperation(op, H.BIT_SET);
+    case T.EXEC_BTR: return H.bitOperation(op, H.BIT_RESET);
+    case T.EXEC_BTC: return H.bitOperation(op, H.BIT_COMPLEMENT);
+    case T.EXEC_BSF: return H.bitScan(op, false);
+    case T.EXEC_BSR: return H.bitScan(op, true);
+    case T.EXEC_POPCNT: return H.populationCount(op);
+    case T.EXEC_LZCNT: return H.countZeros(op, true);
+    case T.EXEC_TZCNT: return H.countZeros(op, false);
     // Control transfer
-    case T.EXEC_JCC: return G.jumpRelative(op, G.condition(op.argument));
-    case T.EXEC_JMP: return G.jumpRelative(op, true);
-    case T.EXEC_JMP_INDIRECT: return G.jumpIndirect(op);
-    case T.EXEC_CALL: return G.callNear(op, cpu.rip + op.immediate);
-    case T.EXEC_CALL_INDIRECT: return G.callIndirect(op);
-    case T.EXEC_RET: return G.returnNear(op);
-    case T.EXEC_LOOPCC: return G.loopCounted(op);
-    case T.EXEC_JRCXZ: return G.jumpIfCounterZero(op);
+    case T.EXEC_JCC: return N.jumpRelative(op, G.condition(op.argument));
+    case T.EXEC_JMP: return N.jumpRelative(op, true);
+    case T.EXEC_JMP_INDIRECT: return N.jumpIndirect(op);
+    case T.EXEC_CALL: return N.callNear(op, cpu.rip + op.immediate);
+    case T.EXEC_CALL_INDIRECT: return N.callIndirect(op);
+    case T.EXEC_RET: return N.returnNear(op);
+    case T.EXEC_LOOPCC: return N.loopCounted(op);
+    case T.EXEC_JRCXZ: return N.jumpIfCounterZero(op);
     case T.EXEC_JMP_FAR: return transferFar(op, false);
     case T.EXEC_CALL_FAR: return transferFar(op, true);
     case T.EXEC_RET_FAR: return returnFar(op.operandBytes, <u32>op.immediate & 0xffff);
@@ -116,7 +127,7 @@ export function executeOther(op: MicroOp, execute: u32): u32 {
     case T.EXEC_INT3: return trap(VECTOR_BP, TYPE_SOFTWARE_EXCEPTION);
     case T.EXEC_INTO: return overflowFlag() != 0 ? trap(VECTOR_OF, TYPE_SOFTWARE_EXCEPTION) : NEXT;
     case T.EXEC_INT1: return interruptOne(op);
-    case T.EXEC_BOUND: return G.checkBounds(op);
+    case T.EXEC_BOUND: return N.checkBounds(op);
     case T.EXEC_UD: return raiseUndefined();
     case T.EXEC_SYSCALL: return systemCall();
     case T.EXEC_SYSRET: return systemReturn(op.operandBytes == 8);
@@ -167,26 +178,26 @@ function executeSystem(op: MicroOp, execute: u32): u32 {
     case T.EXEC_PUSH_SREG: return push(segment(op.first).selector, op.operandBytes) ? NEXT : ABORT;
     case T.EXEC_POP_SREG: return popSegment(op);
     case T.EXEC_LOAD_FAR_POINTER: return loadFarPointer(op);
-    case T.EXEC_MOV_FROM_CR: return S.moveFromControl(op);
-    case T.EXEC_MOV_TO_CR: return S.moveToControl(op);
-    case T.EXEC_MOV_FROM_DR: return S.moveFromDebug(op);
-    case T.EXEC_MOV_TO_DR: return S.moveToDebug(op);
-    case T.EXEC_CLTS: return S.clearTaskSwitched(op);
-    case T.EXEC_LMSW: return S.loadMachineStatus(op);
-    case T.EXEC_SMSW: return S.storeMachineStatus(op);
-    case T.EXEC_SGDT: return S.storeTable(op, true);
-    case T.EXEC_SIDT: return S.storeTable(op, false);
-    case T.EXEC_LGDT: return S.loadTable(op, true);
-    case T.EXEC_LIDT: return S.loadTable(op, false);
-    case T.EXEC_SLDT: return S.storeSelector(op, SEGMENT_LDTR);
-    case T.EXEC_STR: return S.storeSelector(op, SEGMENT_TR);
-    case T.EXEC_LLDT: return S.loadSystemSegment(op, SEGMENT_LDTR);
-    case T.EXEC_LTR: return S.loadSystemSegment(op, SEGMENT_TR);
-    case T.EXEC_LAR: return S.inspectSelector(op, S.INSPECT_LAR);
-    case T.EXEC_LSL: return S.inspectSelector(op, S.INSPECT_LSL);
-    case T.EXEC_VERR: return S.inspectSelector(op, S.INSPECT_VERR);
-    case T.EXEC_VERW: return S.inspectSelector(op, S.INSPECT_VERW);
-    case T.EXEC_ARPL: return S.adjustPrivilege(op);
+    case T.EXEC_MOV_FROM_CR: return C.moveFromControl(op);
+    case T.EXEC_MOV_TO_CR: return C.moveToControl(op);
+    case T.EXEC_MOV_FROM_DR: return C.moveFromDebug(op);
+    case T.EXEC_MOV_TO_DR: return C.moveToDebug(op);
+    case T.EXEC_CLTS: return C.clearTaskSwitched(op);
+    case T.EXEC_LMSW: return C.loadMachineStatus(op);
+    case T.EXEC_SMSW: return C.storeMachineStatus(op);
+    case T.EXEC_SGDT: return D.storeTable(op, true);
+    case T.EXEC_SIDT: return D.storeTable(op, false);
+    case T.EXEC_LGDT: return D.loadTable(op, true);
+    case T.EXEC_LIDT: return D.loadTable(op, false);
+    case T.EXEC_SLDT: return D.storeSelector(op, SEGMENT_LDTR);
+    case T.EXEC_STR: return D.storeSelector(op, SEGMENT_TR);
+    case T.EXEC_LLDT: return D.loadSystemSegment(op, SEGMENT_LDTR);
+    case T.EXEC_LTR: return D.loadSystemSegment(op, SEGMENT_TR);
+    case T.EXEC_LAR: return D.inspectSelector(op, D.INSPECT_LAR);
+    case T.EXEC_LSL: return D.inspectSelector(op, D.INSPECT_LSL);
+    case T.EXEC_VERR: return D.inspectSelector(op, D.INSPECT_VERR);
+    case T.EXEC_VERW: return D.inspectSelector(op, D.INSPECT_VERW);
+    case T.EXEC_ARPL: return D.adjustPrivilege(op);
     case T.EXEC_CPUID: return S.identify(op);
     case T.EXEC_HLT: return S.halt(op);
     case T.EXEC_RDMSR: return readMsr();
@@ -383,7 +394,7 @@ function loadFarPointer(op: MicroOp): u32 {
 /** JMP and CALL through a far pointer, in the instruction or in memory. */
 function transferFar(op: MicroOp, isCall: bool): u32 {
   const bytes = <u32>op.operandBytes;
-  let selector = <u32>(op.immediate >> 32) & 0xffff;
+  let selector = (<u32>(op.immediate >> 32)) & 0xffff;
   let offset: u64 = op.immediate & 0xffffffff;
   if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) {
     const at = operandForRead(op, bytes + 2);

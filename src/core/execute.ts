@@ -5,27 +5,25 @@
 // its start, so that state is precise, and `settle` brings the pending event to its end.
 
 import {
-  ACTIVITY_ACTIVE, ACTIVITY_HLT, ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW,
-  ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, CPU_BASE, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE,
-  MicroOp, PENDING_NONE, POINT_STOP, RAM_BASE, SCRATCH_BASE, SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL,
-  STOP_HALTED, STOP_POINT, STOP_SHUTDOWN, TRACE_HEADER_SIZE, TraceHeader, TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION, TYPE_NMI,
-  STOP_NONE,
+  ATTENTION_DEBUG, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE,
+  KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT,
+  TRACE_HEADER_SIZE, TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, carryFlag, code64, END, IF, isCanonical, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, segment, setRegisterPart,
-  signFlag, TF, updateAttention, zeroFlag,
+  ABORT, carryFlag, code64, END, isCanonical, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, setRegisterPart,
+  signFlag, updateAttention, zeroFlag,
 } from "./state"; // prettier-ignore
 import {
   effectiveAddress, finishWrite, forRead, forWrite, operandForRead, operandForUpdate, operandForWrite,
 } from "./memory"; // prettier-ignore
 import { binary, decrement, increment, multiplySigned, shiftArithmeticRight, shiftLeft, shiftRight } from "./arith";
 import {
-  OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC, OP_JMP, OP_LEA32,
-  OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32, OP_PUSH64, OP_RET32,
-  OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OP_BINARY, OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP,
-  OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
+  OP_BINARY, OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC,
+  OP_JMP, OP_LEA32, OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32,
+  OP_PUSH64, OP_RET32, OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OPERATION_ADC, OPERATION_ADD,
+  OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
 } from "./ops"; // prettier-ignore
-import { raise, raiseProtection, raiseUndefined, VECTOR_DB, VECTOR_NMI } from "./faults";
+import { raise, raiseProtection, raiseUndefined, VECTOR_DB } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_LENGTH } from "./rules.generated";
 import { executeOther } from "./execute-other";
 import { settle } from "./exceptions";
@@ -126,6 +124,25 @@ function signExtendLoad(op: MicroOp): u32 {
   if (at == 0) return ABORT;
   setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(at)));
   return NEXT;
+}
+
+/** SHL, SHR or SAR of a register by an immediate that is not 0. */
+// @ts-ignore: decorator
+@inline
+function shiftRegister<T>(op: MicroOp, kind: u32): void {
+  const value = registerPart<T>(op.first);
+  const count = (<u32>op.immediate) & (sizeof<T>() == 8 ? 63 : 31);
+  let result: T;
+  if (kind == 0) result = shiftLeft<T>(value, count);
+  else if (kind == 1) result = shiftRight<T>(value, count);
+  else result = shiftArithmeticRight<T>(value, count);
+  setRegisterPart<T>(op.first, result);
+}
+
+// @ts-ignore: decorator
+@inline
+function multiplyRegister<T>(op: MicroOp): void {
+  setRegisterPart<T>(op.first, multiplySigned<T>(registerPart<T>(op.first), load<T>(<usize>op.source)));
 }
 
 /** A near jump by the displacement. */
@@ -306,14 +323,14 @@ function execute(first: usize, end: usize): u32 {
       case OP_INC64: setRegisterPart<u64>(op.first, increment<u64>(registerPart<u64>(op.first))); break;
       case OP_DEC32: setRegisterPart<u32>(op.first, decrement<u32>(registerPart<u32>(op.first))); break;
       case OP_DEC64: setRegisterPart<u64>(op.first, decrement<u64>(registerPart<u64>(op.first))); break;
-      case OP_SHIFT32: setRegisterPart<u32>(op.first, shiftLeft<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
-      case OP_SHIFT32 + 1: setRegisterPart<u32>(op.first, shiftRight<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
-      case OP_SHIFT32 + 2: setRegisterPart<u32>(op.first, shiftArithmeticRight<u32>(registerPart<u32>(op.first), <u32>op.immediate & 31)); break;
-      case OP_SHIFT64: setRegisterPart<u64>(op.first, shiftLeft<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
-      case OP_SHIFT64 + 1: setRegisterPart<u64>(op.first, shiftRight<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
-      case OP_SHIFT64 + 2: setRegisterPart<u64>(op.first, shiftArithmeticRight<u64>(registerPart<u64>(op.first), <u32>op.immediate & 63)); break;
-      case OP_IMUL32: setRegisterPart<u32>(op.first, multiplySigned<u32>(registerPart<u32>(op.first), load<u32>(<usize>op.source))); break;
-      case OP_IMUL64: setRegisterPart<u64>(op.first, multiplySigned<u64>(registerPart<u64>(op.first), load<u64>(<usize>op.source))); break;
+      case OP_SHIFT32: shiftRegister<u32>(op, 0); break;
+      case OP_SHIFT32 + 1: shiftRegister<u32>(op, 1); break;
+      case OP_SHIFT32 + 2: shiftRegister<u32>(op, 2); break;
+      case OP_SHIFT64: shiftRegister<u64>(op, 0); break;
+      case OP_SHIFT64 + 1: shiftRegister<u64>(op, 1); break;
+      case OP_SHIFT64 + 2: shiftRegister<u64>(op, 2); break;
+      case OP_IMUL32: multiplyRegister<u32>(op); break;
+      case OP_IMUL64: multiplyRegister<u64>(op); break;
       case OP_NOP: break;
       case OP_UNDEFINED: status = raiseUndefined(); break;
       case OP_TOO_LONG: status = raiseProtection(RULE_INSTRUCTION_LENGTH); break;
@@ -351,7 +368,8 @@ export function run(budget: u64): u32 {
     if (eventsFull()) return STOP_EVENTS_FULL;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
-    const oneOnly = (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
+    const oneOnly =
+      (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
     const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (oneOnly ? KEY_SINGLE : 0));
     skipsPoint = false;
     if (changetype<usize>(trace) == 0) {

@@ -1,28 +1,28 @@
-// Far control transfers: JMP, CALL, RET and IRET between segments, through call gates and TSSs, and the fast system calls
-// (Intel SDM vol. 2, the instruction pages; vol. 3A, "Protection").
+// Far control transfers: JMP, CALL, RET and IRET between segments, through call gates and TSSs, and the fast system
+// calls (Intel SDM vol. 2, the instruction pages; vol. 3A, "Protection").
 
 import { guestIretUnblocksNmi } from "./virtualization";
 import {
-  cpu, MicroOp, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS, SEGMENT_TR,
+  cpu, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS, SEGMENT_TR,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, AC, CF, CR0_PE, DF, EFER_SCE, END, flagsChanged, ID, IF, IOPL, iopl, isCanonical, longMode, NEXT, NT, OF, PF, AF, ZF, SF,
-  protectedMode, readFlags, RF, RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, stackMask, TF,
-  UNUSABLE, updateCodeKey, VIF, VIP, virtual8086, VM, writeFlags, code64, realOrVirtual, CR4_VME,
+  ABORT, AC, AF, CF, code64, DF, EFER_SCE, END, ID, IF, IOPL, iopl, isCanonical, longMode, NT, OF, PF, protectedMode,
+  readFlags, realOrVirtual, RF, RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, SF, stackMask,
+  TF, UNUSABLE, updateCodeKey, VIF, VIP, virtual8086, VM, writeFlags, ZF,
 } from "./state"; // prettier-ignore
 import {
   descriptorHigh, descriptorLow, dplOf, dropPrivilegedSegments, fetchDescriptor, limitOf, markAccessed, rightsOf,
   setNullSegment, setRealSegment, setSegmentFromDescriptor, validCodeSize,
 } from "./segments"; // prettier-ignore
-import { raiseCode, raiseProtection, raiseUndefined, VECTOR_GP, VECTOR_NP, VECTOR_SS, VECTOR_TS } from "./faults";
-import { lastPopped, peek, push, setStackPointer, stackPointer } from "./stack";
+import { raiseCode, raiseProtection, raiseUndefined, VECTOR_GP, VECTOR_NP, VECTOR_SS } from "./faults";
+import { lastPopped, peek, push, setStackPointer } from "./stack";
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
-import { chosenStackPointer, chooseInnerStack, commitStack, stackHolds, stackLinear } from "./exceptions";
+import { chooseInnerStack, chosenStackPointer, commitStack, stackHolds, stackLinear } from "./exceptions";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, taskSwitch } from "./task";
 import {
-  RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL, RULE_INSTRUCTION_PRIVILEGE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE,
-  RULE_SELECTOR_TYPE,
+  RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL, RULE_INSTRUCTION_PRIVILEGE, RULE_SELECTOR_NULL,
+  RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
 } from "./rules.generated"; // prettier-ignore
 
 /** Checks an offset against the code segment read last, then makes that segment CS with the given privilege level. */
@@ -138,19 +138,21 @@ function throughCallGate(gate: u32, slot: u32, isCall: bool): u32 {
     // The second half of a 16-byte gate; its type field must be 0.
     if (!fetchDescriptor(gate + 8, VECTOR_GP)) return ABORT;
     if ((descriptorHigh & 0x1f00) != 0) return raiseCode(VECTOR_GP, gate & 0xfffc, RULE_SELECTOR_TYPE);
-    offset |= <u64>descriptorLow << 32;
+    offset |= (<u64>descriptorLow) << 32;
   }
   if ((target & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
   if (!fetchDescriptor(target, VECTOR_GP)) return ABORT;
   const rights = rightsOf(descriptorHigh);
   const error = target & 0xfffc;
-  if ((rights & (RIGHTS_S | RIGHTS_CODE)) != (RIGHTS_S | RIGHTS_CODE)) return raiseCode(VECTOR_GP, error, RULE_SELECTOR_TYPE);
+  if ((rights & (RIGHTS_S | RIGHTS_CODE)) != (RIGHTS_S | RIGHTS_CODE))
+    return raiseCode(VECTOR_GP, error, RULE_SELECTOR_TYPE);
   const dpl = dplOf(rights);
   const conforming = (rights & 4) != 0;
   if (dpl > cpu.cpl || (!isCall && !conforming && dpl != cpu.cpl)) {
     return raiseCode(VECTOR_GP, error, RULE_SELECTOR_PRIVILEGE);
   }
-  if (slot == 8 && (rights & (RIGHTS_L | RIGHTS_DB)) != RIGHTS_L) return raiseCode(VECTOR_GP, error, RULE_SELECTOR_TYPE);
+  if (slot == 8 && (rights & (RIGHTS_L | RIGHTS_DB)) != RIGHTS_L)
+    return raiseCode(VECTOR_GP, error, RULE_SELECTOR_TYPE);
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, error);
   if (!isCall) return enterCode(target, offset, cpu.cpl) ? END : ABORT;
   if (!conforming && dpl < cpu.cpl) return callInner(target, offset, dpl, slot, parameters);
@@ -198,7 +200,7 @@ export function returnFar(bytes: u32, released: u32): u32 {
   if (!peek(0, bytes)) return ABORT;
   const rip = lastPopped();
   if (!peek(bytes, bytes)) return ABORT;
-  const selector = <u32>lastPopped() & 0xffff;
+  const selector = (<u32>lastPopped()) & 0xffff;
   if (realOrVirtual()) {
     setStackPointer(cpu.rsp + 2 * bytes + released);
     setRealSegment(SEGMENT_CS, selector);
@@ -235,7 +237,7 @@ function returnProtected(selector: u32, rip: u64, bytes: u32, frame: u32, releas
   if (!peek(frame + released, bytes)) return ABORT;
   const rsp = lastPopped();
   if (!peek(frame + released + bytes, bytes)) return ABORT;
-  const stackSelector = <u32>lastPopped() & 0xffff;
+  const stackSelector = (<u32>lastPopped()) & 0xffff;
   const codeLow = descriptorLow;
   const codeHigh = descriptorHigh;
   const to64 = longMode() && (rights & RIGHTS_L) != 0;
@@ -310,7 +312,7 @@ export function interruptReturn(bytes: u32): u32 {
   if (!peek(0, bytes)) return ABORT;
   const rip = lastPopped();
   if (!peek(bytes, bytes)) return ABORT;
-  const selector = <u32>lastPopped() & 0xffff;
+  const selector = (<u32>lastPopped()) & 0xffff;
   if (!peek(2 * bytes, bytes)) return ABORT;
   const flags = lastPopped();
   const mask = changeableFlags(bytes);
@@ -340,7 +342,7 @@ function returnInVirtual(bytes: u32): u32 {
   if (!peek(0, bytes)) return ABORT;
   const rip = lastPopped();
   if (!peek(bytes, bytes)) return ABORT;
-  const selector = <u32>lastPopped() & 0xffff;
+  const selector = (<u32>lastPopped()) & 0xffff;
   if (!peek(2 * bytes, bytes)) return ABORT;
   const flags = lastPopped();
   if (rip > 0xffff) return raiseProtection(RULE_CODE_LIMIT);
@@ -398,7 +400,7 @@ const RING3: u32 = 0x60;
 export function systemCall(): u32 {
   if ((cpu.efer & EFER_SCE) == 0 || !protectedMode() || virtual8086()) return raiseUndefined();
   if (!code64() && cpu.vendor == 0) return raiseUndefined();
-  const selector = <u32>(cpu.star >> 32) & 0xfffc;
+  const selector = (<u32>(cpu.star >> 32)) & 0xfffc;
   const flags = readFlags();
   if (longMode()) {
     cpu.rcx = cpu.rip;
@@ -457,7 +459,7 @@ export function systemEnter(): u32 {
   if (!protectedMode()) return raiseProtection();
   if (longMode() && cpu.vendor != 0) return raiseUndefined();
   if ((cpu.sysenterCs & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
-  const selector = <u32>cpu.sysenterCs & 0xfffc;
+  const selector = (<u32>cpu.sysenterCs) & 0xfffc;
   writeFlags(readFlags() & ~(VM | IF | RF));
   flatSegment(SEGMENT_CS, selector, longMode() ? CODE64 : CODE32);
   flatSegment(SEGMENT_SS, selector + 8, DATA);
@@ -475,7 +477,7 @@ export function systemExit(wide: bool): u32 {
   if ((cpu.sysenterCs & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
   if (cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   if (wide && (!isCanonical(cpu.rcx) || !isCanonical(cpu.rdx))) return raiseProtection(RULE_ADDRESS_CANONICAL);
-  const base = <u32>cpu.sysenterCs & 0xffff;
+  const base = (<u32>cpu.sysenterCs) & 0xffff;
   flatSegment(SEGMENT_CS, ((base + (wide ? 32 : 16)) & 0xffff) | 3, (wide ? CODE64 : CODE32) | RING3);
   flatSegment(SEGMENT_SS, ((base + (wide ? 40 : 24)) & 0xffff) | 3, DATA | RING3);
   cpu.rip = wide ? cpu.rdx : cpu.rdx & 0xffffffff;

@@ -4,7 +4,7 @@
 import {
   cpu, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, RAM_BASE, SEGMENT_CS, TRACE_HEADER_SIZE, TraceHeader,
 } from "./layout.generated"; // prettier-ignore
-import { code64, NO_ADDRESS, segment, isCanonical } from "./state";
+import { code64, isCanonical, NO_ADDRESS, segment } from "./state";
 import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
 import { isRam, physicalRead } from "./physical";
 import { tagOf, tlbEntry } from "./tlb";
@@ -32,7 +32,7 @@ export function fetchTrace(wanted: u32): TraceHeader {
     if (!fetchPage(linear)) return changetype<TraceHeader>(0);
   }
   if (cpu.codePage == 0) return gatheredTrace(linear, wanted);
-  const at = <usize>cpu.codePage + (<usize>linear & 0xfff);
+  const at = <usize>cpu.codePage + ((<usize>linear) & 0xfff);
   const variant = <u64>(at - RAM_BASE) == cpu.stoppedAt ? wanted : wanted & ~KEY_SKIP_POINT;
   const key = cpu.codeKey | variant;
   const slot = traceSlot(at);
@@ -105,7 +105,7 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
   const access = ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0);
   const first = translate(linear, access);
   if (first == NO_ADDRESS) return nothing;
-  const inPage = min<u32>(PAGE - (<u32>linear & 0xfff), LENGTH_LIMIT);
+  const inPage = min<u32>(PAGE - ((<u32>linear) & 0xfff), LENGTH_LIMIT);
   const reach = <u32>min<u64>(cpu.codeEnd - min<u64>(cpu.rip, cpu.codeEnd), LENGTH_LIMIT);
   for (let i: u32 = 0; i < inPage; i++) store<u8>(gathered + i, <u8>physicalRead(first + i, 1));
   let status = decode(gathered, gathered + min<u32>(inPage, reach), op);

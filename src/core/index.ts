@@ -1,9 +1,7 @@
 // core: the processor. These are the functions that its host side calls (src/machine/core-module.ts).
 
-import {
-  cpu, DIRTY_PAGES_BASE, PAGE_DIRTY, RAM_BASE, TLB_BASE, TLB_BYTES,
-} from "./layout.generated"; // prettier-ignore
-import { refresh as refreshState, NO_ADDRESS } from "./state";
+import { cpu, DIRTY_PAGES_BASE, PAGE_DIRTY, RAM_BASE } from "./layout.generated";
+import { refresh as refreshState } from "./state";
 import { flushTlb } from "./tlb";
 import { flushTraces } from "./trace";
 import { pageFlags, setPageFlags } from "./physical";

@@ -1,7 +1,9 @@
 // Input and output: permission by IOPL and the bitmap of the TSS (Intel SDM vol. 1, "Input/Output"), IN and OUT.
 
 import { cpu, MicroOp, SEGMENT_TR } from "./layout.generated";
-import { ABORT, END, iopl, NEXT, NO_ADDRESS, protectedMode, registerSized, segment, setRegisterSized, virtual8086 } from "./state";
+import {
+  ABORT, END, iopl, NO_ADDRESS, protectedMode, registerSized, segment, setRegisterSized, virtual8086,
+} from "./state"; // prettier-ignore
 import { raiseProtection } from "./faults";
 import { DECODE_FORMS } from "./decode-table.generated";
 import { systemRead } from "./memory";
@@ -52,7 +54,7 @@ export function output(op: MicroOp): u32 {
 /** Immediate port of 8 bits, or DX: the forms differ in their immediate's length. */
 function portOf(op: MicroOp): u32 {
   const hasImmediate = load<u8>(DECODE_FORMS + <usize>op.form * 32, 21) != 0;
-  return hasImmediate ? <u32>op.immediate & 0xff : <u32>cpu.rdx & 0xffff;
+  return hasImmediate ? (<u32>op.immediate) & 0xff : (<u32>cpu.rdx) & 0xffff;
 }
 
 /** Width of the accumulator, which is operand 0 of IN and operand 1 of OUT. */

@@ -1,16 +1,17 @@
 // Memory as instructions see it: segment checks, canonical addresses, alignment, paging, devices.
 //
-// An access is a pointer. `forRead`, `forWrite` and `forUpdate` give the host pointer where the operand's bytes lie, or 0
-// with an exception pending. Operands that cross a page or belong to a device are given a scratch buffer instead, and
+// An access is a pointer. `forRead`, `forWrite` and `forUpdate` give the host pointer where the operand's bytes lie, or
+// 0 with an exception pending. Operands that cross a page or belong to a device are given a scratch buffer instead, and
 // the store to it must be followed by `finishWrite()`, which says how the instruction ends: every store does that.
 
 import {
-  AFTER_COMMIT, AFTER_END_TRACE, cpu, MicroOp, PAGE_CODE, PAGE_DEVICE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_SS, CPU_BASE,
-  SEGMENT_FS,
+  AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_FS,
+  SEGMENT_SS,
 } from "./layout.generated"; // prettier-ignore
-import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, segment, realOrVirtual } from "./state";
+import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, realOrVirtual, segment } from "./state";
 import {
-  ACCESS_IMPLICIT, ACCESS_LONG_STACK, ACCESS_PROBE, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, lastWalkAllowsWrite, translate,
+  ACCESS_IMPLICIT, ACCESS_LONG_STACK, ACCESS_PROBE, ACCESS_READ, ACCESS_USER, ACCESS_WRITE, lastWalkAllowsWrite,
+  translate,
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
 import { tagOf, tlbEntry } from "./tlb";
@@ -24,8 +25,8 @@ import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
 @inline
 export function effectiveAddress(op: MicroOp): u64 {
   const base = load<u64>(CPU_BASE + <usize>op.base);
-  const index = load<u64>(CPU_BASE + <usize>op.index) << <u64>op.scale;
-  return (base + index + <u64>(<i64>op.displacement)) & (u64.MAX_VALUE >> <u64>op.addressShift);
+  const index = load<u64>(CPU_BASE + <usize>op.index) << (<u64>op.scale);
+  return (base + index + <u64>(<i64>op.displacement)) & (u64.MAX_VALUE >> (<u64>op.addressShift));
 }
 
 /** Host pointer of the memory operand's bytes for reading. */
@@ -52,9 +53,7 @@ export function operandForWrite(op: MicroOp, bytes: u32): usize {
 export function operandForUpdate(op: MicroOp, bytes: u32): usize {
   const offset = effectiveAddress(op);
   const at =
-    op.segment == SEGMENT_FLAT
-      ? forWrite(offset, bytes, op.segmentName)
-      : segmentedForWrite(op.segment, offset, bytes);
+    op.segment == SEGMENT_FLAT ? forWrite(offset, bytes, op.segmentName) : segmentedForWrite(op.segment, offset, bytes);
   if (at == SCRATCH_BASE) return fillScratch();
   return at;
 }
@@ -98,7 +97,7 @@ function outsideSegment(number: u32): usize {
 @inline
 export function forRead(linear: u64, bytes: u32, name: u32): usize {
   const entry = tlbEntry(linear);
-  const offset = <u32>linear & 0xfff;
+  const offset = (<u32>linear) & 0xfff;
   if (entry.readTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
   return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_READ));
 }
@@ -107,7 +106,7 @@ export function forRead(linear: u64, bytes: u32, name: u32): usize {
 @inline
 export function forWrite(linear: u64, bytes: u32, name: u32): usize {
   const entry = tlbEntry(linear);
-  const offset = <u32>linear & 0xfff;
+  const offset = (<u32>linear) & 0xfff;
   if (entry.writeTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
   return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_WRITE));
 }
@@ -138,7 +137,7 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
     raiseCode(VECTOR_AC, 0);
     return 0;
   }
-  const split: u32 = 0x1000 - (<u32>linear & 0xfff);
+  const split: u32 = 0x1000 - ((<u32>linear) & 0xfff);
   if (bytes > split) return crossing(linear, bytes, split, wide, access);
   const physical = translate(linear, access);
   if (physical == NO_ADDRESS) return 0;
@@ -162,7 +161,7 @@ function notCanonical(name: u32): usize {
 /** Linear addresses beyond 4 GiB wrap outside 64-bit mode. */
 function wrapped(linear: u64, bytes: u32, name: u32, access: u32): usize {
   if (linear > 0xffffffff) return slowAccess(linear & 0xffffffff, bytes, name, access);
-  return crossing(linear, bytes, 0x1000 - (<u32>linear & 0xfff), false, access);
+  return crossing(linear, bytes, 0x1000 - ((<u32>linear) & 0xfff), false, access);
 }
 
 function alignmentChecked(access: u32): bool {
@@ -213,7 +212,7 @@ export function fillScratch(): usize {
 }
 
 function copyPart(physical: u64, to: usize, bytes: u32): void {
-  for (let done: u32 = 0; done < bytes; ) {
+  for (let done: u32 = 0; done < bytes;) {
     const step = stepBytes(bytes - done);
     const value = physicalRead(physical + done, step);
     for (let i: u32 = 0; i < step; i++) store<u8>(to + done + i, <u8>(value >> (i << 3)));
@@ -244,10 +243,10 @@ function finishSlowWrite(): u32 {
 }
 
 function commitPart(physical: u64, from: usize, bytes: u32): void {
-  for (let done: u32 = 0; done < bytes; ) {
+  for (let done: u32 = 0; done < bytes;) {
     const step = stepBytes(bytes - done);
     let value: u64 = 0;
-    for (let i: u32 = 0; i < step; i++) value |= <u64>load<u8>(from + done + i) << (i << 3);
+    for (let i: u32 = 0; i < step; i++) value |= (<u64>load<u8>(from + done + i)) << (i << 3);
     physicalWrite(physical + done, value, step);
     done += step;
   }

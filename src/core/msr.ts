@@ -1,14 +1,14 @@
 // Model-specific registers: RDMSR, WRMSR. Which MSRs exist, what they hold after reset and which bits may change is the
 // model's table (src/machine/model.ts); the few with behaviour or a place in the state block are handled by address.
 
-import { cpu, Cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS } from "./layout.generated";
+import { Cpu, cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS } from "./layout.generated";
 import {
   ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonical, NEXT, refresh, segment, updateCodeKey,
 } from "./state"; // prettier-ignore
 import { raiseProtection } from "./faults";
 import {
-  RULE_ADDRESS_CANONICAL, RULE_EFER_PAGING, RULE_INSTRUCTION_PRIVILEGE, RULE_MSR_LOCKED, RULE_MSR_RESERVED, RULE_MSR_UNKNOWN,
-  RULE_VM_CR_SVMDIS,
+  RULE_ADDRESS_CANONICAL, RULE_EFER_PAGING, RULE_INSTRUCTION_PRIVILEGE, RULE_MSR_LOCKED, RULE_MSR_RESERVED,
+  RULE_MSR_UNKNOWN, RULE_VM_CR_SVMDIS,
 } from "./rules.generated"; // prettier-ignore
 import { flushTlb } from "./tlb";
 import { guestTsc, interceptMsr } from "./virtualization";

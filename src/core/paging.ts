@@ -1,12 +1,8 @@
 // Paging: linear to physical (Intel SDM vol. 3A, "Paging"): 32-bit, PAE, 4-level and 5-level, accessed and dirty flags,
 // access rights with WP, NX, SMEP, SMAP and protection keys, reserved bits. Translations are cached in tlb.ts.
 
-import {
-  cpu, Cpu, PAGING_BITS32, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, PAGING_LEVEL4,
-} from "./layout.generated"; // prettier-ignore
-import {
-  AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS,
-} from "./state"; // prettier-ignore
+import { Cpu, cpu, PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE } from "./layout.generated";
+import { AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS } from "./state";
 import { FEATURE_PAGE1GB, FEATURE_PSE_36 } from "./decode-table.generated";
 import { physicalRead, physicalWrite } from "./physical";
 import { raisePageFault } from "./faults";
@@ -17,7 +13,7 @@ export const ACCESS_READ: u32 = 0;
 export const ACCESS_WRITE: u32 = 2;
 export const ACCESS_USER: u32 = 4;
 export const ACCESS_FETCH: u32 = 16;
-/** Supervisor access that the processor makes itself (descriptor tables, TSS), whatever the CPL: SMAP has no override. */
+/** Supervisor access that the processor makes itself (descriptor tables, TSS) whatever the CPL; SMAP always holds. */
 export const ACCESS_IMPLICIT: u32 = 0x100;
 /** An access of the processor to a 64-bit stack, whatever the size of the code that is left. */
 export const ACCESS_LONG_STACK: u32 = 0x400;
@@ -86,7 +82,7 @@ function walk32(linear: u64, access: u32): u64 {
   if ((pde & PS) != 0 && (cpu.cr4 & CR4_PSE) != 0) {
     // PSE-36 puts bits 39:32 of the address into bits 20:13; above MAXPHYADDR and bit 21 are reserved.
     const width = hasFeature(FEATURE_PSE_36) ? min<u32>(cpu.physicalAddressBits, 40) - 32 : 0;
-    const reserved: u64 = 0x3fe000 & ~(((<u64>1 << width) - 1) << 13);
+    const reserved: u64 = 0x3fe000 & ~((((<u64>1) << width) - 1) << 13);
     if ((pde & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
     if (!allowed(linear, access, pde, pde)) return NO_ADDRESS;
     if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, true)) return NO_ADDRESS;
@@ -109,7 +105,7 @@ function walk32(linear: u64, access: u32): u64 {
 
 /** PAE, 4-level and 5-level paging: entries of 8 bytes. */
 function walk64(linear: u64, access: u32): u64 {
-  const addressMask: u64 = ((<u64>1 << cpu.physicalAddressBits) - 1) & ~0xfff;
+  const addressMask: u64 = (((<u64>1) << cpu.physicalAddressBits) - 1) & ~0xfff;
   let reservedAlways: u64 = 0x000f_ffff_ffff_f000 & ~addressMask;
   if ((cpu.efer & EFER_NXE) == 0) reservedAlways |= XD;
   const pae = cpu.pagingMode == PAGING_PAE;
@@ -117,7 +113,7 @@ function walk64(linear: u64, access: u32): u64 {
   let level: u32 = cpu.pagingMode == PAGING_LEVEL5 ? 5 : cpu.pagingMode == PAGING_LEVEL4 ? 4 : 2;
   let table = cpu.cr3 & addressMask;
   if (pae) {
-    const pdpte = load<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + (((<u32>linear >> 30) & 3) << 3));
+    const pdpte = load<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + ((((<u32>linear) >> 30) & 3) << 3));
     if ((pdpte & P) == 0) return fault(linear, access, 0);
     table = pdpte & addressMask;
   }
@@ -137,13 +133,13 @@ function walk64(linear: u64, access: u32): u64 {
     if (large) {
       if (level > 3 || (level == 3 && !hasFeature(FEATURE_PAGE1GB))) reserved |= PS;
       // Bit 12 is PAT in large pages; the bits between it and the page's own address must be 0.
-      else reserved |= ((<u64>1 << shift) - 1) & ~0x1fff;
+      else reserved |= (((<u64>1) << shift) - 1) & ~0x1fff;
     }
     if ((entry & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
     if (large || level == 1) {
       if (!allowed(linear, access, rights | noExecute, entry)) return NO_ADDRESS;
       if (!mark(at, guest, entry, access, linear, 8, true)) return NO_ADDRESS;
-      const inPage = (<u64>1 << shift) - 1;
+      const inPage = ((<u64>1) << shift) - 1;
       return (entry & addressMask & ~inPage) | (linear & inPage);
     }
     if (!mark(at, guest, entry, access, linear, 8, false)) return NO_ADDRESS;
@@ -174,7 +170,7 @@ function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
     return false;
   }
   const keyed = (cpu.cr4 & CR4_PKE) != 0 && cpu.pagingMode >= PAGING_LEVEL4;
-  if (keyed && userPage && !fetch && !keyAllows(<u32>(leaf >> 59) & 15, access)) {
+  if (keyed && userPage && !fetch && !keyAllows((<u32>(leaf >> 59)) & 15, access)) {
     fault(linear, access, ERROR_PRESENT | ERROR_KEY);
     return false;
   }
@@ -209,7 +205,7 @@ function mark(at: u64, guest: u64, entry: u64, access: u32, linear: u64, bytes: 
 /** Loads the four PDPTEs of PAE paging; true when reserved bits are clear (SDM vol. 3A, "PDPTE Registers"). */
 export function loadPdptes(cr3: u64): bool {
   const base = cr3 & 0xffffffe0;
-  const addressMask: u64 = ((<u64>1 << cpu.physicalAddressBits) - 1) & ~0xfff;
+  const addressMask: u64 = (((<u64>1) << cpu.physicalAddressBits) - 1) & ~0xfff;
   const reserved: u64 = ~addressMask & ~0xe19;
   for (let i: u64 = 0; i < 4; i++) {
     const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
@@ -219,7 +215,7 @@ export function loadPdptes(cr3: u64): bool {
   }
   for (let i: u64 = 0; i < 4; i++) {
     const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
-    store<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + (<usize>i << 3), physicalRead(at, 8));
+    store<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + ((<usize>i) << 3), physicalRead(at, 8));
   }
   return true;
 }

@@ -42,7 +42,7 @@ export function beforeWrite(address: u64, bytes: u32): void {
     store<u32>(DIRTY_PAGES_BASE + (cpu.dirtyCount << 2), page);
     cpu.dirtyCount++;
   }
-  if ((flags & PAGE_CODE) != 0) codeWritten(page, <u32>address & 0xfff, bytes);
+  if ((flags & PAGE_CODE) != 0) codeWritten(page, (<u32>address) & 0xfff, bytes);
 }
 
 /** Decoded code that lies in a written range is dropped; the trace in progress ends after its instruction. */
@@ -65,7 +65,7 @@ export function physicalRead(address: u64, bytes: u32): u64 {
     if (bytes == 2) return load<u16>(at);
     if (bytes == 1) return load<u8>(at);
     let value: u64 = 0;
-    for (let i: u32 = 0; i < bytes; i++) value |= <u64>load<u8>(at + i) << (i << 3);
+    for (let i: u32 = 0; i < bytes; i++) value |= (<u64>load<u8>(at + i)) << (i << 3);
     return value;
   }
   const all = u64.MAX_VALUE >> (64 - (bytes << 3));

@@ -10,9 +10,7 @@ import {
 } from "./state"; // prettier-ignore
 import { systemRead, systemWrite } from "./memory";
 import { raiseCode, raiseProtection, VECTOR_GP, VECTOR_NP, VECTOR_SS } from "./faults";
-import {
-  RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE, RULE_TABLE_LIMIT,
-} from "./rules.generated"; // prettier-ignore
+import { RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE, RULE_TABLE_LIMIT } from "./rules.generated";
 
 /** The descriptor that `fetchDescriptor` read last: doublewords, linear address. */
 export let descriptorLow: u32 = 0;
@@ -133,7 +131,8 @@ function loadStackSegment(selector: u32): u32 {
   if (!fetchDescriptor(selector, VECTOR_GP)) return ABORT;
   const rights = rightsOf(descriptorHigh);
   const isWritableData = (rights & (RIGHTS_S | RIGHTS_CODE | 2)) == (RIGHTS_S | 2);
-  if (rpl != cpu.cpl || dplOf(rights) != cpu.cpl) return raiseCode(VECTOR_GP, selector & 0xfffc, RULE_SELECTOR_PRIVILEGE);
+  if (rpl != cpu.cpl || dplOf(rights) != cpu.cpl)
+    return raiseCode(VECTOR_GP, selector & 0xfffc, RULE_SELECTOR_PRIVILEGE);
   if (!isWritableData) return raiseCode(VECTOR_GP, selector & 0xfffc, RULE_SELECTOR_TYPE);
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_SS, selector & 0xfffc);
   if (!markAccessed()) return ABORT;

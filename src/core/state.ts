@@ -3,7 +3,7 @@
 
 import {
   ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
-  ATTENTION_VIRTUALIZATION, CPU_BASE, cpu, Cpu, KEY_CODE16, KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_STACK32,
+  ATTENTION_VIRTUALIZATION, Cpu, cpu, CPU_BASE, KEY_CODE16, KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_STACK32,
   PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, Segment, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES,
   SEGMENT_FS, SEGMENT_SIZE, SEGMENT_SS, SEGMENTS_BASE,
 } from "./layout.generated"; // prettier-ignore
@@ -176,7 +176,7 @@ export function overflowFlag(): u64 {
 }
 
 export function parityFlag(): u64 {
-  return ((popcnt<u64>(cpu.flagResult & 0xff) & 1) ^ 1) ^ ((cpu.flagAux >> 2) & 1);
+  return (popcnt<u64>(cpu.flagResult & 0xff) & 1) ^ 1 ^ ((cpu.flagAux >> 2) & 1);
 }
 
 /** RFLAGS. */
@@ -378,4 +378,13 @@ export function linearOf(number: u32, offset: u64): u64 {
 export function setCpl(level: u32): void {
   cpu.cpl = level;
   updateContext();
+}
+
+/** Changes ZF only. */
+export function setZero(zero: bool): void {
+  const sign = (cpu.flagResult >> 63) ^ ((cpu.flagAux >> 7) & 1);
+  const parity = (popcnt<u64>(cpu.flagResult & 0xff) & 1) ^ 1 ^ ((cpu.flagAux >> 2) & 1);
+  cpu.flagResult = zero ? 0 : 1;
+  const parityNow: u64 = zero ? 1 : 0;
+  cpu.flagAux = (cpu.flagAux & 0x10) | (sign << 7) | ((parity ^ parityNow) << 2);
 }

@@ -1,16 +1,10 @@
 // String instructions with their repeat prefixes (Intel SDM vol. 2, REP). Each iteration is complete before the next
 // begins; a long repetition gives the run loop a chance in between by executing the instruction again.
 
-import {
-  cpu, Cpu, MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES, SEGMENT_FLAT,
-} from "./layout.generated"; // prettier-ignore
-import {
-  EXEC_CMPS, EXEC_INS, EXEC_LODS, EXEC_MOVS, EXEC_OUTS, EXEC_SCAS, EXEC_STOS,
-} from "./decode-table.generated"; // prettier-ignore
+import { Cpu, cpu, MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES, SEGMENT_FLAT } from "./layout.generated";
+import { EXEC_CMPS, EXEC_INS, EXEC_LODS, EXEC_MOVS, EXEC_OUTS, EXEC_SCAS, EXEC_STOS } from "./decode-table.generated";
 import { ABORT, code64, DF, END, linearOf, NEXT, registerSized, setRegisterSized, zeroFlag } from "./state";
-import {
-  finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized,
-} from "./memory"; // prettier-ignore
+import { finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized } from "./memory";
 import { binary } from "./arith";
 import { OPERATION_CMP } from "./ops";
 import { mayUsePorts } from "./io";
@@ -26,11 +20,12 @@ const RDI: u32 = <u32>offsetof<Cpu>("rdi");
 /** One string instruction, repeated or not. */
 export function stringOperation(op: MicroOp, execute: u32): u32 {
   const repeat = (op.prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0;
-  const address = <u32>(64 - op.addressShift) >> 3;
+  const address = (<u32>(64 - op.addressShift)) >> 3;
   if (!repeat) return iteration(op, execute, address);
   // INS and OUTS check their port even where there is nothing to do.
   const usesPort = execute == EXEC_INS || execute == EXEC_OUTS;
-  if (usesPort && registerSized(RCX, address) == 0 && !mayUsePorts(<u32>cpu.rdx & 0xffff, op.operandBytes)) return ABORT;
+  if (usesPort && registerSized(RCX, address) == 0 && !mayUsePorts((<u32>cpu.rdx) & 0xffff, op.operandBytes))
+    return ABORT;
   const compares = execute == EXEC_CMPS || execute == EXEC_SCAS;
   for (let i: u32 = 0; i < CHUNK; i++) {
     const count = registerSized(RCX, address);
@@ -134,7 +129,7 @@ export function compareSized(a: u64, b: u64, bytes: u32): void {
 }
 
 function inputString(op: MicroOp, bytes: u32, address: u32): u32 {
-  const port = <u32>cpu.rdx & 0xffff;
+  const port = (<u32>cpu.rdx) & 0xffff;
   if (!mayUsePorts(port, bytes)) return ABORT;
   const linear = linearOf(SEGMENT_ES, registerSized(RDI, address));
   if (cpu.guestMode != 0 && interceptIo(port, bytes, true, linear, op)) return ABORT;
@@ -148,7 +143,7 @@ function inputString(op: MicroOp, bytes: u32, address: u32): u32 {
 }
 
 function outputString(op: MicroOp, bytes: u32, address: u32): u32 {
-  const port = <u32>cpu.rdx & 0xffff;
+  const port = (<u32>cpu.rdx) & 0xffff;
   if (!mayUsePorts(port, bytes)) return ABORT;
   const linear = linearOf(op.segmentName, registerSized(RSI, address));
   if (cpu.guestMode != 0 && interceptIo(port, bytes, false, linear, op)) return ABORT;

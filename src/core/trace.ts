@@ -4,8 +4,8 @@
 
 import {
   CODE_CHUNKS_BASE, CODE_PAGES_BASE, cpu, MICRO_OP_SIZE, PAGE_CODE, PAGE_POINTS, PAGE_TRACES_BASE, POINT_RECORD_SIZE,
-  PointRecord, POINTS_BASE, RAM_BASE, TRACE_HEADER_SIZE, TRACE_SLOT_SIZE, TRACE_SLOTS_BASE, TRACE_SLOTS_BYTES, TraceHeader,
-  TRACES_BASE, TRACES_BYTES, TraceSlot,
+  PointRecord, POINTS_BASE, RAM_BASE, TRACE_HEADER_SIZE, TRACE_SLOT_SIZE, TRACE_SLOTS_BASE, TRACE_SLOTS_BYTES,
+  TraceHeader, TRACES_BASE, TRACES_BYTES, TraceSlot,
 } from "./layout.generated"; // prettier-ignore
 import { pageFlags, setPageFlags } from "./physical";
 import { forbidFastWrites } from "./tlb";
@@ -18,13 +18,13 @@ export const TRACE_LIMIT: u32 = 48;
 // @ts-ignore: decorator
 @inline
 export function traceKey(at: usize, codeKey: u32): u64 {
-  return <u64>at | (<u64>codeKey << 32) | (<u64>cpu.traceGeneration << 48);
+  return (<u64>at) | ((<u64>codeKey) << 32) | ((<u64>cpu.traceGeneration) << 48);
 }
 
 // @ts-ignore: decorator
 @inline
 export function traceSlot(at: usize): TraceSlot {
-  const hash = (<u32>at ^ (<u32>at >> 13)) & (SLOTS - 1);
+  const hash = ((<u32>at) ^ ((<u32>at) >> 13)) & (SLOTS - 1);
   return changetype<TraceSlot>(TRACE_SLOTS_BASE + (hash << 4));
 }
 
@@ -72,7 +72,7 @@ export function dropTraces(page: u32, offset: u32, bytes: u32): void {
   while (at != 0) {
     const trace = changetype<TraceHeader>(<usize>at);
     const next = trace.next;
-    const start = <u32>trace.key & 0xfff;
+    const start = (<u32>trace.key) & 0xfff;
     const end = start + trace.bytes;
     if (start < offset + bytes && offset < end) {
       const slot = traceSlot(<usize>(<u32>trace.key));

@@ -1,0 +1,200 @@
+// Control and debug registers (Intel SDM vol. 3A, "Control Registers", "Debug Registers"; vol. 2: MOV, CLTS, LMSW,
+// SMSW).
+
+import {
+  Cpu, cpu, CPU_BASE, MicroOp, PAGING_PAE, PREFIX_FIRST_MEMORY, SEGMENT_CS, SEGMENT_TR,
+} from "./layout.generated"; // prettier-ignore
+import {
+  ABORT, code64, CR0_CD, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR4_DE, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE,
+  CR4_SMEP, EFER_LMA, EFER_LME, END, longMode, NEXT, NO_ADDRESS, refresh, registerSized, RIGHTS_L, segment,
+  setRegisterSized, updateAttention,
+} from "./state"; // prettier-ignore
+import { raise, raiseProtection, raiseUndefined, VECTOR_DB } from "./faults";
+import { operandLinear } from "./memory";
+import { loadPdptes } from "./paging";
+import { flushTlb } from "./tlb";
+import {
+  controlRegisterRule, guestCrReadValue, guestCrWriteValue, interceptClts, interceptCrRead, interceptCrWrite,
+  interceptDr, interceptLmsw,
+} from "./virtualization"; // prettier-ignore
+import {
+  RULE_CR0_LONG_MODE, RULE_CR0_PAGING, RULE_CR0_RESERVED, RULE_CR0_WRITE_THROUGH, RULE_CR3_PDPTES, RULE_CR3_RESERVED,
+  RULE_CR4_LONG_MODE, RULE_CR4_PCID, RULE_CR4_RESERVED, RULE_CR8_RESERVED, RULE_DR_RESERVED,
+} from "./rules.generated"; // prettier-ignore
+import { mayReveal, privileged, storeWord, wordOperand } from "./system-operands";
+
+/** MOV from CRn. */
+export function moveFromControl(op: MicroOp): u32 {
+  const number = <u32>op.second;
+  if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) return raiseUndefined();
+  if (number == 8 && !code64()) return raiseUndefined();
+  if (!privileged()) return ABORT;
+  if (cpu.guestMode != 0 && interceptCrRead(number, op)) return ABORT;
+  let value: u64 =
+    number == 0 ? cpu.cr0 : number == 2 ? cpu.cr2 : number == 3 ? cpu.cr3 : number == 4 ? cpu.cr4 : cpu.cr8;
+  if (cpu.guestMode != 0) value = guestCrReadValue(number, value);
+  setRegisterSized(op.first, value, code64() ? 8 : 4);
+  return NEXT;
+}
+
+/** MOV to CRn. */
+export function moveToControl(op: MicroOp): u32 {
+  const number = <u32>op.first;
+  if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) return raiseUndefined();
+  if (number == 8 && !code64()) return raiseUndefined();
+  if (!privileged()) return ABORT;
+  let value = registerSized(op.second, code64() ? 8 : 4);
+  if (cpu.guestMode != 0) {
+    if (interceptCrWrite(number, value, op)) return ABORT;
+    value = guestCrWriteValue(number, value);
+  }
+  if (number == 2) {
+    cpu.cr2 = value;
+    return NEXT;
+  }
+  if (number == 8) {
+    if (value > 15) return raiseProtection(RULE_CR8_RESERVED);
+    cpu.cr8 = value;
+    updateAttention();
+    return END;
+  }
+  const rule = number == 0 ? writeCr0(value) : number == 3 ? writeCr3(value) : writeCr4(value);
+  if (rule == 0) return END;
+  return cpu.pending != 0 ? ABORT : raiseProtection(rule);
+}
+
+/** Writes CR0 with the checks of MOV; the number of the rule that it breaks, or 0. */
+export function writeCr0(value: u64): u32 {
+  const old = cpu.cr0;
+  if (value >> 32 != 0) return RULE_CR0_RESERVED;
+  if ((value & CR0_PG) != 0 && (value & CR0_PE) == 0) return RULE_CR0_PAGING;
+  if ((value & CR0_NW) != 0 && (value & CR0_CD) == 0) return RULE_CR0_WRITE_THROUGH;
+  const next = (value & cpu.cr0Fixed1) | CR0_ET;
+  if (cpu.vmxOperation != 0) {
+    const rule = controlRegisterRule(0, next);
+    if (rule != 0) return rule;
+  }
+  const turnsOn = (next & ~old & CR0_PG) != 0;
+  const turnsOff = (old & ~next & CR0_PG) != 0;
+  if (turnsOn && (cpu.efer & EFER_LME) != 0) {
+    if ((cpu.cr4 & CR4_PAE) == 0 || (segment(SEGMENT_CS).rights & RIGHTS_L) != 0) return RULE_CR0_LONG_MODE;
+    if ((segment(SEGMENT_TR).rights & 0x1f) < 8) return RULE_CR0_LONG_MODE;
+  }
+  if (turnsOff && (code64() || (cpu.cr4 & CR4_PCIDE) != 0)) return RULE_CR0_LONG_MODE;
+  const pae = (next & CR0_PG) != 0 && (cpu.cr4 & CR4_PAE) != 0 && (cpu.efer & EFER_LME) == 0;
+  if (pae && ((next ^ old) & (CR0_PG | CR0_CD | CR0_NW)) != 0 && !loadPdptes(cpu.cr3)) return RULE_CR3_PDPTES;
+  if (turnsOn && (cpu.efer & EFER_LME) != 0) cpu.efer |= EFER_LMA;
+  if (turnsOff) cpu.efer &= ~EFER_LMA;
+  cpu.cr0 = next;
+  flushTlb();
+  refresh();
+  return 0;
+}
+
+export function writeCr3(value: u64): u32 {
+  let next = value;
+  if (longMode()) {
+    // Bit 63 asks to keep the PCID's translations; ours may always be dropped.
+    if ((cpu.cr4 & CR4_PCIDE) != 0) next &= ~((<u64>1) << 63);
+    if (next >> cpu.physicalAddressBits != 0) return RULE_CR3_RESERVED;
+  } else next &= 0xffffffff;
+  if (cpu.pagingMode == PAGING_PAE && !loadPdptes(next)) return RULE_CR3_PDPTES;
+  cpu.cr3 = next;
+  flushTlb();
+  return 0;
+}
+
+export function writeCr4(value: u64): u32 {
+  const old = cpu.cr4;
+  if ((value & ~cpu.cr4Allowed) != 0) return RULE_CR4_RESERVED;
+  if (cpu.vmxOperation != 0) {
+    const rule = controlRegisterRule(4, value);
+    if (rule != 0) return rule;
+  }
+  if (longMode() && ((value & CR4_PAE) == 0 || ((value ^ old) & CR4_LA57) != 0)) return RULE_CR4_LONG_MODE;
+  if ((value & ~old & CR4_PCIDE) != 0 && (!longMode() || (cpu.cr3 & 0xfff) != 0)) return RULE_CR4_PCID;
+  const pae = (cpu.cr0 & CR0_PG) != 0 && !longMode() && (value & CR4_PAE) != 0;
+  if (pae && ((value ^ old) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) != 0 && !loadPdptes(cpu.cr3))
+    return RULE_CR3_PDPTES;
+  cpu.cr4 = value;
+  flushTlb();
+  refresh();
+  return 0;
+}
+
+/** CLTS. */
+export function clearTaskSwitched(op: MicroOp): u32 {
+  if (!privileged()) return ABORT;
+  if (cpu.guestMode != 0 && interceptClts(op)) return cpu.pending != 0 ? ABORT : NEXT;
+  cpu.cr0 &= ~CR0_TS;
+  return END;
+}
+
+/** LMSW: the low four bits of CR0; PE can be set and not cleared. */
+export function loadMachineStatus(op: MicroOp): u32 {
+  if (!privileged()) return ABORT;
+  const value = wordOperand(op, false);
+  if (cpu.pending != 0) return ABORT;
+  const linear = (op.prefixes & PREFIX_FIRST_MEMORY) != 0 ? operandLinear(op) : NO_ADDRESS;
+  if (cpu.guestMode != 0 && interceptLmsw(value, linear, op)) return ABORT;
+  let next = (cpu.cr0 & ~0xe) | (value & 0xf);
+  if (cpu.guestMode != 0) next = guestCrWriteValue(0, next);
+  writeCr0(next);
+  return END;
+}
+
+/** SMSW. */
+export function storeMachineStatus(op: MicroOp): u32 {
+  if (!mayReveal()) return ABORT;
+  let value = cpu.cr0;
+  if (cpu.guestMode != 0) {
+    if (interceptCrRead(0, op)) return ABORT;
+    value = guestCrReadValue(0, value);
+  }
+  return storeWord(op, value);
+}
+
+/** DR4 and DR5 are DR6 and DR7 without CR4.DE, undefined with it. General detect (DR7.GD) comes before the access. */
+function debugNumber(named: u32): u32 {
+  if (named > 7) return 8;
+  if (named != 4 && named != 5) return named;
+  return (cpu.cr4 & CR4_DE) != 0 ? 8 : named + 2;
+}
+
+function generalDetect(): bool {
+  if ((cpu.dr7 & 0x2000) == 0) return false;
+  raise(VECTOR_DB);
+  cpu.faultLinear = 1 << 13;
+  cpu.dr7 &= ~0x2000;
+  return true;
+}
+
+export function moveFromDebug(op: MicroOp): u32 {
+  const number = debugNumber(op.second);
+  if (number > 7) return raiseUndefined();
+  if (!privileged()) return ABORT;
+  if (cpu.guestMode != 0 && interceptDr(number, false, op)) return ABORT;
+  if (generalDetect()) return ABORT;
+  const value = number < 4 ? load<u64>(debugAddress(number)) : number == 6 ? cpu.dr6 : cpu.dr7;
+  setRegisterSized(op.first, value, code64() ? 8 : 4);
+  return NEXT;
+}
+
+export function moveToDebug(op: MicroOp): u32 {
+  const number = debugNumber(op.first);
+  if (number > 7) return raiseUndefined();
+  if (!privileged()) return ABORT;
+  if (cpu.guestMode != 0 && interceptDr(number, true, op)) return ABORT;
+  if (generalDetect()) return ABORT;
+  const value = registerSized(op.second, code64() ? 8 : 4);
+  if (number >= 6 && value >> 32 != 0) return raiseProtection(RULE_DR_RESERVED);
+  if (number < 4) store<u64>(debugAddress(number), value);
+  else if (number == 6) cpu.dr6 = (value & 0xe00f) | 0xffff0ff0;
+  else cpu.dr7 = (value & 0xffff2bff) | 0x400;
+  updateAttention();
+  return END;
+}
+
+function debugAddress(number: u32): usize {
+  return CPU_BASE + offsetof<Cpu>("dr0") + ((<usize>number) << 3);
+}
