@@ -174,10 +174,10 @@ function placeDisplacement(
   // The forced width is 8 or the full one; any other asks for the full one.
   const forced = m.displacementBits === undefined ? 0 : m.displacementBits === 8 ? 1 : wide;
   const narrow = BigInt.asIntN(8, value) === BigInt.asIntN(whole, value);
-  if (forced === 0 && value === 0n && !needed) {
+  if (forced === 0 && value === 0n && !needed && m.placed !== true) {
     address.mod = 0;
     address.displacementBytes = 0;
-  } else if (forced === 1 || (forced === 0 && narrow)) {
+  } else if (forced === 1 || (forced === 0 && narrow && m.placed !== true)) {
     address.mod = 1;
     address.displacementBytes = 1;
     return fitsDisplacement(m, 8, whole);

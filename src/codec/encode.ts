@@ -141,7 +141,11 @@ export function applies(form: EncoderForm, value: InstructionValue, bits: CodeBi
     if (operand === undefined || given === undefined || !fits(operand, given, form, bits)) return false;
     stated ||= statesSize(given);
   }
-  return sizesAgree(form, bits, stated, mnemonic, value) && !isNopInDisguise(form, value, bits);
+  return (
+    sizesAgree(form, bits, stated, mnemonic, value) &&
+    !isNopInDisguise(form, value, bits) &&
+    !(form.encoding.opcode === 0xc7 && loadsAddress(value, bits))
+  );
 }
 
 /** A register, or a size word. */
@@ -181,6 +185,13 @@ function naturalSize(form: EncoderForm, bits: CodeBits): number {
   if (bits !== 64) return modeSize(bits);
   const far = form.operands[0]?.kind === "farMemory";
   return form.form.size64 !== "plain" || far ? 3 : 2;
+}
+
+/** MOV of an address to a 64-bit register takes all 64 bits (B8), not the sign-extended 32 of C7. */
+function loadsAddress(value: InstructionValue, bits: CodeBits): boolean {
+  const [target, source] = value.operands;
+  if (bits !== 64 || target?.kind !== "register" || source?.kind !== "immediate") return false;
+  return source.placed === true && source.sizeBits === undefined && findRegister(target.name)?.sizeBits === 64;
 }
 
 /** In 64-bit mode `90` does not clear the high half of RAX, so XCHG EAX, EAX cannot be that. */

@@ -20,6 +20,8 @@ export interface MemoryOperand {
   readonly displacement: bigint;
   /** Forced displacement width (`[byte rax + 5]`, `[dword 5]`). */
   readonly displacementBits?: 8 | 16 | 32 | 64;
+  /** The displacement is the address of something that layout places: it keeps its full width, as in NASM. */
+  readonly placed?: boolean;
   /** RIP-relative (`rel`) or absolute (`abs`) in 64-bit code; the displacement is then the target address. */
   readonly relative?: boolean;
   /** `far`: CALL and JMP take offset and selector from here. `sizeBits` is then that of the offset. */
@@ -35,6 +37,8 @@ export type OperandValue =
       readonly sizeBits?: SizeBits;
       /** `strict`: the stated size may not be shortened. */
       readonly strict?: boolean;
+      /** The value is the address of something that layout places: it keeps its full width, as in NASM. */
+      readonly placed?: boolean;
       /** The value is a code address, so branch forms take it as target; `short` and `near` limit the form. */
       readonly distance?: "short" | "near" | "far";
     }

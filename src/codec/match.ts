@@ -74,7 +74,7 @@ function fitsImmediate(operand: OperandForm, value: Immediate, form: EncoderForm
   switch (operand.kind) {
     case "imm":
     case "imm2":
-      return fitsStatedSize(operand, value) && fitsWidth(operand, value.value);
+      return fitsStatedSize(operand, value) && fitsWidth(operand, value.value) && keepsWidth(operand, value);
     case "constant":
       return value.sizeBits === undefined && value.value === BigInt(operand.argument);
     case "rel":
@@ -92,6 +92,12 @@ function fitsStatedSize(operand: OperandForm, value: Immediate): boolean {
   if (stated === operand.width) return true;
   return value.strict !== true && stated === operand.argument;
 }
+
+/** An address is not put into a sign-extended byte, nor loaded through the low half of a register. */
+const keepsWidth = (operand: OperandForm, value: Immediate): boolean =>
+  value.placed !== true ||
+  value.sizeBits !== undefined ||
+  (operand.special !== "unsigned" && (operand.width > 1 || operand.argument <= 1));
 
 /** True when the immediate's bytes mean the value: sign-extended where the form does that, else of either sign. */
 export function fitsWidth(operand: OperandForm, value: bigint): boolean {

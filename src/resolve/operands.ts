@@ -91,7 +91,8 @@ function bindTerm({ term, frame }: Placed, modifiers: Modifiers, span: Span): Op
 function bindImmediate(expr: Expr, frame: Frame, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
   const value = evaluate(expr, frame);
   if (value === undefined) return undefined;
-  const operand = { kind: "immediate", value: known(value), ...modifiers } as const;
+  const placed = isPlaced(value) && { placed: true as const };
+  const operand = { kind: "immediate", value: known(value), ...modifiers, ...placed } as const;
   return value.kind === "constant" ? { kind: "fixed", operand, span } : { kind: "immediate", operand, value, span };
 }
 
@@ -109,8 +110,9 @@ function bindMemory(
     return undefined;
   }
   const far = modifiers.distance === "far" && { far: true as const };
-  const operand: OperandValue = { ...address.operand, ...far };
   const { displacement } = address;
+  const placed = isPlaced(displacement) && { placed: true as const };
+  const operand: OperandValue = { ...address.operand, ...far, ...placed };
   return displacement.kind === "constant"
     ? { kind: "fixed", operand, span }
     : { kind: "memory", operand, displacement, span };
@@ -141,6 +143,33 @@ function bindFar(
     return { kind: "fixed", operand, span };
   }
   return { kind: "far", selector, offset, ...size, span };
+}
+
+/** Whether a value moves with what is placed, as an address does and the distance between two does not. */
+function isPlaced(value: Value): boolean {
+  return value.kind !== "constant" && addressCount(value) !== 0;
+}
+
+/** How often addresses count in a sum; anything else that uses them counts as one. */
+function addressCount(value: Value): number {
+  switch (value.kind) {
+    case "symbol":
+    case "here":
+    case "section-start":
+      return 1;
+    case "unary": {
+      const count = addressCount(value.operand);
+      return value.op === "-" ? -count : count;
+    }
+    case "binary": {
+      const [left, right] = [addressCount(value.left), addressCount(value.right)];
+      if (value.op === "+") return left + right;
+      if (value.op === "-") return left - right;
+      return left === 0 && right === 0 ? 0 : 1;
+    }
+    default:
+      return 0;
+  }
 }
 
 function known(value: Value): bigint {
