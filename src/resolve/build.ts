@@ -52,7 +52,8 @@ export function wordsSpan(statement: Statement): Span {
 /** The line that a statement becomes, with its own judgement or under the claim of the macro use around it. */
 export function makeLine(statement: Statement, frame: Frame, own: JudgedLine | undefined, claim?: Claim): LineInfo {
   const base = { span: wordsSpan(statement), text: statementText(statement), expansions: frame.expansions };
-  if (own || !claim) return { ...base, ...own };
+  if (own) return { ...base, ...own };
+  if (!claim) return base;
   const { goto } = claim.judged;
   if (claim.head) return { ...base, claimedBy: claim.head, ...(goto && { goto }) };
   const head = { ...base, ...claim.judged };

@@ -1,4 +1,4 @@
-// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `if`, `repeat`, `expect`, `raise`, `done`.
+// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `expect`, `raise`, `done`.
 
 import { resolving, toUnsigned } from "../base/index.js";
 import { exceptions } from "../isa/index.js";
@@ -7,13 +7,12 @@ import { onlyExpr } from "./names.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
 import { evaluate, evaluateKnown } from "./expressions.js";
-import { isBlockThere } from "./conditional.js";
-import { countStatement, report, suggestion, type Frame } from "./frame.js";
-import { collectLabels } from "./labels.js";
+import { report, suggestion, type Frame } from "./frame.js";
 import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
 import { placeTerms } from "./operands.js";
 import type { Item, PageRule } from "./resolved.js";
-import { Scope } from "./scope.js";
+import { bindRange } from "./ranges.js";
+import { resolveFor, resolveIf, resolveRepeat } from "./repeats.js";
 import { misshapen } from "./shape.js";
 
 /** What a declaration does. */
@@ -25,9 +24,6 @@ type Resolve = (
   index: number,
 ) => void;
 
-/** Iterations of one `repeat`. */
-const maxRepeat = 0x1_0000n;
-
 /** Every word that is a declaration inside a guest. */
 export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["data", resolveData],
@@ -38,6 +34,7 @@ export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["if", resolveIf],
   ["else", resolveIf],
   ["repeat", resolveRepeat],
+  ["for", resolveFor],
   ["expect", resolveExpect],
   ["raise", resolveRaise],
   ["done", resolveDone],
@@ -169,17 +166,6 @@ function pushPageRule(target: Target, rule: PageRule): void {
   target.guest.maps.push(rule);
 }
 
-/** The bounds of `START..END`, both inclusive, as unsigned numbers. */
-export function bindRange(left: Expr, right: Expr, frame: Frame): { start: bigint; end: bigint } | undefined {
-  const first = evaluateKnown(left, frame, "the start of a range");
-  const last = evaluateKnown(right, frame, "the end of a range");
-  if (first === undefined || last === undefined) return undefined;
-  const [start, end] = [toUnsigned(first, 64), toUnsigned(last, 64)];
-  if (start <= end) return { start, end };
-  report(frame, resolving.emptyRange, { start, end }, { ...left.span, end: right.span.end });
-  return undefined;
-}
-
 function resolveOn(
   statement: Statement,
   frame: Frame,
@@ -190,31 +176,6 @@ function resolveOn(
   if (!statement.block || statement.args.length === 0) return misshapen(statement, "guest", frame);
   checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
   if (selectedBlocks(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
-}
-
-function resolveIf(
-  statement: Statement,
-  frame: Frame,
-  target: Target,
-  statements: readonly Statement[],
-  index: number,
-): void {
-  if (!statement.block) return misshapen(statement, "guest", frame);
-  if (isBlockThere(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
-}
-
-function resolveRepeat(statement: Statement, frame: Frame, target: Target): void {
-  const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
-  if (!expr || !statement.block) return misshapen(statement, "guest", frame);
-  const count = evaluateKnown(expr, frame, "the count of `repeat`");
-  if (count === undefined) return;
-  if (count < 0n || count > maxRepeat) return report(frame, resolving.badCount, { count, max: maxRepeat }, expr.span);
-  for (let round = 0n; round < count && countStatement(statement, frame); round++) {
-    // Labels are each round's own.
-    const inner: Frame = { ...frame, scope: new Scope(frame.scope) };
-    collectLabels(statement.block.statements, inner);
-    target.resolve(statement.block.statements, inner, target);
-  }
 }
 
 function resolveExpect(statement: Statement, frame: Frame, target: Target): void {

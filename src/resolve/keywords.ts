@@ -20,6 +20,7 @@ const row = (place: Place, shape: string, doc: string): Keyword => {
 export const keywords: readonly Keyword[] = [
   row("file", "use MODULE", "makes a library module's macros, constants and data known as MODULE.NAME"),
   row("file", "const NAME = VALUE", "a number under a name"),
+  row("file", "struct NAME { … }", "names for the offsets of fields: NAME.FIELD, and NAME.SIZE for the whole"),
   row("file", "macro NAME(PARAMETERS) { … }", "statements under a name; labels are each use's own"),
   row("file", "data { … }", "bytes of which every guest that names one has its own copy"),
   row("file", "platform NAME from BASE { … }", "a platform that differs from another in firmware, memory or features"),
@@ -45,6 +46,11 @@ export const keywords: readonly Keyword[] = [
   row("guest", "if CONDITION { … }", "code that is there when a number is not 0, or NAME is WORD"),
   row("guest", "else { … }", "code that is there when that of the `if` before it is not"),
   row("guest", "repeat COUNT { … }", "the block that many times, labels each time its own"),
+  row(
+    "guest",
+    "for NAME in FIRST..LAST { … }",
+    "the block with each number, or with each VALUE, VALUE, under the name",
+  ),
   row("guest", "expect CONDITION", "what must hold here; costs the guest nothing"),
   row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, init, smi"),
   row("guest", "done", "ends the guest"),

@@ -19,7 +19,7 @@ export interface Listing {
 }
 
 /** Declarations of a file that are not code. */
-const fileWords: ReadonlySet<string> = new Set(["use", "const", "macro"]);
+const fileWords: ReadonlySet<string> = new Set(["use", "const", "struct", "macro"]);
 
 /** Resolves a file whose lines are code for the given width. */
 export function resolveListing(file: SourceFile, bits: CodeBits, modules: ModuleSources): Phase<Listing> {

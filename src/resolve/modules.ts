@@ -10,6 +10,7 @@ import { readMacro } from "./macros.js";
 import { namesOf } from "./on.js";
 import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";
 import type { Source } from "../base/index.js";
+import { readStructure } from "./structures.js";
 import { misshapen } from "./shape.js";
 import { keywordsOf } from "./keywords.js";
 
@@ -38,6 +39,7 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
   const macros = new Map<string, MacroDeclaration>();
   const uses = new Map<string, Module>();
   const data: Statement[] = [];
+  const structures: Statement[] = [];
   const missing = new Set<string>();
   const module: Module = { name, constants, macros, data, uses, missing };
   const frame = declarationFrame(module, reports);
@@ -65,8 +67,13 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
     } else if (word === "macro") {
       const declaration = readMacro(statement, frame);
       if (declaration && isNew("macro", declaration.name)) macros.set(declaration.name.text, declaration);
-    } else if (word === "data" && statement.block) data.push(statement);
+    } else if (word === "struct") structures.push(statement);
+    else if (word === "data" && statement.block) data.push(statement);
     else if (word === undefined || !fileDeclarations.has(word)) reportMisplaced(statement, frame);
+  }
+  // Sizes of fields may name constants, so all of these are read first.
+  for (const constant of structures.flatMap((statement) => readStructure(statement, frame))) {
+    if (isNew("constant", constant.name)) constants.set(constant.name.text, constant);
   }
   return module;
 }

@@ -3,7 +3,7 @@
 import { resolving, type Span } from "../base/index.js";
 import { eventSubjects, exceptions } from "../isa/index.js";
 import type { Arg, Name, Statement } from "../syntax/index.js";
-import { bindRange } from "./declarations.js";
+import { bindRange } from "./ranges.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
 import { placeTerms } from "./operands.js";

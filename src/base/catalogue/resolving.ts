@@ -364,7 +364,8 @@ export const notAtFileLevel = diagnostic<{ word: string; help?: string | undefin
   code: "E3042",
   severity: "error",
   title: "A line that does not belong at file level",
-  explanation: "A file holds `use`, `const`, `macro`, `data`, `platform` and `test`. Code stands in a guest of a test.",
+  explanation:
+    "A file holds `use`, `const`, `struct`, `macro`, `data`, `platform`, `test`. Code stands in a guest of a test.",
   message: (f) => `${f.word} does not belong here, outside every test`,
   help: (f) => f.help,
 });
