@@ -2,7 +2,7 @@
 // nothing. docs/decisions/0002 and 0003 say what counts; docs/language.md says it to users.
 
 import { assert } from "../base/index.js";
-import type { EventPlan, RunEvent, RunLog } from "../program/index.js";
+import type { EventPlan, Expectation, Judgement, PlannedLine, RunEvent, RunLog } from "../program/index.js";
 import { evaluate, type Readings } from "./evaluate.js";
 import { eventInFull } from "./event-text.js";
 import { explainEvent } from "./explain.js";
@@ -44,8 +44,19 @@ class Judging {
     this.lines = plan.lines.map((line, index) =>
       line.judgement === undefined || line.claimedBy !== undefined
         ? undefined
-        : new LineJudge({ index, line, judgement: line.judgement, places: this.places, log, context }, this.failures),
+        : this.lineJudge(line, index, line.judgement),
     );
+  }
+
+  private lineJudge(line: PlannedLine, index: number, judgement: Judgement): LineJudge {
+    const { places, log, context, failures } = this;
+    const owns = (event: RunEvent): boolean => this.ownerOf(places.lineAt(event.rip)) === index;
+    return new LineJudge({ index, line, judgement, places, log, context, owns }, failures);
+  }
+
+  /** Index of the line that answers for a line. */
+  private ownerOf(index: number | undefined): number | undefined {
+    return index === undefined ? undefined : (this.plan.lines[index]?.claimedBy ?? index);
   }
 
   run(): Failure[] {
@@ -81,8 +92,8 @@ class Judging {
 
   /** The judge of a line, or of the line that answers for it. */
   private judgeOf(index: number | undefined): LineJudge | undefined {
-    if (index === undefined) return undefined;
-    return this.lines[this.plan.lines[index]?.claimedBy ?? index];
+    const owner = this.ownerOf(index);
+    return owner === undefined ? undefined : this.lines[owner];
   }
 
   /** An event on a line that owes none, or outside all lines. */
@@ -117,7 +128,7 @@ class Judging {
       at,
       span: expectation.span,
       ...(event && { place: this.places.nameOf(event.guest, event.rip) }),
-      expected: expectation.text,
+      expected: conditionText(expectation),
       got,
     });
   }
@@ -126,7 +137,8 @@ class Judging {
     this.plan.expectations.forEach((expectation, index) => {
       if (this.probed.has(index) || this.plan.finals.includes(index)) return;
       const got = "never reached";
-      this.failures.push({ at: this.log.events.length, span: expectation.span, expected: expectation.text, got });
+      const at = this.log.events.length;
+      this.failures.push({ at, span: expectation.span, expected: conditionText(expectation), got });
     });
   }
 
@@ -180,6 +192,11 @@ class Judging {
         return end.kind;
     }
   }
+}
+
+/** The condition without the word before it. */
+function conditionText({ text }: Expectation): string {
+  return text.replace(/^expect\s+/, "");
 }
 
 /** The kind of event that goes with an end of a run. */

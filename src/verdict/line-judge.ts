@@ -4,7 +4,7 @@ import { spanText } from "../base/index.js";
 import type { Judgement, PlannedLine, Round, RunEvent, RunLog } from "../program/index.js";
 import { eventInFull } from "./event-text.js";
 import { explainEvent, explainPattern } from "./explain.js";
-import { expectedText, isOwed, isPublic, matches, partOf } from "./match.js";
+import { expectedText, isEvent, isOwed, isPublic, matches, partOf } from "./match.js";
 import type { Places } from "./places.js";
 import type { Failure, JudgeContext } from "./verdict.js";
 
@@ -16,6 +16,8 @@ export interface JudgedLine {
   readonly places: Places;
   readonly log: RunLog;
   readonly context: JudgeContext;
+  /** True for events on the line and on the lines that it answers for. */
+  readonly owns: (event: RunEvent) => boolean;
 }
 
 /** One execution of the line. */
@@ -25,10 +27,10 @@ interface Execution {
   readonly visitedAt: bigint;
   /** Expected events that have come. */
   matched: number;
-  /** Events on the line, for the report. */
-  readonly happened: RunEvent[];
-  /** Events that nothing matches: told where they may explain why an expected one is missing. */
-  readonly hidden: RunEvent[];
+  /** Index of its first event. */
+  readonly beganAt: number;
+  /** An event came that every implementation owes. */
+  owed: boolean;
   /** Index of the last event of this execution. */
   lastAt: number;
   failed: boolean;
@@ -51,7 +53,7 @@ export class LineJudge {
   /** The line begins to execute. A restart without an instruction retired in between is the same visit. */
   visit(event: RunEvent, at: number): void {
     const { execution } = this;
-    if (execution && execution.visitedAt === event.retired && !execution.happened.some(isOwed)) return;
+    if (execution && execution.visitedAt === event.retired && !execution.owed) return;
     this.close();
     this.begin(event.retired, at);
   }
@@ -62,7 +64,7 @@ export class LineJudge {
     const { execution } = this;
     if (execution === undefined) return;
     const { judgement, context } = this.judged;
-    (isPublic(event) ? execution.happened : execution.hidden).push(event);
+    execution.owed ||= isOwed(event);
     if (judgement.kind !== "rounds") return;
     const part = partOf(event, judgement, execution.round);
     if (part === "passed-over" || execution.failed) return;
@@ -95,7 +97,7 @@ export class LineJudge {
     const { judgement, log } = this.judged;
     const round = judgement.kind === "rounds" ? roundOf(judgement.rounds, this.executions) : undefined;
     this.executions++;
-    this.execution = { round, visitedAt: retired, matched: 0, happened: [], hidden: [], lastAt: at, failed: false };
+    this.execution = { round, visitedAt: retired, beganAt: at, owed: false, matched: 0, lastAt: at, failed: false };
     if (judgement.kind !== "rounds" || round !== undefined) return;
     const { exactly = 0n } = owedExecutions(judgement.rounds);
     this.execution.failed = true;
@@ -116,37 +118,32 @@ export class LineJudge {
   private fail(execution: Execution, at: number, event: RunEvent | undefined): void {
     execution.failed = true;
     const { context, log } = this.judged;
-    const next = execution.round?.events[execution.matched];
-    const happened = event === undefined ? this.happenedText(execution) : this.upTo(execution, event);
-    const pattern = next?.[0];
-    const rule = (pattern && explainPattern(pattern, context.vendor)) ?? (event && explainEvent(event, context.vendor));
-    const got = `${happened}${this.nextPlace(log.events[at], at)}`;
-    this.report(at, { expected: this.expectedHere(execution), got, ...rule });
-  }
-
-  /** What the round expects from the event on that did not come. */
-  private expectedHere(execution: Execution): string {
     const events = execution.round?.events ?? [];
-    const rest = events.slice(execution.matched);
-    if (events.length === 0) return "nothing";
-    if (rest.length === 0) return `${expectedText(undefined)} after ${expectedText(events[events.length - 1])}`;
-    return rest.map(expectedText).join(", ");
+    const pattern = events[execution.matched]?.[0];
+    const rule = (pattern && explainPattern(pattern, context.vendor)) ?? (event && explainEvent(event, context.vendor));
+    const expected = events.length === 0 ? "nothing" : events.map(expectedText).join(", ");
+    const got = `${this.happenedIn(execution)}${this.nextPlace(log.events[at], at)}`;
+    this.report(at, { expected, got, ...rule });
   }
 
-  private happenedText(execution: Execution): string {
-    const after = execution.matched > 0 ? "nothing more after " : "";
-    const happened = execution.happened.map(eventInFull).join(", ");
-    if (happened !== "") return `${after}${happened}`;
+  /** Everything that happened in an execution; what nothing matches only where it may be what was meant. */
+  private happenedIn(execution: Execution): string {
+    const events = this.eventsOf(execution);
+    const shown = events.filter(isPublic).map(eventInFull);
+    if (shown.length > 0) return shown.join(", ");
     const expectedKinds = new Set(execution.round?.events.flat().map((pattern) => pattern.kind));
-    const hidden = execution.hidden.filter((event) => expectedKinds.has(event.kind));
+    const hidden = events.filter((event) => expectedKinds.has(event.kind));
     if (hidden.length === 0) return "nothing";
     return `nothing that counts, only ${hidden.map((event) => `${event.class ?? ""} ${eventInFull(event)}`).join(", ")}`;
   }
 
-  private upTo(execution: Execution, event: RunEvent): string {
-    const before = execution.happened.slice(0, execution.happened.indexOf(event));
-    const text = eventInFull(event);
-    return before.length === 0 ? text : `${text}, after ${before.map(eventInFull).join(", ")}`;
+  private eventsOf(execution: Execution): RunEvent[] {
+    const { index, log, owns } = this.judged;
+    const from = log.events.slice(execution.beganAt);
+    const next = from.findIndex(
+      (event, i) => i > 0 && event.kind === "visit" && event.index === index && event.retired !== execution.visitedAt,
+    );
+    return from.slice(0, next === -1 ? from.length : next).filter((event) => isEvent(event) && owns(event));
   }
 
   /** `; l2 went on at l2+0x02`: the next place where the same guest was seen. */
@@ -159,8 +156,7 @@ export class LineJudge {
 
   private reportHole(): void {
     const { execution, judged } = this;
-    const happened = execution?.happened.map(eventInFull).join(", ");
-    const got = happened === undefined ? "the line was never reached" : happened === "" ? "nothing" : happened;
+    const got = execution === undefined ? "the line was never reached" : this.happenedIn(execution);
     this.report(execution?.lastAt ?? judged.log.events.length, {
       expected: "what shall stand here instead of `?`",
       got,

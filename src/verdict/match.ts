@@ -72,8 +72,7 @@ function sameBits(a: bigint, b: bigint): boolean {
 }
 
 /** What a judgement expects, as it would be written. */
-export function expectedText(expected: ExpectedEvent | undefined): string {
-  if (expected === undefined) return "nothing more";
+export function expectedText(expected: ExpectedEvent): string {
   const texts = expected.map((pattern) => pattern.text);
   return texts.length === 1 ? (texts[0] ?? "") : `any of (${texts.join(", ")})`;
 }
