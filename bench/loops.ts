@@ -44,18 +44,20 @@ export interface LoopImage {
   readonly entry: number;
 }
 
+const tablePointer = { kind: "memory", scale: 1, displacement: BigInt(loadAddress + 0x1c0) } as const;
+
 /** A boot sector that runs a loop so many rounds and then ends the machine in the way of each emulator. */
 export function loopImage(loop: Loop, rounds: number): LoopImage {
   const code = new Assembler(loadAddress);
   code.op(16, "cli").op(16, "xor", "ax", "ax").op(16, "mov", "ds", "ax");
-  code.op(16, "lgdt", { kind: "memory", scale: 1, displacement: BigInt(loadAddress + 0x1c0) });
+  code.op(16, "lgdt", tablePointer);
   code.op(16, "mov", "eax", "cr0").op(16, "or", "al", 1).op(16, "mov", "cr0", "eax");
   // A far jump to the 32-bit code segment: opcode EAh, offset, selector.
   code.bytes(0xea, 0x40, 0x7c, 0x08, 0x00);
   const { bytes: start } = code.assemble();
 
   const main = new Assembler(loadAddress + 0x40);
-  main.op(32, "mov", "eax", 0x10);
+  main.op(32, "lgdt", tablePointer).op(32, "mov", "eax", 0x10);
   for (const segment of ["ds", "es", "ss"]) main.op(32, "mov", segment, "eax");
   main.op(32, "mov", "esp", 0x7000).op(32, "mov", "esi", 0x9000).op(32, "mov", "edi", 0xa800);
   main.op(32, "mov", "ecx", rounds).label("again");

@@ -62,7 +62,8 @@ async function bundle(esbuild) {
     chunkNames: "chunks/[name]-[hash]",
     bundle: true,
     splitting: true,
-    minifySyntax: true,
+    // Less text to read is a quicker start.
+    minify: true,
     format: "esm",
     platform: "node",
     target: "node20",
