@@ -8,7 +8,7 @@ import type { Arg, Expr, Statement, Term } from "../syntax/index.js";
 import { bindAddress } from "./addresses.js";
 import { binary, evaluate, evaluateKnown, unary } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { bindEvent } from "./judgements.js";
+import { bindEvent } from "./events.js";
 import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { BoundCondition, ResolvedExpectation, Value } from "./resolved.js";
