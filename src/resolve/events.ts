@@ -19,7 +19,7 @@ import type { EventClause, Expr, Name } from "../syntax/index.js";
 import { evaluate } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { guestModes } from "./modes.js";
-import { findName } from "./names.js";
+import { onlyExpr } from "./names.js";
 import type { BoundEvent, Value } from "./resolved.js";
 
 type Event = Extract<EventClause, { kind: "event" }>;
@@ -150,26 +150,27 @@ function subjectText(kind: EventKindInfo, event: Event): string {
 
 function bindFieldValue(field: EventField, expr: Expr, frame: Frame): Value | string | undefined {
   if (field.dotted) return bindRule(expr, frame);
-  if (field.words && expr.kind === "name") {
-    const found = findName(expr.name, frame, expr.span);
-    if (found?.kind === "argument") {
-      const [term] = found.arg.terms;
-      if (term?.kind === "single") return bindFieldValue(field, term.expr, found.frame);
-    }
-    if (field.words.includes(expr.name)) return expr.name;
-    if (!found) {
-      const facts = {
-        field: field.name,
-        word: expr.name,
-        words: field.words,
-        help: suggestion(expr.name, field.words),
-      };
-      report(frame, resolving.unknownFieldWord, facts, expr.span);
-      return undefined;
-    }
-  }
+  if (field.words) return bindFieldWord(field, field.words, expr, frame);
   const value = evaluate(expr, frame);
   return value?.kind === "constant" ? { kind: "constant", value: toUnsigned(value.value, 64) } : value;
+}
+
+/** A field of words takes one of them, never a number. */
+function bindFieldWord(field: EventField, words: readonly string[], expr: Expr, frame: Frame): string | undefined {
+  const found = expr.kind === "name" ? frame.scope.find(expr.name) : undefined;
+  const inner = found?.kind === "argument" ? onlyExpr(found.arg) : undefined;
+  if (found?.kind === "argument" && inner) return bindFieldWord(field, words, inner, found.frame);
+  const word = expr.kind === "name" ? expr.name : spanText(expr.span);
+  if (words.includes(word)) return word;
+  if (expr.kind !== "missing") {
+    report(
+      frame,
+      resolving.unknownFieldWord,
+      { field: field.name, word, words, help: suggestion(word, words) },
+      expr.span,
+    );
+  }
+  return undefined;
 }
 
 /** `rule: host.cr0.fixed`: the id of a rule or of a control bit. */

@@ -107,7 +107,7 @@ function evaluateName(name: string, span: Span, frame: Frame): Value | undefined
 }
 
 function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value | undefined {
-  const memory = frame.unit.constants;
+  const memory = frame.unit.constantsFor(frame.bits);
   const known = memory.get(declaration);
   if (known === "poison") return undefined;
   if (known === "busy") {

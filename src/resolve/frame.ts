@@ -59,10 +59,13 @@ export interface Cell {
   readonly underVmm: boolean;
 }
 
+/** `busy` marks a constant whose value is being computed, `poison` one that has none. */
+export type ConstantMemory = Map<ConstantDeclaration, Value | "busy" | "poison">;
+
 /** What all frames of one case share. */
 export class CaseUnit {
-  /** Memory of the constants' values: they may depend on the platform. `busy` marks one that is being computed. */
-  readonly constants = new Map<ConstantDeclaration, Value | "busy" | "poison">();
+  /** Values of constants, which may depend on the platform and on the width of the code. */
+  private readonly constants = new Map<CodeBits, ConstantMemory>();
   readonly guestNames: string[] = [];
   /** The guest that runs under no other one. */
   outermost = "";
@@ -82,6 +85,13 @@ export class CaseUnit {
     readonly reports: Reports,
     private readonly cell?: Cell,
   ) {}
+
+  /** The memory of constants for code of a width. */
+  constantsFor(bits: CodeBits): ConstantMemory {
+    const known = this.constants.get(bits) ?? new Map<ConstantDeclaration, Value | "busy" | "poison">();
+    this.constants.set(bits, known);
+    return known;
+  }
 
   /** A new symbol, an address in the memory of a guest. */
   newSymbol(guest: string): SymbolId {

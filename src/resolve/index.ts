@@ -7,3 +7,4 @@ export { resolveListing, type Listing } from "./listing.js";
 export type { ModuleSources } from "./modules.js";
 export { guestModes, type ModeInfo } from "./modes.js";
 export { libraryConstantNames, libraryConstant } from "./constants.js";
+export { keywords, keywordsOf, type Keyword, type Place } from "./keywords.js";

@@ -24,7 +24,7 @@ export function bindInstruction(
   const mnemonic = word.toLowerCase();
   if (!isMnemonic(mnemonic)) {
     if (isOfMissingModule(word, frame)) return undefined;
-    const help = suggestion(word, candidates(frame));
+    const help = ofNasm.get(mnemonic) ?? suggestion(word, candidates(frame));
     report(frame, resolving.unknownWord, { word, help }, head.span);
     return undefined;
   }
@@ -45,6 +45,17 @@ export function bindInstruction(
   const prefixes = statement.prefixes.map((prefix) => prefix.text.toLowerCase());
   return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
 }
+
+/** What is written here in place of NASM's words. */
+const ofNasm: ReadonlyMap<string, string> = new Map([
+  ["times", "write `repeat COUNT { … }`, or `zero COUNT` for bytes of 0"],
+  ...["resb", "resw", "resd", "resq"].map((word) => [word, "write `zero COUNT`, with the count in bytes"] as const),
+  ...["section", "segment"].map((word) => [word, "data stands in `data { … }`, all else is code"] as const),
+  ...["bits", "use16", "use32", "use64"].map((word) => [word, "the guest's mode says how wide its code is"] as const),
+  ...["org", "global", "extern", "default"].map((word) => [word, "leave it out: it says nothing here"] as const),
+  ["equ", "write `const NAME = VALUE` at the top of the file"],
+  ["struc", "write `struct NAME { … }` at the top of the file"],
+]);
 
 function* candidates(frame: Frame): Iterable<string> {
   yield* mnemonics();
