@@ -110,9 +110,15 @@ function memorySizes(c: Case): string[] {
 /** Fits nothing. */
 const noOperand: OperandValue = { kind: "register", name: "" };
 
-function wrongMode(what: string, forms: readonly EncoderForm[], bits: CodeBits, span: Span): Diagnostic {
+function wrongMode(
+  what: string,
+  forms: readonly EncoderForm[],
+  bits: CodeBits,
+  span: Span,
+  instead?: string,
+): Diagnostic {
   const modes = forms.every((form) => form.form.modes === "not64") ? "16-bit and 32-bit code" : "64-bit code";
-  return encoder.notInMode({ what, bits, modes }, { span });
+  return encoder.notInMode({ what, bits, modes, ...(instead !== undefined && { instead }) }, { span });
 }
 
 /** A register that only 64-bit code has. */
@@ -134,7 +140,15 @@ function formOfOtherMode(c: Case): Diagnostic | undefined {
   if (other.length === 0 || c.forms.some((form) => existsIn(form, c.bits) && operandsFit(form, c, fits)))
     return undefined;
   const what = `${c.value.mnemonic} ${c.value.operands.map((o) => operandText(o)).join(", ")}`;
-  return wrongMode(what, other, c.bits, c.spans.operands[0] ?? c.spans.mnemonic);
+  return wrongMode(what, other, c.bits, c.spans.operands[0] ?? c.spans.mnemonic, wholeRegister(c));
+}
+
+/** In 64-bit code `push eax` has to be `push rax`. */
+function wholeRegister(c: Case): string | undefined {
+  const [operand] = c.value.operands;
+  const register = operand?.kind === "register" ? findRegister(operand.name) : undefined;
+  if (c.bits !== 64 || register?.class !== "general" || register.sizeBits === 64) return undefined;
+  return `use ${register.whole.toLowerCase()}`;
 }
 
 type Fits = (operand: OperandForm, given: OperandValue, form: EncoderForm, bits: CodeBits) => boolean;
@@ -244,12 +258,23 @@ function firstMisfit(c: Case, forms: readonly EncoderForm[]): Span {
 
 const MAX_ACCEPTED = 6;
 
-/** The operands of forms, without their access, each once; of many only the first few. */
+/** The operands of forms as one would write them, each once; of many forms only their shapes. */
 function accepted(forms: readonly EncoderForm[]): string[] {
-  const texts = new Set(forms.map((form) => form.operands.map((operand) => operand.text).join(", ") || "no operands"));
-  const all = [...texts];
-  return all.length <= MAX_ACCEPTED ? all : [...all.slice(0, MAX_ACCEPTED), "and more"];
+  const general = forms.filter((form) => !form.operands.some((operand) => operand.kind === "moffs"));
+  const written = general.map((form) => form.operands.map(shownOperand).join(", ") || "no operands");
+  const all = [...new Set(written)];
+  if (all.length <= MAX_ACCEPTED) return all;
+  const shapes = [...new Set(all.map((text) => text.replace(/\b(r\/m|r|imm|m)\d+\b/g, "$1")))];
+  return shapes.length <= MAX_ACCEPTED ? shapes : [...shapes.slice(0, MAX_ACCEPTED), "and more"];
 }
+
+/** `simm8` is an imm8 to those who write it, `m16&32` is memory, and names are lower case. */
+const shownOperand = (operand: OperandForm): string =>
+  operand.text
+    .toLowerCase()
+    .replace(/^[su]imm/, "imm")
+    .replace(/\((rm|both)\)$/, "")
+    .replace(/^(moffs\d+|m\d+&\d+|m\d+byte)$/, "m");
 
 function addressFacts(problem: AddressProblem, bits: CodeBits): { problem: string; label: string; help?: string } {
   switch (problem.kind) {

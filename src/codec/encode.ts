@@ -1,6 +1,7 @@
 // Instruction values to bytes: of all forms that fit, the shortest, and the first of several as short. For what NASM
 // accepts, these are the bytes of `nasm -Ox`. Layout calls this again and again, so nothing is allocated but the result.
 
+import { fitsBits } from "../base/index.js";
 import { prefixes as prefixWords, type Form } from "../isa/index.js";
 import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
 import { findMnemonic, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
@@ -349,12 +350,12 @@ function gatherMemory(isOffset: boolean, given: MemoryOperand, operand: number, 
     const size = given.displacementBits === 16 || given.displacementBits === 32 ? given.displacementBits : bits;
     parts.addressSize = modeSize(size);
     parts.offsetBytes = size >> 3;
-    const wide = given.displacement >= 0n && given.displacement >> BigInt(size) === 0n;
-    if (!wide) {
+    const holds = fitsBits(given.displacement, size);
+    if (!holds) {
       const problem = { kind: "displacement-too-wide", displacement: given.displacement, bits: size } as const;
       obstacle = { kind: "address", operand, problem };
     }
-    return wide;
+    return holds;
   }
   const problem = encodeAddress(given, bits, address);
   if (problem !== undefined) {

@@ -52,3 +52,17 @@ function readListing(text: string, count: number, refused: ReadonlySet<number>):
 
 /** NASM's version, for messages. */
 export const nasmVersion = (): string => execFileSync("nasm", ["-v"], { encoding: "utf8" }).trim();
+
+/** A whole program to bytes, as hexadecimal digits. */
+export function assembleProgramWithNasm(text: string, bits: CodeBits): string {
+  const directory = mkdtempSync(join(tmpdir(), "trapline-nasm-"));
+  try {
+    const source = join(directory, "program.asm");
+    const output = join(directory, "program.bin");
+    writeFileSync(source, `bits ${bits}\n${text}\n`);
+    execFileSync("nasm", ["-O", "x", "-w-all", "-f", "bin", "-o", output, source]);
+    return readFileSync(output).toString("hex");
+  } finally {
+    rmSync(directory, { recursive: true, force: true });
+  }
+}

@@ -1,0 +1,1 @@
+lgdt eax

@@ -1,0 +1,1 @@
+shl eax, dl

@@ -1,0 +1,1 @@
+in rax, dx

@@ -1,0 +1,1 @@
+add rax, 0xffffffff

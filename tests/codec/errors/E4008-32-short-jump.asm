@@ -1,0 +1,1 @@
+jmp short 0x1000

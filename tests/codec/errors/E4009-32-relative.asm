@@ -1,0 +1,1 @@
+mov eax, [rel 0x1000]

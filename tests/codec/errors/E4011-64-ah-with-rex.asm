@@ -1,0 +1,1 @@
+movzx rax, bh
