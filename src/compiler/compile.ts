@@ -56,8 +56,10 @@ function carry(bundled: PlanInput, encode: Encode, checked: readonly Diagnostic[
   const plan = makePlan({ ...placed, places });
   const own = [...placed.layout.diagnostics, ...checkPlaces(assembly.case, setups, placed.layout)];
   const diagnostics = checked.length > 0 ? checked : [...own, ...carriedProblems(assembly, plan, carrier)];
+  // The guests of the guest use the same stubs where their handlers run in code of the same width.
   const entries = placed.entries.map((declared, guest) => {
-    return guest === outermost.index ? new Map([...stubEntries(carrier), ...declared]) : declared;
+    const shared = setups[guest]?.environment.row.gates === outermost.environment.row.gates;
+    return shared ? new Map([...stubEntries(carrier), ...declared]) : declared;
   });
   const image = makeImage({
     ...placed,

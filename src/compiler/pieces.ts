@@ -25,6 +25,14 @@ export type Mark =
   | { readonly kind: "raise"; readonly event: string; readonly vector?: Value; readonly line: number }
   | { readonly kind: "done" };
 
+/**
+ * What only the carried lowering needs: its code must look for itself at what the bundled machine is told.
+ * `announce` stands before a line that may end the machine, `launch` before a VM entry of VMX, the results behind an
+ * instruction of VMX and behind VMRUN.
+ */
+export type CarriedPoint =
+  Mark | { readonly kind: "announce" | "launch" | "vmx-result" | "svm-result"; readonly line: number };
+
 /** What a section holds, in order. `line` is an index into `Assembly.lines`; data has none. */
 export type Piece =
   | { readonly kind: "label"; readonly symbol: SymbolId; readonly name: string; readonly inMacro?: boolean }
@@ -37,7 +45,7 @@ export type Piece =
       /** Absent for what the carried lowering adds. */
       readonly line?: number;
       /** In the carried lowering: the point that this instruction is. */
-      readonly point?: Mark;
+      readonly point?: CarriedPoint;
     }
   | {
       readonly kind: "bytes";

@@ -60,11 +60,21 @@ function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[
         ...(claimedBy !== undefined && { claimedBy }),
         address: BigInt(address),
         lengthBytes,
-        ...resumeOf(source, address + lengthBytes, assembly, scope),
+        ...resumeOf(source, nextPlace(placed, i), assembly, scope),
       };
     });
   }
   return lines;
+}
+
+/** Where execution goes on behind a piece; what looks at an instruction's result is not met after a trap. */
+function nextPlace(placed: PlacedSection, index: number): number {
+  let next = index + 1;
+  for (; ; next++) {
+    const piece = placed.section.pieces[next];
+    if (piece?.kind !== "instruction" || !piece.point?.kind.endsWith("-result")) break;
+  }
+  return placed.addresses[next] ?? placed.end;
 }
 
 function judgementOf({ info }: SourceLine, scope: Scope): Pick<PlannedLine, "judgement" | "judgementSpan"> {

@@ -2,8 +2,9 @@
 // docs/carried.md describes the lines; src/compiler/carried/ sends them.
 
 import { exceptionByVector } from "../isa/index.js";
+import { svmOutcome, vmxOutcome, type EntryOutcome } from "./exit-report.js";
 import { planStamp } from "../program/index.js";
-import type { EventPlan, FieldValue, RunEnd, RunEvent, RunLog } from "../program/index.js";
+import type { EventPlan, FieldValue, PlannedLine, RunEnd, RunEvent, RunLog } from "../program/index.js";
 
 /** How the machine that sent the report ended: by itself, or because its time was up. */
 export interface ReportOptions {
@@ -18,7 +19,7 @@ export function readReport(serialText: string, plan: EventPlan, options: ReportO
 }
 
 /** Letters with which the report's lines begin, then numbers of 16 digits; the place of a point follows behind `@`. */
-const reportLine = /^([svtpfdu])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
+const reportLine = /^([svtpfduanexy])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
 
 class ReportReader {
   private readonly events: RunEvent[] = [];
@@ -27,6 +28,10 @@ class ReportReader {
   private time = 0n;
   private started = false;
   private end: RunEnd | undefined;
+  /** The line that may end the machine and was about to run, until the report goes on. */
+  private announced: number | undefined;
+  /** The entry that is under way has been reported. */
+  private inside = false;
 
   constructor(private readonly plan: EventPlan) {}
 
@@ -43,8 +48,17 @@ class ReportReader {
   }
 
   finish({ timedOut = false }: ReportOptions): RunLog {
+    const end = this.end ?? (this.started ? this.cutOff(timedOut) : silent);
+    // A report that breaks off lacks values; its end alone fails the run.
+    for (const index of this.plan.finals) {
+      const reads = this.plan.expectations[index]?.reads ?? [];
+      if (!this.finalValues.has(index))
+        this.finalValues.set(
+          index,
+          reads.map(() => 0n),
+        );
+    }
     const { events, finalValues } = this;
-    const end = this.end ?? (this.started ? cutOff(timedOut) : silent);
     return { events, end, finalValues, instructions: 0n };
   }
 
@@ -55,6 +69,7 @@ class ReportReader {
 
   private takeEvent(letter: string, numbers: readonly bigint[], place: bigint): void {
     const [first = 0n, ...rest] = numbers;
+    this.announced = undefined;
     switch (letter) {
       case "v":
         return this.visits(Number(first), rest[0] ?? 0n);
@@ -69,6 +84,17 @@ class ReportReader {
         this.append({ kind: "done", rip: this.endOfLineBefore(place) });
         this.end = { kind: "done" };
         return;
+      case "a":
+        this.announced = Number(first);
+        return;
+      case "n":
+        return this.failure(Number(first), rest[0] ?? 0n);
+      case "e":
+        return this.entry(Number(first), rest[0] ?? 0n);
+      case "x":
+        return this.outcome(Number(first), vmxOutcome(rest));
+      case "y":
+        return this.outcome(Number(first), svmOutcome(rest));
       default:
         this.end = this.unexpected();
     }
@@ -89,6 +115,42 @@ class ReportReader {
     if (exception?.name === "#DB") fields["dr6"] = dr6;
     const rip = followsInstruction(vector, dr6) ? this.startOfLineBefore(ip) : ip;
     this.append({ kind: "trap", subject: exception?.name ?? "INT", fields, rip });
+  }
+
+  private failure(line: number, error: bigint): void {
+    const rip = this.plan.lines[line]?.address ?? 0n;
+    if (error === 0n) this.append({ kind: "fail", subject: "VMfailInvalid", rip });
+    else this.append({ kind: "fail", subject: "VMfailValid", fields: { error }, rip });
+  }
+
+  private entry(line: number, inner: bigint): void {
+    this.inside = true;
+    this.append({ kind: "enter", subject: this.guestAt(inner), rip: this.plan.lines[line]?.address ?? 0n });
+  }
+
+  private outcome(line: number, { entered, event, rip }: EntryOutcome): void {
+    const outer = this.plan.lines[line];
+    if (!entered) return this.append({ ...event, rip: outer?.address ?? 0n });
+    if (!this.inside) this.entry(line, rip);
+    this.inside = false;
+    this.append({ ...event, guest: this.guestAt(rip), to: outer?.guest ?? "", rip });
+  }
+
+  /** The guest whose code lies nearest before an address. */
+  private guestAt(address: bigint): string {
+    let nearest: PlannedLine | undefined;
+    for (const line of this.plan.lines) {
+      if (line.address <= address && (!nearest || line.address > nearest.address)) nearest = line;
+    }
+    return nearest?.guest ?? "";
+  }
+
+  /** An image falls silent where it hangs, or where a triple fault resets its machine. */
+  private cutOff(timedOut: boolean): RunEnd {
+    const line = this.announced === undefined ? undefined : this.plan.lines[this.announced];
+    if (line) this.append({ kind: timedOut ? "halt" : "shutdown", rip: line.address });
+    if (timedOut) return { kind: line ? "halted" : "budget-spent" };
+    return { kind: "shutdown" };
   }
 
   /** A trap belongs to the line just retired; its frame names the instruction behind. */
@@ -114,17 +176,12 @@ class ReportReader {
   }
 
   private append(event: Pick<RunEvent, "kind" | "rip"> & Partial<RunEvent>): void {
-    const guest = this.plan.lines[0]?.guest ?? "";
+    const guest = this.guestAt(event.rip) || (this.plan.lines[0]?.guest ?? "");
     this.events.push({ fields: {}, guest, retired: this.time++, ...event });
   }
 }
 
 const silent: RunEnd = { kind: "unsupported", what: "the image sent no report" };
-
-/** An image that falls silent hangs, or its machine was reset by a triple fault. */
-function cutOff(timedOut: boolean): RunEnd {
-  return timedOut ? { kind: "budget-spent" } : { kind: "shutdown" };
-}
 
 const singleStep = 0x4000n;
 

@@ -50,7 +50,7 @@ const foundOut: Readonly<Record<string, string>> = {
   "a trap that does not come": "guest+0x00: trap #UD: nothing; guest went on at guest+0x01",
   "a trap that nobody expects": "guest+0x01: nothing: the line has no judgement: trap #UD",
   "another error code": "guest+0x00: trap #GP(0x403): trap #GP(0x402); guest went on at guest+0x02",
-  "a value that is not there": "guest+0x05: expect eax == 2: eax is 1",
+  "a value that is not there": "guest+0x05: eax == 2: eax is 1",
   "a line that runs once too often": "again+0x00: the line runs exactly twice: it runs once more",
   "a goto out of a ring leaves it": "out+0x00: trap #GP(0): nothing; guest went on at out+0x01",
 };

@@ -4,6 +4,7 @@
 import { handlerSource } from "./handler-source.js";
 import { pointSource } from "./point-source.js";
 import { reportSource } from "./report-source.js";
+import { virtualizationSource } from "./virtualization-source.js";
 
 /** Registers in the order in which the scaffold keeps them, by the names that its variables have. */
 export const savedRegisters = {
@@ -13,7 +14,7 @@ export const savedRegisters = {
 
 /** The text for a guest whose handlers run in code of the given width. */
 export function bodySource(bits: 32 | 64): string {
-  const text = handlerSource(bits) + pointSource + reportSource + dataSource(bits);
+  const text = handlerSource(bits) + pointSource + virtualizationSource + reportSource + dataSource(bits);
   return text.replace(/\{([a-d]x|[sd]i|[sb]p)\}/g, (_, name: string) => `${bits === 64 ? "r" : "e"}${name}`);
 }
 
@@ -23,11 +24,35 @@ const given = [
   ...["resume_table", "resume_count", "point_table", "point_count", "read_lists", "marks", "mark_count"],
 ];
 /** State of the scaffold itself: the event being served, the ring block that is entered, a number to be sent. */
-const own = ["vector", "error", "behind", "entered", "ring0_cs", "ring0_ss", "ring0_sp", "ring0_flags", "number"];
+const own = [
+  "called_from",
+  "called_stack",
+  "served",
+  "launched_at",
+  "launched_line",
+  "inside",
+  "vector",
+  "error",
+  "behind",
+  "entered",
+  "ring0_cs",
+  "ring0_ss",
+  "ring0_sp",
+  "ring0_flags",
+  "number",
+];
 /** The guest's state beside its general registers. */
 const kept = [
   ...["saved_flags", "saved_ip", "saved_cs", "saved_ss", "saved_ds", "saved_es", "saved_fs", "saved_gs"],
   ...["saved_cr0", "saved_cr2", "saved_cr3", "saved_cr4", "saved_dr6"],
+];
+
+/** Fields of the VMCS that the report of an exit holds, in order; readers know them by their place. */
+const reportedFields = [
+  ...["EXIT_REASON", "EXIT_QUALIFICATION", "GUEST_PHYSICAL_ADDRESS", "GUEST_LINEAR_ADDRESS"],
+  ...["VM_EXIT_INTERRUPTION_INFORMATION", "VM_EXIT_INTERRUPTION_ERROR_CODE"],
+  ...["IDT_VECTORING_INFORMATION", "IDT_VECTORING_ERROR_CODE"],
+  ...["VM_EXIT_INSTRUCTION_LENGTH", "VM_EXIT_INSTRUCTION_INFORMATION", "GUEST_RIP"],
 ];
 
 function dataSource(bits: 32 | 64): string {
@@ -42,6 +67,10 @@ ${variables([...registers, ...kept])}
   far_stack: dd 0
              dw 0
   shutdown:  db "Shutdown"
+  align 4
+  no_point:  zero POINT_BYTES
+  vmcs_fields:
+${reportedFields.map((name) => `  dd ${name}\n`).join("")}  dd VMCS_FIELDS_END
   align 16
   zero  0x400
   scaffold_stack:

@@ -5,7 +5,7 @@
 import { assert, imaging, type Diagnostic, type Span } from "../../base/index.js";
 import { eferBits, exceptionByName } from "../../isa/index.js";
 import { planStamp, slotPartBytes } from "../../program/index.js";
-import type { EventPattern, EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
+import type { EventKind, EventPattern, EventPlan, Judgement, PlannedLine, Segment } from "../../program/index.js";
 import type { ResolvedCase } from "../../resolve/index.js";
 import { gdtBytes } from "../environment/descriptors.js";
 import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/index.js";
@@ -23,8 +23,9 @@ export interface Carrier {
   readonly setup: GuestSetup;
   /** Address of the first line's mark. */
   readonly marks: number;
-  /** The software interrupt that stands for a point. */
+  /** The software interrupt that stands for a point, and where ring 0 calls instead where there may be none. */
   readonly vector: number;
+  readonly called: number;
 }
 
 /** Bytes of the scaffold's part that marks take at most; tables have the rest. */
@@ -35,7 +36,8 @@ export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Ca
   const { row } = setup.environment;
   const bits = row.gates === "gate64" ? 64 : 32;
   const scaffold = scaffoldOf(bits, setup.index, row, encode);
-  return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector };
+  const called = labelOf(scaffold, "called");
+  return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector, called };
 }
 
 /** Why a case cannot be carried at all. */
@@ -73,9 +75,13 @@ export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Ca
     : [problem(span, "a test this long", "its marks have no room in the image")];
 }
 
+/** Kinds of events that the scaffold sees, or that the reader concludes from where a report breaks off. */
+const seenKinds: ReadonlySet<EventKind> = new Set(["fail", "enter", "exit", "reject", "halt", "shutdown"]);
+
 /** Exceptions are seen where they arrive at the scaffold's own stubs. */
 function isSeen(event: EventPattern, input: ResolvedCase): boolean {
-  if (event.kind !== "trap" || event.subject === undefined) return event.kind === "trap";
+  if (event.kind !== "trap") return seenKinds.has(event.kind);
+  if (event.subject === undefined) return true;
   const exception = exceptionByName(event.subject);
   if (!exception) return false;
   return !input.guests.some((guest) => guest.handlers.some((handler) => handler.vector === exception.vector));
@@ -89,7 +95,7 @@ function marksFit(plan: EventPlan): boolean {
 export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: readonly PlacedSection[]): Segment {
   const { scaffold, setup } = carrier;
   const resume = resumeTable(plan.lines, (line) => vectorsOf(line, plan));
-  const points = pointTable(sections);
+  const points = pointTable(sections, plan.lines);
   const first = readTables(plan.expectations, 0, placesOf(carrier));
   const readsAt = scaffold.tables + [resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
   const { lists, reads } = readTables(plan.expectations, readsAt, placesOf(carrier));
@@ -166,7 +172,11 @@ function setPointer(
 }
 
 function label(carrier: Carrier, name: string): number {
-  const address = carrier.scaffold.labels.get(name);
+  return labelOf(carrier.scaffold, name);
+}
+
+function labelOf(scaffold: Scaffold, name: string): number {
+  const address = scaffold.labels.get(name);
   assert(address !== undefined, `the scaffold has a label ${name}`);
   return address;
 }

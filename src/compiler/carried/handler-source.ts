@@ -72,6 +72,32 @@ function stubs(): string {
   }).join("");
 }
 
+/** Code whose interrupt table may be gone calls this instead of raising the points' interrupt: the same frame. */
+const called32 = `
+called:
+  pop   dword [called_from]
+  pushfd
+  push  CODE_SELECTOR
+  push  dword [called_from]
+  push  0
+  push  dword [point_vector]
+  jmp   arrive
+`;
+
+const called64 = `
+called:
+  pop   qword [called_from]
+  mov   [called_stack], rsp
+  push  STACK_SELECTOR
+  push  qword [called_stack]
+  pushfq
+  push  CODE_SELECTOR
+  push  qword [called_from]
+  push  0
+  push  qword [point_vector]
+  jmp   arrive
+`;
+
 /** A 32-bit frame holds the stack only where the processor switched it. */
 const arrive32 = `
 arrive:
@@ -175,6 +201,8 @@ const arrived = `
 /** An exception of the guest: report it, then go on where the table says, if the line may trap so. */
 const trap = `
 trap:
+  mov   dword [served], no_point
+  call  put_exit
   call  put_visits
   mov   al, 't'
   call  put
@@ -240,6 +268,7 @@ trap:
   jmp   return
 
 unexpected:
+  call  put_finals
   mov   al, 'u'
   call  put
   call  put_newline
@@ -316,6 +345,6 @@ return:
 /** The text for handlers in code of the given width. */
 export function handlerSource(bits: 32 | 64): string {
   return bits === 32
-    ? [start, leave32, stubs(), arrive32, arrived, trap, return32].join("")
-    : [start, leave64, stubs(), arrive64, arrived, trap, return64].join("");
+    ? [start, leave32, stubs(), called32, arrive32, arrived, trap, return32].join("")
+    : [start, leave64, stubs(), called64, arrive64, arrived, trap, return64].join("");
 }

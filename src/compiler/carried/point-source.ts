@@ -24,6 +24,9 @@ point:
   sub   dword [saved_ip], 2
   jmp   trap
 .found:
+  mov   [served], edi
+  call  put_exit
+  mov   edi, [served]
   mov   eax, [{di} + POINT_ACTION]
   cmp   eax, POINT_PROBE
   je    .probe
@@ -31,6 +34,14 @@ point:
   je    .enter
   cmp   eax, POINT_RING_LEAVE
   je    .leave
+  cmp   eax, POINT_ANNOUNCE
+  je    .announce
+  cmp   eax, POINT_LAUNCH
+  je    .launch
+  cmp   eax, POINT_VMX_RESULT
+  je    vmx_result
+  cmp   eax, POINT_SVM_RESULT
+  je    svm_result
   jmp   done
 .probe:
   mov   ebp, [{di} + POINT_ARGUMENT]
@@ -56,6 +67,25 @@ point:
   mov   eax, [ring3_stack]
   mov   [saved_sp], eax
   and   dword [saved_flags], ~FLAGS.IOPL
+  jmp   return
+.announce:                              ; what follows may end the machine without another word
+  call  put_visits
+  call  put_finals
+  mov   edi, [served]
+  mov   al, 'a'
+  call  put
+  lea   {si}, [{di} + POINT_ARGUMENT]
+  call  put_short
+  call  put_newline
+  jmp   return
+.launch:
+  call  put_visits
+  mov   edi, [served]
+  mov   eax, [{di} + POINT_LINE]
+  mov   [launched_at], eax
+  mov   eax, [{di} + POINT_ARGUMENT]
+  mov   [launched_line], eax
+  mov   dword [inside], 0
   jmp   return
 .leave:
   cmp   dword [entered], 0

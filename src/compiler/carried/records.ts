@@ -5,8 +5,11 @@
 export const records = {
   /** One for each line that may trap: where it lies, which vectors it may raise, where the guest goes on. */
   RESUME: { START: 0, END: 4, PLACE: 8, FLAGS: 12, VECTORS: 16, BYTES: 20, GOES_ON: 1, LEAVES_RING: 2 },
-  /** One for each point: the return address of its interrupt, and what to do. */
-  POINT: { RETURN: 0, ACTION: 4, ARGUMENT: 8, BYTES: 12, PROBE: 1, RING_ENTER: 2, RING_LEAVE: 3, DONE: 4 },
+  /** One for each point: the return address of its interrupt, what to do, and the address of the line it is for. */
+  POINT: {
+    ...{ RETURN: 0, ACTION: 4, ARGUMENT: 8, LINE: 12, BYTES: 16 },
+    ...{ PROBE: 1, RING_ENTER: 2, RING_LEAVE: 3, DONE: 4, ANNOUNCE: 5, LAUNCH: 6, VMX_RESULT: 7, SVM_RESULT: 8 },
+  },
   /** One for each expectation: its reads. */
   READS: { FIRST: 0, COUNT: 4, BYTES: 8 },
   /** One read: memory at base + (index << shift) + displacement, an MSR, or nothing that the guest could tell. */

@@ -4,16 +4,7 @@
 export const reportSource = `
 done:
   call  put_visits
-  mov   ebp, [finals_first]
-.final:
-  cmp   ebp, [finals_end]
-  jae   .end
-  mov   al, 'f'
-  call  put_values
-  call  put_newline
-  inc   ebp
-  jmp   .final
-.end:
+  call  put_finals
   mov   al, 'd'
   call  put
   call  put_place
@@ -33,6 +24,19 @@ exit:
   cli
   hlt
   jmp   .stop
+
+put_finals:                             ; the expectations at the end of the test
+  mov   ebp, [finals_first]
+.next:
+  cmp   ebp, [finals_end]
+  jae   .all
+  mov   al, 'f'
+  call  put_values
+  call  put_newline
+  inc   ebp
+  jmp   .next
+.all:
+  ret
 
 put_visits:                             ; every line that ran since the last report, with how often
   mov   ebx, 0
@@ -120,6 +124,11 @@ take_value:                             ; the value of the read at edi goes to n
   mov   [number + 4], edx
   ret
 
+put_short:                              ; a number of 32 bits at si
+  mov   eax, [{si}]
+  mov   [number], eax
+  mov   dword [number + 4], 0
+  mov   {si}, number
 put_number:                             ; a space and the eight bytes at si as digits, highest first
   mov   al, ' '
   call  put

@@ -2,7 +2,7 @@
 // and slot. What differs from program to program comes in as values of its variables and as tables.
 
 import { assert, hasErrors } from "../../base/index.js";
-import { selectors, slotAddress, slotOffsets } from "../../program/index.js";
+import { selectors, slotAddress, slotBytes, slotOffsets } from "../../program/index.js";
 import { resolveListing, type Item } from "../../resolve/index.js";
 import { parse } from "../../syntax/index.js";
 import type { Encode } from "../encoding.js";
@@ -51,6 +51,13 @@ function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Sc
   const start = Number(slotAddress(slot) + slotOffsets.scaffold);
   const constants = constantDeclarations({
     COM1,
+    OUTER_START: Number(slotAddress(slot)),
+    OUTER_END: Number(slotAddress(slot) + slotBytes),
+    // Bits 14:13 of a field's encoding are its width (Intel SDM vol. 3, "VMCS Component Encoding").
+    VMCS_WIDTH: 0x6000,
+    VMCS_WIDTH_64: 0x2000,
+    VMCS_FIELDS_END: 0xffff_ffff,
+    CODE_SELECTOR: loadedSegment(row.code).selector,
     STACK_SELECTOR: loadedSegment(row.stack).selector,
     DATA_SELECTOR: loadedSegment(row.data).selector,
     TSS_SELECTOR: selectors.TSS,

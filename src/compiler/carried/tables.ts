@@ -3,7 +3,7 @@
 import { registerByName } from "../../isa/index.js";
 import type { Expectation, PlannedLine, Read } from "../../program/index.js";
 import type { PlacedSection } from "../layout.js";
-import type { Mark } from "../pieces.js";
+import type { CarriedPoint } from "../pieces.js";
 import { records } from "./records.js";
 
 /** A growing table of records whose fields are 32 bits wide. */
@@ -52,19 +52,21 @@ export function resumeTable(lines: readonly PlannedLine[], vectorsOf: (line: Pla
 }
 
 /** The points of all code sections, by the address behind their interrupt. */
-export function pointTable(sections: readonly PlacedSection[]): Table {
+export function pointTable(sections: readonly PlacedSection[], lines: readonly PlannedLine[]): Table {
   const { POINT } = records;
   const table = new Table(POINT.BYTES);
   for (const placed of sections) {
     placed.section.pieces.forEach((piece, i) => {
       if (piece.kind !== "instruction" || piece.point === undefined) return;
       const after = (placed.addresses[i] ?? 0) + (placed.lengths[i] ?? 0);
-      const argument = piece.point.kind === "probe" ? piece.point.expectation : 0;
+      const { point } = piece;
+      const line = "line" in point ? point.line : undefined;
       table.add(
         new Map([
           [POINT.RETURN, after],
-          [POINT.ACTION, actionOf(piece.point)],
-          [POINT.ARGUMENT, argument],
+          [POINT.ACTION, actionOf(point)],
+          [POINT.ARGUMENT, point.kind === "probe" ? point.expectation : (line ?? 0)],
+          [POINT.LINE, line === undefined ? 0 : Number(lines[line]?.address ?? 0n)],
         ]),
       );
     });
@@ -72,18 +74,22 @@ export function pointTable(sections: readonly PlacedSection[]): Table {
   return table;
 }
 
-function actionOf(mark: Mark): number {
-  const { POINT } = records;
-  switch (mark.kind) {
-    case "probe":
-      return POINT.PROBE;
-    case "ring-enter":
-      return POINT.RING_ENTER;
-    case "ring-leave":
-      return POINT.RING_LEAVE;
-    default:
-      return POINT.DONE;
-  }
+const actions: Readonly<Record<CarriedPoint["kind"], number>> = {
+  probe: records.POINT.PROBE,
+  "ring-enter": records.POINT.RING_ENTER,
+  "ring-leave": records.POINT.RING_LEAVE,
+  done: records.POINT.DONE,
+  announce: records.POINT.ANNOUNCE,
+  launch: records.POINT.LAUNCH,
+  "vmx-result": records.POINT.VMX_RESULT,
+  "svm-result": records.POINT.SVM_RESULT,
+  // These are no interrupts: visits count in place, and what raises is not carried.
+  visit: 0,
+  raise: 0,
+};
+
+function actionOf(point: CarriedPoint): number {
+  return actions[point.kind];
 }
 
 /** Where the scaffold finds a value: address of a named variable, or of a register in its copy. */
