@@ -8,3 +8,4 @@ export * as encoder from "./encoder.js";
 export * as encoding from "./encoding.js";
 export * as imaging from "./imaging.js";
 export * as running from "./running.js";
+export * from "./explain.js";
