@@ -87,9 +87,9 @@ function checkForm(instruction: Instruction, form: Form): void {
   for (const f of features) if (featureNumber(f) === 0) fail(name, `unknown feature ${f}`);
 }
 
-const modrmKinds: ReadonlySet<OperandKind> = new Set([
-  "reg", "rm", "mem", "rmReg", "sreg", "cr", "dr", "farMemory", "xmm", "xmmRm", "xmmRmReg", "mm", "mmRm", "mmRmReg", "st",
-]); // prettier-ignore
+const modrmKinds: ReadonlySet<OperandKind> = new Set(
+  "reg rm mem rmReg sreg cr dr farMemory xmm xmmRm xmmRmReg mm mmRm mmRmReg st".split(" ") as OperandKind[],
+);
 
 const registerOnly: ReadonlySet<OperandKind> = new Set(["rmReg", "xmmRmReg", "mmRmReg", "st"]);
 const memoryOnly: ReadonlySet<OperandKind> = new Set(["mem", "farMemory"]);

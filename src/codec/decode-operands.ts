@@ -1,7 +1,7 @@
 // Operands of a decoded form: registers, memory, immediates, branch targets.
 
 import { generalRegisterNames, legacyByteRegisterNames, segmentRegisterNames, type OperandForm } from "../isa/index.js";
-import { addressSize, nextByte, type DecodeState } from "./decode.js";
+import { addressSize, nextByte, type DecodeState } from "./decode-state.js";
 import type { EncoderForm } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue, SizeBits } from "./instruction.js";
 

@@ -2,6 +2,7 @@
 
 import type { Form, Instruction } from "../isa/index.js";
 import { readOperands } from "./decode-operands.js";
+import { addressSize, newState, nextByte, prefixOperandSize, type DecodeState } from "./decode-state.js";
 import type { EncoderForm } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue } from "./instruction.js";
 import { decodedForm, decodeTable } from "./table.js";
@@ -21,34 +22,6 @@ export type Decoded =
 /** The longest instruction; one more byte is #GP(0). */
 export const MAX_INSTRUCTION_BYTES = 15;
 
-/** Where decoding stands, and what prefixes and opcode said. */
-export interface DecodeState {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly bits: CodeBits;
-  at: number;
-  /** Reading went past the end of the bytes. */
-  truncated: boolean;
-  rex: number;
-  operandOverride: boolean;
-  addressOverride: boolean;
-  /** 0 none, 2 F3, 3 F2, as in the key. */
-  repeat: number;
-  lock: boolean;
-  /** Segment register number, or -1. */
-  segment: number;
-  vex: boolean;
-  vexW: boolean;
-  vexL: number;
-  vexPrefix: number;
-  vexRegister: number;
-  map: number;
-  opcode: number;
-  modrm: number;
-  /** The form's ModRM names a register. */
-  register: boolean;
-}
-
 /** Decodes the instruction at `offset`; `address` is where its first byte lies. */
 export function decode(bytes: Uint8Array, offset: number, bits: CodeBits, address = 0n): Decoded {
   const s = newState(bytes, offset, bits);
@@ -65,31 +38,6 @@ export function decode(bytes: Uint8Array, offset: number, bits: CodeBits, addres
   return { kind: "instruction", length: s.at - s.start, instruction: form.instruction, form: form.form, value };
 }
 
-function newState(bytes: Uint8Array, start: number, bits: CodeBits): DecodeState {
-  return {
-    bytes,
-    start,
-    bits,
-    at: start,
-    truncated: false,
-    rex: 0,
-    operandOverride: false,
-    addressOverride: false,
-    repeat: 0,
-    lock: false,
-    segment: -1,
-    vex: false,
-    vexW: false,
-    vexL: 0,
-    vexPrefix: 0,
-    vexRegister: 0,
-    map: 0,
-    opcode: 0,
-    modrm: 0,
-    register: false,
-  };
-}
-
 function ended(s: DecodeState): Decoded {
   return s.at - s.start >= MAX_INSTRUCTION_BYTES ? invalid(s) : { kind: "truncated" };
 }
@@ -98,15 +46,6 @@ const invalid = (s: DecodeState): Decoded => ({
   kind: "invalid",
   length: Math.max(1, Math.min(s.at, s.bytes.length) - s.start),
 });
-
-/** The next byte; past the end 0, and the state says so. */
-export function nextByte(s: DecodeState): number {
-  const byte = s.bytes[s.at];
-  s.at++;
-  if (byte !== undefined) return byte;
-  s.truncated = true;
-  return 0;
-}
 
 /** Legacy prefixes in any order, then REX, which counts only directly before the opcode. */
 function readPrefixes(s: DecodeState): void {
@@ -207,18 +146,6 @@ function selectForm(s: DecodeState): EncoderForm | undefined {
     if ((key & mask) >>> 0 === table.candidates[i + 1]) return decodedForm(table.candidates[i + 2] ?? 0);
   }
   return undefined;
-}
-
-/** Operand size by the prefixes alone: 1 16, 2 32, 3 64. */
-export function prefixOperandSize(s: DecodeState): number {
-  if ((s.rex & 8) !== 0 || s.vexW) return s.bits === 64 ? 3 : 2;
-  return (s.bits === 16) !== s.operandOverride ? 1 : 2;
-}
-
-/** Address size: 1 16, 2 32, 3 64. */
-export function addressSize(s: DecodeState): number {
-  if (s.bits === 64) return s.addressOverride ? 2 : 3;
-  return (s.bits === 16) !== s.addressOverride ? 1 : 2;
 }
 
 function makeKey(s: DecodeState): number {

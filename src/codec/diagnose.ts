@@ -2,7 +2,7 @@
 
 import { encoder, nearNames, type Diagnostic, type Span } from "../base/index.js";
 import { mnemonics, type OperandForm } from "../isa/index.js";
-import type { AddressProblem } from "./address.js";
+import { addressFacts } from "./address-problems.js";
 import {
   lastObstacle,
   encodeForm,
@@ -12,7 +12,7 @@ import {
   type EncodePlace,
 } from "./encode.js";
 import { findMnemonic, type EncoderForm } from "./encoder-forms.js";
-import { operandText } from "./format.js";
+import { operandText, sizeWordOf } from "./format.js";
 import type { CodeBits, InstructionValue, OperandValue } from "./instruction.js";
 import { fits, fitsWidth } from "./match.js";
 import { findRegister } from "./registers.js";
@@ -98,13 +98,12 @@ function obstacleMet(c: Case): Diagnostic | undefined {
 const at = (c: Case, operand: number): { span: Span } => ({ span: c.spans.operands[operand] ?? c.spans.mnemonic });
 
 function memorySizes(c: Case): string[] {
-  const words = new Map([[1, "byte"], [2, "word"], [4, "dword"], [6, "fword"], [8, "qword"], [10, "tword"], [16, "oword"]]); // prettier-ignore
   const widths = new Set<number>();
   for (const form of c.forms) {
     const takes = form.operands.every((o, i) => fits(o, c.value.operands[i] ?? noOperand, form, c.bits));
     if (existsIn(form, c.bits) && form.memoryWidth !== 0 && takes) widths.add(form.memoryWidth);
   }
-  return [...widths].sort((a, b) => a - b).flatMap((width) => words.get(width) ?? []);
+  return [...widths].sort((a, b) => a - b).flatMap((width) => sizeWordOf(width * 8) ?? []);
 }
 
 /** Fits nothing. */
@@ -275,53 +274,3 @@ const shownOperand = (operand: OperandForm): string =>
     .replace(/^[su]imm/, "imm")
     .replace(/\((rm|both)\)$/, "")
     .replace(/^(moffs\d+|m\d+&\d+|m\d+byte)$/, "m");
-
-function addressFacts(problem: AddressProblem, bits: CodeBits): { problem: string; label: string; help?: string } {
-  switch (problem.kind) {
-    case "not-a-general-register":
-      return {
-        problem: `${problem.register} cannot be part of an address`,
-        label: "not usable here",
-        help: "use general registers of 16, 32 or 64 bits",
-      };
-    case "sizes-differ":
-      return { problem: `${problem.base} and ${problem.index} cannot form an address`, label: "sizes differ" };
-    case "no-such-pair":
-      return {
-        problem: `${problem.registers} is no 16-bit address`,
-        label: "not encodable",
-        help: "16-bit addresses are bx or bp, si or di, or one of each",
-      };
-    case "index-is-stack-pointer":
-      return { problem: `${problem.index} cannot be an index`, label: "as index", help: "make it the base" };
-    case "scale-needs-32-bits":
-      return { problem: "a 16-bit address has no scale", label: "scaled", help: "use 32-bit registers" };
-    case "register-needs-64-bit-mode":
-      return { problem: `${problem.register} does not exist in ${bits}-bit code`, label: "only in 64-bit code" };
-    case "16-bit-address-in-64-bit-mode":
-      return { problem: "64-bit code has no 16-bit addresses", label: "16 bits", help: "use 64-bit registers" };
-    case "displacement-too-wide":
-      return displacementFacts(problem.displacement, problem.bits, bits);
-    case "64-bit-displacement":
-      return {
-        problem: "this operand has no 64-bit displacement",
-        label: "qword",
-        help: "only mov between al, ax, eax or rax and memory has one",
-      };
-    case "relative-with-registers":
-      return {
-        problem: "an address relative to RIP takes no registers",
-        label: "rel with registers",
-        help: "drop rel",
-      };
-    case "relative-needs-64-bit-mode":
-      return { problem: `${bits}-bit code has no addresses relative to RIP`, label: "rel", help: "drop rel" };
-  }
-}
-
-function displacementFacts(value: bigint, width: number, bits: CodeBits) {
-  const shown = `0x${BigInt.asUintN(64, value).toString(16)}`;
-  const problem = `${shown} does not fit in a displacement of ${width} bits`;
-  const help = "load the address into a register, or use mov with al, ax, eax or rax and [qword …]";
-  return { problem, label: `more than ${width} bits`, ...(bits === 64 && { help }) };
-}

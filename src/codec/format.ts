@@ -1,20 +1,17 @@
 // Instruction values as text that assembles again, in NASM's notation and the formatter's spelling.
 
 import { hex } from "../base/index.js";
+import { sizeWords } from "../isa/index.js";
 import { findMnemonic } from "./encoder-forms.js";
 import type { InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
 import { fits } from "./match.js";
 
-const sizeWords: ReadonlyMap<number, string> = new Map([
-  [8, "byte"],
-  [16, "word"],
-  [32, "dword"],
-  [48, "fword"],
-  [64, "qword"],
-  [80, "tword"],
-  [128, "oword"],
-  [256, "yword"],
-]);
+const wordsByBits: ReadonlyMap<number, string> = new Map(
+  Object.entries(sizeWords).map(([word, bits]): [number, string] => [bits, word]),
+);
+
+/** The size word for a width in bits. */
+export const sizeWordOf = (bits: number): string | undefined => wordsByBits.get(bits);
 
 /** `lock add dword [rbx+0x10], eax`. */
 export function format(value: InstructionValue): string {
@@ -32,7 +29,7 @@ export function operandText(operand: OperandValue, knownSize = false): string {
     case "immediate":
       return `${modifiers(operand)}${hex(operand.value)}`;
     case "far": {
-      const size = operand.sizeBits === undefined ? "" : `${sizeWords.get(operand.sizeBits)} `;
+      const size = operand.sizeBits === undefined ? "" : `${sizeWordOf(operand.sizeBits)} `;
       return `${size}${hex(operand.selector)}:${hex(operand.offset)}`;
     }
     case "memory":
@@ -44,7 +41,7 @@ function modifiers(operand: Extract<OperandValue, { kind: "immediate" }>): strin
   const words = [
     operand.strict === true ? "strict" : undefined,
     operand.distance,
-    operand.sizeBits === undefined ? undefined : sizeWords.get(operand.sizeBits),
+    operand.sizeBits === undefined ? undefined : sizeWordOf(operand.sizeBits),
   ];
   return words
     .filter((word) => word !== undefined)
@@ -55,12 +52,12 @@ function modifiers(operand: Extract<OperandValue, { kind: "immediate" }>): strin
 function memorySize(operand: MemoryOperand, knownSize: boolean): string {
   const far = operand.far === true ? "far " : "";
   if (operand.sizeBits === undefined || (knownSize && far === "")) return far;
-  return `${far}${sizeWords.get(operand.sizeBits)} `;
+  return `${far}${sizeWordOf(operand.sizeBits)} `;
 }
 
 /** `[fs:rbx+rcx*4-0x10]`. */
 export function addressText(m: MemoryOperand): string {
-  const words = `${m.relative === true ? "rel " : ""}${m.displacementBits === undefined ? "" : `${sizeWords.get(m.displacementBits)} `}`;
+  const words = `${m.relative === true ? "rel " : ""}${m.displacementBits === undefined ? "" : `${sizeWordOf(m.displacementBits)} `}`;
   const segment = m.segment === undefined ? "" : `${m.segment}:`;
   const registers = [m.base, m.index === undefined ? undefined : `${m.index}${m.scale === 1 ? "" : `*${m.scale}`}`];
   const sum = registers.filter((part) => part !== undefined).join("+");

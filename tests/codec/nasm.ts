@@ -41,9 +41,9 @@ function assembleIn(directory: string, lines: readonly string[], bits: CodeBits)
 
 /** `  12 00000010 48B8…-  text`; bytes that do not fit go on in lines of the same number. */
 function readListing(text: string, count: number, refused: ReadonlySet<number>): (string | undefined)[] {
-  const bytes = new Array<string>(count).fill("");
+  const bytes = Array.from({ length: count }, () => "");
   for (const line of text.split("\n")) {
-    const match = /^ *(\d+) [0-9A-F]{8} ([0-9A-F()\[\]]+)-?/.exec(line);
+    const match = /^ *(\d+) [0-9A-F]{8} ([0-9A-F()[\]]+)-?/.exec(line);
     const index = Number(match?.[1]) - 2;
     if (match?.[2] !== undefined && index >= 0) bytes[index] += match[2].replace(/[()[\]]/g, "").toLowerCase();
   }

@@ -8,6 +8,7 @@ import type { SourceFile } from "../../syntax/index.js";
 import { parseBits, parseOrigin, readStandardInput } from "../code-input.js";
 import { exitStatus, UsageError } from "../exit-status.js";
 import { collect } from "../options.js";
+import type * as rooms from "./asm-rooms.js";
 
 interface AsmArguments {
   readonly bits: string;
@@ -37,7 +38,7 @@ async function assemble(file: string | undefined, options: AsmArguments): Promis
   const origin = parseOrigin(options.origin);
   const show = formats[options.format];
   if (show === undefined) throw new UsageError(`--format takes hex, raw or listing, not ${options.format}`);
-  const rooms = await import("./asm-rooms.js");
+  const rooms: Rooms = await import("./asm-rooms.js");
   const source = await readCode(file, options.expression);
   const parsed = rooms.parse(source);
   const modules = await libraryIfUsed(parsed.output);
@@ -69,7 +70,7 @@ async function libraryIfUsed(file: SourceFile): Promise<ReadonlyMap<string, Sour
   return libraryModules();
 }
 
-type Rooms = typeof import("./asm-rooms.js");
+type Rooms = typeof rooms;
 
 /** A line of source that has bytes or is in error. */
 interface OutputLine {

@@ -35,7 +35,7 @@ function stringFamily(facts: StringFacts): readonly Instruction[] {
           repeat: facts.repeat,
         }),
       ],
-      flags: { ...(facts.flags ?? {}), reads: "DF" },
+      flags: { ...facts.flags, reads: "DF" },
       implicit: facts.implicit,
     }),
   );
