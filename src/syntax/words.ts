@@ -15,7 +15,7 @@ export const prefixWords: readonly string[] = [
 /** Words that say how wide, how far or relative to what, in any case. */
 export const hintWords: readonly string[] = [
   ...["byte", "word", "dword", "fword", "qword", "tword", "oword", "yword", "zword"],
-  ...["strict", "short", "near", "far", "rel", "abs"],
+  ...["strict", "short", "near", "far", "rel", "abs", "nosplit"],
 ];
 
 const prefixes = new Set(prefixWords);
