@@ -44,6 +44,8 @@ export interface VmxOperations {
   clear(vmcs: bigint): void;
   load(vmcs: bigint): void;
   read(field: number): bigint;
+  /** A field of up to 32 bits, or the low half of a wider one. */
+  read32(field: number): number;
   write(field: number, value: bigint): void;
   /** VMLAUNCH or VMRESUME, as the launch state asks. The guest then runs with the processor's next `run`. */
   enter(): EntryFailure | undefined;
@@ -57,6 +59,8 @@ export interface SvmOperations {
   start(hostSaveArea: bigint): void;
   /** VMLOAD and VMRUN. */
   enter(vmcb: bigint): EntryFailure | undefined;
+  /** TLB control: drops the guest's translations. */
+  invalidate(): void;
   /** VMSAVE: the part of the guest's state that #VMEXIT leaves in the processor. */
   save(vmcb: bigint): void;
 }

@@ -3,6 +3,7 @@
 import { flagBits } from "../../../isa/index.js";
 import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
 import type { Processor, SvmOperations } from "../../virtualization.js";
+import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
 import { openNestedPage } from "./nested-tables.js";
 import { interceptBits, type SvmSetup } from "./setup.js";
@@ -23,6 +24,7 @@ export class SvmVcpu implements BundledVmm {
   private readonly svm: SvmOperations;
   private readonly vmcb: Vmcb;
   private readonly nestedRoot: bigint;
+  private readonly budget: ExitBudget;
   private inGuest = false;
   private steps: (() => void)[] = [];
   private onExit: (() => void)[] = [];
@@ -31,22 +33,23 @@ export class SvmVcpu implements BundledVmm {
   constructor(parts: SvmVcpuParts) {
     this.guest = new SvmGuest({ ...parts, vmcb: parts.setup.vmcb });
     this.processor = parts.processor;
+    this.budget = new ExitBudget(parts.processor);
     this.svm = parts.svm;
     this.vmcb = parts.setup.vmcb;
     this.nestedRoot = parts.setup.nestedRoot;
   }
 
   run(budgetInstructions: number): VmmStop {
-    const end = Number(this.processor.retired) + budgetInstructions;
+    const { budget } = this;
+    budget.begin(budgetInstructions);
     for (;;) {
       if (!this.inGuest) this.enter();
-      const left = end - Number(this.processor.retired);
-      if (left <= 0) return { kind: "budget-spent" };
-      const stop = this.processor.run(left);
+      const stop = this.processor.run(budget.left);
       if (stop.kind !== "vm-exit") return stop;
       this.inGuest = false;
       const over = this.handle();
       if (over) return over;
+      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
     }
   }
 
@@ -70,8 +73,13 @@ export class SvmVcpu implements BundledVmm {
     return interceptBits(exit).some(({ offset, mask }) => (this.vmcb.readU32(offset) & mask) !== 0);
   }
 
+  /** Allows every access to one page; the function given back undoes it. */
   openPage(guestPhysical: bigint): () => void {
-    return openNestedPage(this.processor, this.nestedRoot, guestPhysical);
+    const close = openNestedPage(this.processor, this.nestedRoot, guestPhysical);
+    return () => {
+      close();
+      this.svm.invalidate();
+    };
   }
 
   /** SVM has no monitor trap flag: a step is TF in the guest's flags, and the #DB after the instruction is ours. */

@@ -22,7 +22,6 @@ export type ExitHandler = (vcpu: VmxVcpu) => VmmStop | undefined;
 
 const invalidOpcode = { vector: 6 } as const;
 const generalProtection = { vector: 13, errorCode: 0 } as const;
-const activityHlt = 1n;
 
 function cpuid(vcpu: VmxVcpu): undefined {
   const { guest } = vcpu;
@@ -36,8 +35,9 @@ function cpuid(vcpu: VmxVcpu): undefined {
 function hlt(vcpu: VmxVcpu): undefined {
   const { guest } = vcpu;
   guest.classify("public");
+  const { rip } = guest;
   guest.advance();
-  if (!vcpu.hasPendingEvent) vcpu.halt(activityHlt);
+  if (!vcpu.hasPendingEvent) vcpu.halt(rip);
 }
 
 function rdmsr(vcpu: VmxVcpu): VmmStop | undefined {

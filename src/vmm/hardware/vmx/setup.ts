@@ -1,7 +1,14 @@
 // Sets up VMX for one guest: the VMM's structures in its own memory, controls, and the guest's first state.
 // Intel SDM vol. 3C, "Virtual Machine Control Structures"; "Checks on VMX Controls", "... on the Guest State Area".
 
-import { cr0Bits, cr4Bits, eferBits, vmcsEncoding, type VmxControlName } from "../../../isa/index.js";
+import {
+  cr0Bits,
+  cr4Bits,
+  eferBits,
+  featureControlBits,
+  vmcsEncoding,
+  type VmxControlName,
+} from "../../../isa/index.js";
 import type { SegmentState, StartState } from "../../../program/index.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { VmmPolicy } from "../../policy.js";
@@ -34,6 +41,7 @@ export interface CrOwnership {
 }
 
 const vmxMsrs = { basic: 0x480, cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
+const featureControl = 0x3a;
 const revisionMask = 0x7fff_ffffn;
 const dr7Reset = 0x400n;
 const noLink = 0xffff_ffff_ffff_ffffn;
@@ -91,6 +99,10 @@ function takeUpVmx({ processor, vmx, pages }: VmxSetupInput): void {
   const tables = BigInt(pages.take());
   const region = BigInt(pages.take());
   const vmcs = BigInt(pages.take());
+  // Firmware that left the choice open leaves it to the VMM: VMXON wants the MSR locked.
+  const control = processor.readMsr(featureControl) ?? 0n;
+  if (!(control & featureControlBits.LOCK))
+    processor.writeMsr(featureControl, featureControlBits.LOCK | featureControlBits.VMX);
   const revision = Number((processor.readMsr(vmxMsrs.basic) ?? 0n) & revisionMask);
   enterRootState(processor, tables);
   processor.writeU32(region, revision);

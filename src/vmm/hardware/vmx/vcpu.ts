@@ -7,6 +7,7 @@ import type { EntryFailure, Processor, VmxOperations } from "../../virtualizatio
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { placeOf } from "./controls.js";
 import { openEptPage } from "./ept.js";
+import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
@@ -18,6 +19,7 @@ const entryFailed = 0x8000_0000;
 /** Shadows of STI and of MOV SS. */
 const shadows = 3n;
 const blockedByNmi = 8n;
+const activityHlt = 1n;
 
 const controlFields = {
   pin: field.pinControls,
@@ -30,29 +32,33 @@ export class VmxVcpu implements BundledVmm {
   private readonly processor: Processor;
   private readonly vmx: VmxOperations;
   private readonly setup: VmxSetup;
+  private readonly budget: ExitBudget;
   private inGuest = false;
+  private haltedAt: bigint | undefined;
   private nmiWaits = false;
   private readonly interrupts: number[] = [];
   private steps: (() => void)[] = [];
 
   constructor(parts: VmxGuestParts) {
     this.processor = parts.processor;
+    this.budget = new ExitBudget(parts.processor);
     this.vmx = parts.vmx;
     this.setup = parts.setup;
     this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
   }
 
   run(budgetInstructions: number): VmmStop {
-    const end = Number(this.processor.retired) + budgetInstructions;
+    const { budget } = this;
+    budget.begin(budgetInstructions);
     for (;;) {
       if (!this.inGuest) this.enter();
-      const left = end - Number(this.processor.retired);
-      if (left <= 0) return { kind: "budget-spent" };
-      const stop = this.processor.run(left);
+      const stop = this.processor.run(budget.left);
+      if (stop.kind === "halted") this.tellHalt();
       if (stop.kind !== "vm-exit") return stop;
       this.inGuest = false;
       const over = this.handle();
       if (over) return over;
+      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
     }
   }
 
@@ -72,9 +78,10 @@ export class VmxVcpu implements BundledVmm {
     this.nmiWaits = true;
   }
 
-  /** The next entry leaves the processor in this activity state. */
-  halt(activity: bigint): void {
-    this.vmx.write(field.activity, activity);
+  /** The next entry leaves the processor in the HLT activity state, after the HLT at `rip`. */
+  halt(rip: bigint): void {
+    this.vmx.write(field.activity, activityHlt);
+    this.haltedAt = rip;
   }
 
   controlIsSet(name: VmxControlName): boolean {
@@ -110,6 +117,12 @@ export class VmxVcpu implements BundledVmm {
     this.steps = [];
   }
 
+  /** The HLT itself exited, so that the processor does not know that the guest halted there. */
+  private tellHalt(): void {
+    const { events } = this.guest;
+    if (this.haltedAt !== undefined && events.listening) events.append({ kind: "halt", rip: this.haltedAt });
+  }
+
   private enter(): void {
     if (this.hasPendingEvent) this.offerPendingEvent();
     const failure = this.vmx.enter();
@@ -118,7 +131,8 @@ export class VmxVcpu implements BundledVmm {
   }
 
   private handle(): VmmStop | undefined {
-    const reason = Number(this.vmx.read(field.exitReason));
+    this.haltedAt = undefined;
+    const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
     const over = handleExit(this, reason & 0xffff);
     if (over) return over;
