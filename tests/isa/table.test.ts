@@ -10,7 +10,10 @@ import {
   instructions,
   manuals,
   registers,
+  svmExitCodes,
+  vmxExitReasons,
   type Instruction,
+  type Intercept,
 } from "../../src/isa/index.js";
 
 /** Mnemonics of the rows that break a rule. */
@@ -26,6 +29,14 @@ const exceptionsOf = (fault: string): string[] =>
 /** Whether a row faults outside ring 0 whatever the control registers say. */
 const faultsOutsideRing0 = (row: Instruction): boolean =>
   row.faults.some((fault) => fault.includes("CPL is not 0") && !/CR4\.(TSD|UMIP|PCE)/.test(fault));
+
+/** Exits of instructions that no CPU model has; the exit table leaves them out. */
+const exitsOfNoModel = ["UMWAIT", "TPAUSE"];
+
+const exitNames = (intercepts: Intercept | readonly Intercept[] | undefined): string[] => {
+  const list = intercepts === undefined ? [] : "exit" in intercepts ? [intercepts] : intercepts;
+  return list.flatMap((intercept) => intercept.exit.split(", "));
+};
 
 describe("instruction table", () => {
   test("every form's notation parses", () => {
@@ -54,6 +65,13 @@ describe("instruction table", () => {
 
   test("flags are named as the manual names them", () => {
     expect(breaking((row) => Object.values(row.flags).every((names: string) => knownFlags.test(names)))).toEqual([]);
+  });
+
+  test("intercepts name exits of the vendors' tables", () => {
+    const vmx = new Set([...vmxExitReasons.map((exit) => exit.name), ...exitsOfNoModel, "none"]);
+    const svm = new Set(svmExitCodes.map((exit) => exit.name));
+    expect(breaking((row) => exitNames(row.intercepts.vmx).every((name) => vmx.has(name)))).toEqual([]);
+    expect(breaking((row) => exitNames(row.intercepts.svm).every((name) => svm.has(name)))).toEqual([]);
   });
 
   test("privileged instructions fault outside ring 0, and the others do not say so", () => {

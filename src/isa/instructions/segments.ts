@@ -213,7 +213,7 @@ export const segmentInstructions: readonly Instruction[] = [
     sensitivity: "sensitive",
     intercepts: {
       vmx: { exit: "none", when: "never: bits of the CR0 guest/host mask are read from the shadow" },
-      svm: { exit: "CR0_READ", when: "CR0 read" },
+      svm: { exit: "CR#_READ", when: "read intercept of CR0" },
     },
   }),
   instruction({
@@ -227,7 +227,10 @@ export const segmentInstructions: readonly Instruction[] = [
     endsBlock: true,
     intercepts: {
       vmx: { exit: "CR_ACCESS", when: "a bit of the CR0 guest/host mask would get another value than its shadow" },
-      svm: { exit: "CR0_WRITE, CR0_SEL_WRITE", when: "CR0 write, or a change of other bits than TS and MP" },
+      svm: {
+        exit: "CR#_WRITE, CR0_SEL_WRITE",
+        when: "write intercept of CR0, or a change of other bits than TS and MP",
+      },
     },
   }),
   loadPointer("LES", "C4", true),

@@ -214,7 +214,7 @@ export const stateInstructions: readonly Instruction[] = [
     feature: "MONITORX",
     forms: [form("0F 01 FB")],
     implicit: "EAX:r, ECX:r, EBX:r",
-    intercepts: { svm: { exit: "MWAIT", when: "MWAIT" } },
+    intercepts: { svm: { exit: "MWAIT, MWAIT_CONDITIONAL", when: "MWAIT, or only while monitoring is armed" } },
     endsBlock: true,
   }),
   instruction({

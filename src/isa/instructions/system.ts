@@ -131,7 +131,7 @@ export const systemInstructions: readonly Instruction[] = [
     sensitivity: "privileged",
     intercepts: {
       vmx: { exit: "CR_ACCESS", when: "TS is in the CR0 guest/host mask and its shadow is 1" },
-      svm: { exit: "CR0_WRITE", when: "CR0 write" },
+      svm: { exit: "CR#_WRITE", when: "write intercept of CR0" },
     },
   }),
   bare("0F 32", {
@@ -276,7 +276,11 @@ export const systemInstructions: readonly Instruction[] = [
     endsBlock: true,
     intercepts: {
       vmx: { exit: "MWAIT", when: "MWAIT_EXITING" },
-      svm: { exit: "MWAIT", when: "MWAIT, or MWAIT while monitoring is armed", priority: "after all exceptions" },
+      svm: {
+        exit: "MWAIT, MWAIT_CONDITIONAL",
+        when: "MWAIT, or only while monitoring is armed",
+        priority: "after all exceptions",
+      },
     },
   }),
   instruction({
