@@ -16,7 +16,7 @@ export class PageAllocator {
     this.next = start;
   }
 
-  /** Physical address of `count` pages in a row. */
+  /** Physical address of `count` pages in a row; with a count of 0 the address of the next. */
   take(count = 1): number {
     const address = this.next;
     this.next += count * pageBytes;

@@ -49,3 +49,14 @@ export function findRange(rules: readonly RangePolicy[], at: number): RangePolic
 export function findMemory(rules: readonly MemoryPolicy[], at: bigint): MemoryPolicy | undefined {
   return rules.findLast((rule) => rule.start <= at && at <= rule.end);
 }
+
+/** Something made from range rules, once for all policies that declare the same. */
+export function shared<T>(cache: Map<string, T>, rules: readonly RangePolicy[], make: () => T): T {
+  const key = rules.map(({ start, end, rights }) => `${start} ${end} ${rights.read} ${rights.write}`).join(";");
+  let made = cache.get(key);
+  if (made === undefined) {
+    made = make();
+    cache.set(key, made);
+  }
+  return made;
+}

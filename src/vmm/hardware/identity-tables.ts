@@ -3,6 +3,7 @@
 //
 // Everything is mapped before the guest starts, so that every violation comes from a declared rule.
 
+import type { Platform } from "../../isa/index.js";
 import type { PageAllocator } from "../page-allocator.js";
 import type { MemoryPolicy } from "../policy.js";
 import type { Processor } from "../virtualization.js";
@@ -26,6 +27,15 @@ const medium = 0x20_0000;
 const apicStart = 0xfec0_0000;
 const apicEnd = 0xff00_0000;
 
+/** Tables as they were built once: the same platform, format and rules give the same bytes at the same addresses. */
+interface Built {
+  readonly root: bigint;
+  readonly pages: number;
+  readonly bytes: Uint8Array;
+}
+
+const builtFor = new WeakMap<Platform, Map<string, Built>>();
+
 /**
  * Builds the tables for the platform's memory, the APICs' pages, and pages of the VMM's own that it lends for reading;
  * gives the physical address of the first table.
@@ -37,12 +47,34 @@ export function buildIdentityTables(
   rules: readonly MemoryPolicy[],
   lent: readonly number[] = [],
 ): bigint {
-  const builder = new TableBuilder(pages, format, rules);
-  builder.map(0, processor.platform.memoryBytes, "ram");
+  const { platform } = processor;
+  const start = pages.take(0);
+  const ruleTexts = rules.map(({ start, end, rights: r }) => `${start} ${end} ${r.read} ${r.write} ${r.execute}`);
+  const key = [start, ...lent, ...ruleTexts].join(";");
+  const known = builtFor.get(platform) ?? new Map<string, Built>();
+  builtFor.set(platform, known);
+  let built = known.get(key);
+  if (built === undefined) {
+    built = build(platform, start, format, rules, lent);
+    known.set(key, built);
+  }
+  pages.take(built.pages);
+  processor.writePhysical(BigInt(start), built.bytes);
+  return built.root;
+}
+
+function build(
+  platform: Platform,
+  start: number,
+  format: EntryFormat,
+  rules: readonly MemoryPolicy[],
+  lent: readonly number[],
+): Built {
+  const builder = new TableBuilder(start, format, rules);
+  builder.map(0, platform.memoryBytes, "ram");
   builder.map(apicStart, apicEnd, "device");
   for (const page of lent) builder.mapReadOnly(page);
-  builder.write(processor);
-  return BigInt(builder.root);
+  return builder.built();
 }
 
 /** Allows every access to the 4 KiB page at an address; the function given back puts the entry back. */
@@ -59,12 +91,12 @@ export function openPage(processor: Processor, root: bigint, format: EntryFormat
 }
 
 class TableBuilder {
-  readonly root: number;
-  /** Tables by address, as the entries that they will hold. */
-  private readonly tables = new Map<number, BigUint64Array>();
+  private readonly root: number;
+  /** Tables in order of their addresses, as the entries that they will hold. */
+  private readonly tables: BigUint64Array[] = [];
 
   constructor(
-    private readonly pages: PageAllocator,
+    private readonly start: number,
     private readonly format: EntryFormat,
     private readonly rules: readonly MemoryPolicy[],
   ) {
@@ -87,10 +119,10 @@ class TableBuilder {
     this.tableFor(page, 1)[Math.floor(page / small) % 512] = BigInt(page) | bits;
   }
 
-  write(processor: Processor): void {
-    for (const [address, entries] of this.tables) {
-      processor.writePhysical(BigInt(address), new Uint8Array(entries.buffer));
-    }
+  built(): Built {
+    const bytes = new Uint8Array(this.tables.length * small);
+    this.tables.forEach((entries, i) => bytes.set(new Uint8Array(entries.buffer), i * small));
+    return { root: BigInt(this.root), pages: this.tables.length, bytes };
   }
 
   private touchesRule(start: number, end: number): boolean {
@@ -128,14 +160,13 @@ class TableBuilder {
   }
 
   private entriesOf(table: number): BigUint64Array {
-    const entries = this.tables.get(table);
+    const entries = this.tables[(table - this.start) / small];
     if (entries === undefined) throw new Error("internal error: a table is entered before it is made");
     return entries;
   }
 
   private newTable(): number {
-    const address = this.pages.take();
-    this.tables.set(address, new BigUint64Array(512));
-    return address;
+    this.tables.push(new BigUint64Array(512));
+    return this.start + (this.tables.length - 1) * small;
   }
 }

@@ -1,7 +1,7 @@
 // IOPM and MSRPM from the declared policy and the baseline: a bit that is 1 means an exit.
 // AMD APM vol. 2, "I/O Intercepts" and "MSR Intercepts".
 
-import type { RangePolicy, VmmPolicy } from "../../policy.js";
+import { shared, type RangePolicy, type VmmPolicy } from "../../policy.js";
 import { ownMsrs } from "../msr.js";
 
 /** 12 KiB: a bit for each port, and three more for accesses that run over the last one. */
@@ -15,8 +15,16 @@ const msrRanges = [
   { first: 0xc001_0000, offset: 0x1000 },
 ] as const;
 
+/** Maps by the rules that they came from; most policies declare none and share one. */
+const ioMaps = new Map<string, Uint8Array>();
+const msrMaps = new Map<string, Uint8Array>();
+
 /** Every port exits but those that the test opens for both directions. */
 export function ioPermissionMap(policy: VmmPolicy): Uint8Array {
+  return shared(ioMaps, policy.ports, () => makeIoMap(policy));
+}
+
+function makeIoMap(policy: VmmPolicy): Uint8Array {
   const map = new Uint8Array(ioMapBytes).fill(0xff);
   for (const rule of policy.ports) {
     const open = rule.rights.read && rule.rights.write;
@@ -27,6 +35,10 @@ export function ioPermissionMap(policy: VmmPolicy): Uint8Array {
 
 /** Every MSR exits but the guest's own, and those that the test opens. */
 export function msrPermissionMap(policy: VmmPolicy): Uint8Array {
+  return shared(msrMaps, policy.msrs, () => makeMsrMap(policy));
+}
+
+function makeMsrMap(policy: VmmPolicy): Uint8Array {
   const map = new Uint8Array(msrMapBytes).fill(0xff);
   for (const address of ownMsrs) setMsr(map, address, { read: true, write: true });
   for (const rule of policy.msrs) {

@@ -1,14 +1,22 @@
 // I/O and MSR bitmaps from the declared policy and the baseline: a bit that is 1 means an exit.
 // Intel SDM vol. 3C, "I/O-Bitmap Addresses" and "MSR-Bitmap Address".
 
-import type { RangePolicy, VmmPolicy } from "../../policy.js";
+import { shared, type RangePolicy, type VmmPolicy } from "../../policy.js";
 import { ownMsrs } from "../msr.js";
 
 export const ioBitmapBytes = 0x2000;
 export const msrBitmapBytes = 0x1000;
 
+/** Bitmaps by the rules that they came from; most policies declare none and share one. */
+const ioBitmaps = new Map<string, Uint8Array>();
+const msrBitmaps = new Map<string, Uint8Array>();
+
 /** Both I/O bitmaps in a row: every port exits but those that the test opens for both directions. */
 export function ioBitmap(policy: VmmPolicy): Uint8Array {
+  return shared(ioBitmaps, policy.ports, () => makeIoBitmap(policy));
+}
+
+function makeIoBitmap(policy: VmmPolicy): Uint8Array {
   const bitmap = new Uint8Array(ioBitmapBytes).fill(0xff);
   for (const rule of policy.ports) {
     const open = rule.rights.read && rule.rights.write;
@@ -19,6 +27,10 @@ export function ioBitmap(policy: VmmPolicy): Uint8Array {
 
 /** Reads of low MSRs, reads of high ones, writes of low ones, writes of high ones, 1 KiB each. */
 export function msrBitmap(policy: VmmPolicy): Uint8Array {
+  return shared(msrBitmaps, policy.msrs, () => makeMsrBitmap(policy));
+}
+
+function makeMsrBitmap(policy: VmmPolicy): Uint8Array {
   const bitmap = new Uint8Array(msrBitmapBytes).fill(0xff);
   for (const address of ownMsrs) setMsr(bitmap, address, { read: true, write: true });
   for (const rule of policy.msrs) {
