@@ -1,4 +1,5 @@
-// docs/language.md is kept true: its listings parse, its operators and declarations are those of the language.
+// docs/language.md is kept true: its listings parse, its tests and guests run and pass, its operators, declarations and
+// kinds of events are those of the language.
 
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
@@ -6,6 +7,7 @@ import { expect, test } from "vitest";
 import { renderDiagnostic } from "../../src/base/index.js";
 import { eventKinds } from "../../src/isa/index.js";
 import { keywords } from "../../src/resolve/index.js";
+import { renderSuite, runFiles } from "../../src/runner/index.js";
 import { operatorRows, parse } from "../../src/syntax/index.js";
 import { projectRoot } from "../support/golden.js";
 
@@ -17,6 +19,27 @@ test.each(sources.map((source, index) => [index + 1, source] as const))("listing
   // Judgements on their own are shown without the line that they judge.
   const lines = source.startsWith("=>") ? source.replace(/^=>/gm, "nop =>") : source;
   expect(parse({ name: "listing", text: lines }).diagnostics.map(renderDiagnostic)).toEqual([]);
+});
+
+/** What a guest that is shown alone needs around it. */
+const surroundings = {
+  NPF: "on vtx2, svm2\nvmm hardware { memory 0x9000..0x9fff r denied skip }",
+  cpuid: "on nehalem, zen\nvmm hardware { intercept nothing }",
+};
+
+function asTest(listing: string): string {
+  if (!listing.startsWith("guest ")) return listing;
+  const found = Object.entries(surroundings).find(([word]) => listing.includes(word));
+  return `test "shown alone" {\n${found?.[1] ?? "on nehalem, zen"}\n${listing}}\n`;
+}
+
+const tests = sources.filter((source) => /^(?:test|guest) /.test(source)).map(asTest);
+
+test.each(tests.map((source, index) => [index + 1, source] as const))("test %d of the page passes", (_, source) => {
+  const requests = [{ source: { name: "listing.trap", text: source } }];
+  const suite = runFiles(requests, { modules: new Map(), goldens: new Map(), update: false, ci: false });
+  expect(suite.totals.failed, renderSuite(suite)).toBe(0);
+  expect(suite.totals.passed).toBeGreaterThan(0);
 });
 
 test("every operator stands in the table, weakest first", () => {
