@@ -3,7 +3,6 @@
 
 import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { compile } from "../compiler/index.js";
-import { encode } from "../codec/index.js";
 import type { Program } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
@@ -116,7 +115,7 @@ function testsOnLine(file: ResolvedFile, line: number): readonly ResolvedTest[] 
 
 function compileCell(cell: ResolvedCase): PreparedCase {
   if (cell.skip !== undefined) return { cell, diagnostics: [] };
-  const { output, diagnostics } = compile(cell, { lowering: "bundled", encode });
+  const { output, diagnostics } = compile(cell, { lowering: "bundled" });
   return { cell, program: output, diagnostics };
 }
 

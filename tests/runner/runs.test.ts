@@ -6,7 +6,7 @@ import { expectGolden } from "../support/golden.js";
 import { complaints, runTrapFiles, trapFilesIn } from "../support/trap-suite.js";
 
 for (const file of trapFilesIn("tests/runner/runs")) {
-  test(file, () => {
+  test(`${file} passes`, () => {
     expect(complaints(runTrapFiles([file]))).toBe("");
   });
 }
@@ -35,7 +35,7 @@ test("a suite in another order, run twice on the same machines, gives the same",
   const forward = logs(runTrapFiles(files, options));
   const backward = logs(runTrapFiles([...files, ...files].reverse(), options));
   expect(forward.size).toBeGreaterThan(20);
-  for (const [name, result] of forward) expect(backward.get(name), name).toEqual(result);
+  expect([...backward].filter(([name]) => forward.has(name)).sort()).toEqual([...forward].sort());
 });
 
 test("a run that tested nothing is an error", () => {

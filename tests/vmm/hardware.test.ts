@@ -4,7 +4,7 @@ import { expect, test } from "vitest";
 import { complaints, runTrapFiles, trapFilesIn } from "../support/trap-suite.js";
 
 for (const file of trapFilesIn("tests/vmm/hardware")) {
-  test(file, () => {
+  test(`${file} passes`, () => {
     expect(complaints(runTrapFiles([file]))).toBe("");
   });
 }

@@ -49,7 +49,7 @@ export function buildIdentityTables(
 ): bigint {
   const { platform } = processor;
   const start = pages.take(0);
-  const ruleTexts = rules.map(({ start, end, rights: r }) => `${start} ${end} ${r.read} ${r.write} ${r.execute}`);
+  const ruleTexts = rules.map((rule) => `${rule.start} ${rule.end} ${Object.values(rule.rights).join(" ")}`);
   const key = [start, ...lent, ...ruleTexts].join(";");
   const known = builtFor.get(platform) ?? new Map<string, Built>();
   builtFor.set(platform, known);

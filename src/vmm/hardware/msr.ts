@@ -7,10 +7,18 @@ import { loadEfer } from "./control-registers.js";
 
 /** MSRs that are the guest's own: every one of them is the guest's value while the guest runs, so none needs an exit. */
 export const ownMsrs: readonly number[] = [
-  0x174, 0x175, 0x176, // SYSENTER_CS, _ESP, _EIP
-  0xc000_0081, 0xc000_0082, 0xc000_0083, 0xc000_0084, // STAR, LSTAR, CSTAR, FMASK
-  0xc000_0100, 0xc000_0101, 0xc000_0102, 0xc000_0103, // FS base, GS base, kernel GS base, TSC_AUX
-]; // prettier-ignore
+  0x174, // SYSENTER_CS
+  0x175, // SYSENTER_ESP
+  0x176, // SYSENTER_EIP
+  0xc000_0081, // STAR
+  0xc000_0082, // LSTAR
+  0xc000_0083, // CSTAR
+  0xc000_0084, // FMASK
+  0xc000_0100, // FS base
+  0xc000_0101, // GS base
+  0xc000_0102, // kernel GS base
+  0xc000_0103, // TSC_AUX
+];
 
 const featureControl = 0x3a;
 const efer = 0xc000_0080;

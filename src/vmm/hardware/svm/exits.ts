@@ -205,8 +205,15 @@ function asked(name: string): ExitHandler {
 }
 
 const virtualizationInstructions = [
-  "VMRUN", "VMMCALL", "VMLOAD", "VMSAVE", "STGI", "CLGI", "SKINIT", "INVLPGA",
-] as const; // prettier-ignore
+  "VMRUN",
+  "VMMCALL",
+  "VMLOAD",
+  "VMSAVE",
+  "STGI",
+  "CLGI",
+  "SKINIT",
+  "INVLPGA",
+] as const;
 
 const byName = new Map<string, ExitHandler>([
   ["CPUID", cpuid],

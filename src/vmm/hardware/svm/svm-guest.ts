@@ -18,7 +18,7 @@ const longCode = 1 << 13;
 const defaultSize = 1 << 14;
 const pageFaultVector = 14;
 const debugVector = 1;
-const efer = 0xc000_0080;
+const eferMsr = 0xc000_0080;
 /** MSRs whose guest value the VMCB holds while the VMM runs, with their offsets. */
 const vmcbOfMsr: ReadonlyMap<number, number> = new Map([
   [0x174, vmcbOffset("SYSENTER_CS")],
@@ -133,7 +133,7 @@ export class SvmGuest implements ExitedGuest {
   }
 
   readMsr(address: number): bigint {
-    if (address === efer) return this.register("EFER");
+    if (address === eferMsr) return this.register("EFER");
     const own = vmcbOfMsr.get(address);
     return own === undefined ? (this.processor.readMsr(address) ?? 0n) : this.vmcb.readU64(own);
   }

@@ -115,14 +115,38 @@ function taskSwitch({ guest }: VmxVcpu): VmmStop {
 }
 
 const virtualizationInstructions = [
-  "GETSEC", "VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON",
-  "INVEPT", "INVVPID", "VMFUNC",
-] as const; // prettier-ignore
+  "GETSEC",
+  "VMCALL",
+  "VMCLEAR",
+  "VMLAUNCH",
+  "VMPTRLD",
+  "VMPTRST",
+  "VMREAD",
+  "VMRESUME",
+  "VMWRITE",
+  "VMXOFF",
+  "VMXON",
+  "INVEPT",
+  "INVVPID",
+  "VMFUNC",
+] as const;
 
 const steppedInstructions = [
-  "INVLPG", "RDPMC", "RDTSC", "RDTSCP", "MWAIT", "MONITOR", "MOV_DR", "GDTR_IDTR_ACCESS", "LDTR_TR_ACCESS", "RDRAND",
-  "RDSEED", "INVPCID", "XSAVES", "XRSTORS",
-] as const; // prettier-ignore
+  "INVLPG",
+  "RDPMC",
+  "RDTSC",
+  "RDTSCP",
+  "MWAIT",
+  "MONITOR",
+  "MOV_DR",
+  "GDTR_IDTR_ACCESS",
+  "LDTR_TR_ACCESS",
+  "RDRAND",
+  "RDSEED",
+  "INVPCID",
+  "XSAVES",
+  "XRSTORS",
+] as const;
 
 /** Handlers by the names of the exits. */
 const byName = new Map<string, ExitHandler>([

@@ -1,14 +1,6 @@
 // A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
 
-import {
-  cr0Bits,
-  cr4Bits,
-  eferBits,
-  flagBits,
-  generalRegisterNames,
-  type Platform,
-  type VmxControlName,
-} from "../../../isa/index.js";
+import { eferBits, flagBits, generalRegisterNames, type Platform, type VmxControlName } from "../../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../../program/index.js";
 import type { GuestState, VmmEvents } from "../../bundled.js";
 import { translateGuest } from "../../guest-paging.js";
@@ -41,7 +33,7 @@ export interface VmxGuestParts {
   readonly events: VmmEvents;
 }
 
-const efer = 0xc000_0080;
+const eferMsr = 0xc000_0080;
 
 export class VmxGuest implements ExitedGuest {
   readonly platform: Platform;
@@ -143,7 +135,7 @@ export class VmxGuest implements ExitedGuest {
   }
 
   readMsr(address: number): bigint {
-    if (address === efer) return this.registers.efer;
+    if (address === eferMsr) return this.registers.efer;
     const own = fieldOfMsr.get(address);
     return own === undefined ? (this.processor.readMsr(address) ?? 0n) : this.vmx.read(own);
   }
