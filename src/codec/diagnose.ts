@@ -3,15 +3,8 @@
 import { encoder, nearNames, type Diagnostic, type Span } from "../base/index.js";
 import { mnemonics, type OperandForm } from "../isa/index.js";
 import { addressFacts } from "./address-problems.js";
-import {
-  lastObstacle,
-  encodeForm,
-  existsIn,
-  type EncodedForm,
-  type EncodeObstacle,
-  type EncodePlace,
-} from "./encode.js";
-import { findMnemonic, type EncoderForm } from "./encoder-forms.js";
+import { encodeForm, lastObstacle, type EncodedForm, type EncodeObstacle, type EncodePlace } from "./encode.js";
+import { existsIn, findMnemonic, type EncoderForm } from "./encoder-forms.js";
 import { operandText, sizeWordOf } from "./format.js";
 import type { CodeBits, InstructionValue, OperandValue } from "./instruction.js";
 import { fits, fitsWidth } from "./match.js";

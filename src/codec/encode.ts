@@ -2,11 +2,11 @@
 // accepts, these are the bytes of `nasm -Ox`. Layout calls this again and again, so nothing is allocated but the result.
 
 import { fitsBits } from "../base/index.js";
-import { prefixes as prefixWords, type Form } from "../isa/index.js";
+import { prefixes as prefixWords, type Form, type OperandForm, type RegisterInfo } from "../isa/index.js";
 import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
-import { findMnemonic, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
+import { existsIn, findMnemonic, formsFor, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
-import { fits } from "./match.js";
+import { fits, fitsRegister } from "./match.js";
 import { findRegister } from "./registers.js";
 
 /** Where an instruction is encoded. */
@@ -57,12 +57,13 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
   const mnemonic = findMnemonic(value.mnemonic);
   if (mnemonic === undefined) return undefined;
   readPrefixes(value.prefixes);
+  readRegisters(value.operands);
   const unsized = unsizedMemory(value.operands);
   let best: EncoderForm | undefined;
   let bestLength = 0;
   let width = 0;
-  for (const form of mnemonic.forms) {
-    if (form.form.use === "decode" || !applies(form, value, place.bits, mnemonic)) continue;
+  for (const form of formsFor(mnemonic, place.bits, value.operands.length)) {
+    if (!applies(form, value, place.bits, mnemonic)) continue;
     const length = emit(form, value, place);
     if (length === 0) continue;
     if (unsized >= 0 && form.memoryWidth !== 0) {
@@ -90,11 +91,23 @@ export function encodeForced(value: InstructionValue, form: Form, place: EncodeP
   const mnemonic = findMnemonic(value.mnemonic);
   if (mnemonic === undefined) return undefined;
   readPrefixes(value.prefixes);
+  readRegisters(value.operands);
   const forced = mnemonic.forms.find((f) => f.form === form);
-  if (forced === undefined) return undefined;
-  if (!applies(forced, value, place.bits, mnemonic)) return undefined;
+  if (forced === undefined || !existsIn(forced, place.bits)) return undefined;
+  if (forced.operands.length !== value.operands.length || !applies(forced, value, place.bits, mnemonic))
+    return undefined;
   const length = emit(forced, value, place);
   return length === 0 ? undefined : { bytes: scratch.slice(0, length), form };
+}
+
+/** The registers among the operands, looked up once for all forms. */
+const registers: (RegisterInfo | undefined)[] = [];
+
+function readRegisters(operands: readonly OperandValue[]): void {
+  for (let i = 0; i < operands.length; i++) {
+    const operand = operands[i];
+    registers[i] = operand?.kind === "register" ? findRegister(operand.name) : undefined;
+  }
 }
 
 /** Index of a memory operand without stated size, or -1. */
@@ -132,14 +145,15 @@ function readPrefixes(words: readonly string[]): void {
 const sizeCode = (word: string): number => (word.endsWith("16") ? 1 : word.endsWith("32") ? 2 : 3);
 const modeSize = (bits: CodeBits): number => (bits === 16 ? 1 : bits === 32 ? 2 : 3);
 
-/** True when the form exists in the mode and its operands, sizes and prefixes agree with what is written. */
-export function applies(form: EncoderForm, value: InstructionValue, bits: CodeBits, mnemonic: Mnemonic): boolean {
-  if (!existsIn(form, bits) || form.operands.length !== value.operands.length) return false;
+/** True when operands, sizes and prefixes agree with what is written; mode and number of operands already do. */
+function applies(form: EncoderForm, value: InstructionValue, bits: CodeBits, mnemonic: Mnemonic): boolean {
   let stated = false;
   for (let i = 0; i < form.operands.length; i++) {
     const operand = form.operands[i];
     const given = value.operands[i];
-    if (operand === undefined || given === undefined || !fits(operand, given, form, bits)) return false;
+    if (operand === undefined || given === undefined) return false;
+    const register = registers[i];
+    if (!(register === undefined ? fits(operand, given, form, bits) : fitsRegister(operand, register))) return false;
     stated ||= statesSize(given);
   }
   return (
@@ -152,13 +166,6 @@ export function applies(form: EncoderForm, value: InstructionValue, bits: CodeBi
 /** A register, or a size word. */
 function statesSize(operand: OperandValue): boolean {
   return operand.kind === "register" || operand.sizeBits !== undefined;
-}
-
-export function existsIn(form: EncoderForm, bits: CodeBits): boolean {
-  const { modes } = form.form;
-  if (bits === 64) return modes !== "not64" && form.encoding.addressSize !== 1;
-  if (modes === "only64" || form.encoding.addressSize === 3) return false;
-  return form.encoding.operandSize !== 3;
 }
 
 /** Where no operand states a size the form has that of the mode; a prefix word overrules. */
@@ -310,28 +317,26 @@ function gather(form: EncoderForm, value: InstructionValue, bits: CodeBits): boo
     const operand = form.operands[i];
     const given = value.operands[i];
     if (operand === undefined || given === undefined) return false;
-    if (given.kind === "register" && !gatherRegister(operand.kind, operand.special === "both", given.name, i, bits)) {
-      return false;
-    }
+    const register = registers[i];
+    if (register !== undefined && !gatherRegister(operand, register, i, bits)) return false;
     if (given.kind === "memory" && !gatherMemory(operand.kind === "moffs", given, i, bits)) return false;
   }
   return true;
 }
 
-function gatherRegister(kind: string, both: boolean, name: string, operand: number, bits: CodeBits): boolean {
-  const register = findRegister(name);
-  if (register === undefined) return false;
+function gatherRegister(form: OperandForm, register: RegisterInfo, operand: number, bits: CodeBits): boolean {
   const { number } = register;
+  const { kind } = form;
   if (bits !== 64 && (number > 7 || register.needsRex || (register.class === "general" && register.sizeBits === 64))) {
-    obstacle = { kind: "register-needs-64-bit-mode", register: name, operand };
+    obstacle = { kind: "register-needs-64-bit-mode", register: register.name.toLowerCase(), operand };
     return false;
   }
-  if (register.highByte) parts.highByte = name;
+  if (register.highByte) parts.highByte = register.name.toLowerCase();
   if (register.needsRex) parts.needsRex = true;
   if (kind === "reg" || kind === "sreg" || kind === "cr" || kind === "dr" || kind === "xmm" || kind === "mm") {
     parts.reg = number & 7;
     parts.rexR = number > 7;
-    if (!both) return true;
+    if (form.special !== "both") return true;
   }
   if (kind === "vexReg") parts.vex = number;
   else if (kind === "opcodeReg") {

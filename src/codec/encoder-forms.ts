@@ -8,6 +8,7 @@ import {
   type Instruction,
   type OperandForm,
 } from "../isa/index.js";
+import type { CodeBits } from "./instruction.js";
 
 /** One form of a mnemonic, ready to be encoded. */
 export interface EncoderForm {
@@ -25,6 +26,8 @@ export interface EncoderForm {
 /** All that encoding knows of a mnemonic. */
 export interface Mnemonic {
   readonly forms: readonly EncoderForm[];
+  /** Those that assemblers write, exist in a mode and have a number of operands; by mode plus count. */
+  readonly byShape: (readonly EncoderForm[])[];
   /** JMP and CALL take the size of the mode where memory states none. */
   readonly defaultMemorySize: boolean;
   /** Where no operand tells the operand size, it is that of the mode. */
@@ -46,12 +49,28 @@ export function findMnemonic(mnemonic: string): Mnemonic | undefined {
   const forms = named.flatMap((each) => each.forms.map((form) => encoderForm(each, form)));
   const made: Mnemonic = {
     forms,
+    byShape: [],
     defaultMemorySize: instruction.mnemonic === "JMP" || instruction.mnemonic === "CALL",
     severalOperandSizes: new Set(forms.map((form) => form.encoding.operandSize)).size > 1,
     severalAddressSizes: mnemonic.startsWith("loop"),
   };
   known.set(mnemonic, made);
   return made;
+}
+
+/** The forms of a mnemonic that can be meant in a mode with so many operands; found once for each. */
+export function formsFor(mnemonic: Mnemonic, bits: CodeBits, operandCount: number): readonly EncoderForm[] {
+  return (mnemonic.byShape[bits + operandCount] ??= mnemonic.forms.filter(
+    (form) => form.form.use !== "decode" && form.operands.length === operandCount && existsIn(form, bits),
+  ));
+}
+
+/** True where the mode has the form. */
+export function existsIn(form: EncoderForm, bits: CodeBits): boolean {
+  const { modes } = form.form;
+  if (bits === 64) return modes !== "not64" && form.encoding.addressSize !== 1;
+  if (modes === "only64" || form.encoding.addressSize === 3) return false;
+  return form.encoding.operandSize !== 3;
 }
 
 /** A form in the shape that encoding needs. */
