@@ -14,8 +14,8 @@ import { operandLinear } from "./memory";
 import { loadPdptes } from "./paging";
 import { flushTlb } from "./tlb";
 import {
-  controlRegisterRule, guestCrReadValue, guestCrWriteValue, interceptClts, interceptCrRead, interceptCrWrite,
-  interceptDr, interceptLmsw,
+  controlRegisterRule, guestCrReadValue, guestCrWriteValue, guestReadsTpr, guestWritesTpr, interceptClts,
+  interceptCrRead, interceptCrWrite, interceptDr, interceptLmsw,
 } from "./virtualization"; // prettier-ignore
 import {
   RULE_CR0_LONG_MODE, RULE_CR0_PAGING, RULE_CR0_RESERVED, RULE_CR0_WRITE_THROUGH, RULE_CR3_PDPTES, RULE_CR3_RESERVED,
@@ -32,7 +32,7 @@ export function moveFromControl(op: MicroOp): u32 {
   if (cpu.guestMode != 0 && interceptCrRead(number, op)) return ABORT;
   let value: u64 =
     number == 0 ? cpu.cr0 : number == 2 ? cpu.cr2 : number == 3 ? cpu.cr3 : number == 4 ? cpu.cr4 : cpu.cr8;
-  if (cpu.guestMode != 0) value = guestCrReadValue(number, value);
+  if (cpu.guestMode != 0) value = number == 8 ? guestReadsTpr(value) : guestCrReadValue(number, value);
   setRegisterSized(op.first, value, code64() ? 8 : 4);
   return NEXT;
 }
@@ -54,6 +54,7 @@ export function moveToControl(op: MicroOp): u32 {
   }
   if (number == 8) {
     if (value > 15) return raiseProtection(RULE_CR8_RESERVED);
+    if (cpu.guestMode != 0 && guestWritesTpr(value)) return END;
     cpu.cr8 = value;
     updateAttention();
     return END;
@@ -165,7 +166,6 @@ function generalDetect(): bool {
   if ((cpu.dr7 & 0x2000) == 0) return false;
   raise(VECTOR_DB);
   cpu.faultLinear = 1 << 13;
-  cpu.dr7 &= ~0x2000;
   return true;
 }
 
@@ -191,6 +191,8 @@ export function moveToDebug(op: MicroOp): u32 {
   if (number < 4) store<u64>(debugAddress(number), value);
   else if (number == 6) cpu.dr6 = (value & 0xe00f) | 0xffff0ff0;
   else cpu.dr7 = (value & 0xffff2bff) | 0x400;
+  // Pages with a data breakpoint must not be in the TLB.
+  flushTlb();
   updateAttention();
   return END;
 }

@@ -37,7 +37,7 @@ import { performVmxExit } from "./vmx-exit";
 import { executeVmx } from "./vmx-instructions";
 import {
   interceptByControl, interceptClearTs, interceptLoadMsw, interceptMovDr, interceptMovFromCr, interceptMovToCr,
-  interceptMsrAccess, interceptPort,
+  interceptMsrAccess, interceptPort, readVirtualTpr, writeVirtualTpr,
 } from "./vmx-intercepts"; // prettier-ignore
 import { guestTimeStamp } from "./vmx-timer";
 import { fixedBitsRule, vmx } from "./vmx-state";
@@ -116,6 +116,18 @@ export function guestCrReadValue(number: u32, value: u64): u64 {
   if (cpu.guestMode != VMX_GUEST) return value;
   if (number == 0) return (value & ~vmx.cr0Mask) | (vmx.cr0Shadow & vmx.cr0Mask);
   return number == 4 ? (value & ~vmx.cr4Mask) | (vmx.cr4Shadow & vmx.cr4Mask) : value;
+}
+
+/** MOV to CR8 in a guest: true when it went to the virtual TPR. Under SVM V_INTR_MASKING gives the guest a CR8 of its own. */
+export function guestWritesTpr(value: u64): bool {
+  return cpu.guestMode == VMX_GUEST && writeVirtualTpr(value);
+}
+
+/** MOV from CR8 in a guest. */
+export function guestReadsTpr(value: u64): u64 {
+  if (cpu.guestMode != VMX_GUEST) return value;
+  const shadow = readVirtualTpr();
+  return shadow == u64.MAX_VALUE ? value : shadow;
 }
 
 /** Number of the rule by which VMX operation forbids a value of CR0 or CR4, or 0. Asked only in VMX operation. */

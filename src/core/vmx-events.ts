@@ -7,7 +7,7 @@ import {
   TYPE_SOFTWARE_INTERRUPT, cpu,
 } from "./layout.generated"; // prettier-ignore
 import { injectEvent } from "./interrupts";
-import { VECTOR_DB, VECTOR_NMI, VECTOR_PF } from "./faults";
+import { VECTOR_DB, VECTOR_NMI, VECTOR_PF, raise } from "./faults";
 import { acknowledgeInterrupt } from "./host";
 import { IF } from "./state";
 import { describeExit, exitBecause, exitKeepsResumeFlag, exitSavesResumeFlag, isSoftwareEvent } from "./vmx-exit";
@@ -15,19 +15,23 @@ import { pendExit } from "./virtualization";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { timerActive, timerExpired } from "./vmx-timer";
-import { read32, vmx } from "./vmx-state";
+import { pagePointer, read, read32, vmx } from "./vmx-state";
 
 const VALID: u32 = 0x80000000;
 const HAS_ERROR_CODE: u32 = 0x800;
 const NMI_UNBLOCKING: u32 = 0x1000;
 const BLOCKING_BY_MOV_SS: u32 = 2;
 const TYPE_OTHER: u32 = 7;
+/** Bits of the pending debug exceptions. */
+const DEBUG_ENABLED: u64 = 0x1000;
+const DEBUG_BS: u64 = 0x4000;
 
 /** "Exceptions": the exception bitmap, and for page faults mask and match. */
 export function interceptVmxException(): bool {
   const vector = cpu.vector;
   const type = cpu.eventType;
   if (type == TYPE_SOFTWARE_INTERRUPT) return false;
+  if (vmx.mtfPending == 2 && isDebugTrap()) return exitWithPendingDebug();
   const selected = ((vmx.exceptionBitmap >> vector) & 1) != 0;
   if (vector == VECTOR_PF) {
     const mask = read32(F.PAGE_FAULT_ERROR_CODE_MASK);
@@ -45,6 +49,18 @@ export function interceptVmxException(): bool {
   const isFault = type == TYPE_HARDWARE_EXCEPTION && cpu.rip == cpu.instructionRip;
   if (isFault) exitSavesResumeFlag();
   return true;
+}
+
+/** A #DB that follows its instruction. */
+function isDebugTrap(): bool {
+  return cpu.vector == VECTOR_DB && cpu.eventType == TYPE_HARDWARE_EXCEPTION && cpu.rip != cpu.instructionRip;
+}
+
+/** MTF exits come before debug traps, which then are pending for the guest's next entry. */
+function exitWithPendingDebug(): bool {
+  const breakpoints = cpu.faultLinear & 0xf;
+  vmx.pendingDebug = cpu.faultLinear | (breakpoints != 0 ? DEBUG_ENABLED : 0);
+  return exitAfter(X.EXIT_MONITOR_TRAP_FLAG, X.CAUSE_MONITOR_TRAP_FLAG);
 }
 
 export function interceptVmxTripleFault(): bool {
@@ -91,17 +107,38 @@ function exitAfter(reason: u32, cause: u32): bool {
 
 // Boundaries ----------------------------------------------------------------------------------------------------------
 
+/** Pending debug exceptions that VM entry brought: BS, or a breakpoint that bit 12 says is enabled, raises #DB. */
+function raisePendingDebug(): bool {
+  const pending = vmx.pendingDebug;
+  vmx.pendingDebug = 0;
+  if ((pending & (DEBUG_BS | DEBUG_ENABLED)) == 0) return false;
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  raise(VECTOR_DB);
+  cpu.faultLinear = pending & (DEBUG_BS | 0xf);
+  return true;
+}
+
 /** What VM entry leaves to the first boundary of the guest. */
 export function prepareFirstBoundary(): void {
   vmx.injectionPending = read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & VALID;
   vmx.mtfPending = 0;
+  vmx.tprBelowThreshold = 0;
+  if ((vmx.primary & X.USE_TPR_SHADOW) != 0 && (vmx.secondary & X.VIRTUALIZE_APIC_ACCESSES) != 0) checkThreshold();
   if (needsBoundary()) cpu.attention |= ATTENTION_VIRTUALIZATION;
   else cpu.attention &= ~ATTENTION_VIRTUALIZATION;
 }
 
+/** With virtualize APIC accesses the entry checks let a VTPR below the threshold pass: the exit follows at once. */
+function checkThreshold(): void {
+  const page = pagePointer(read(F.VIRTUAL_APIC_ADDRESS));
+  if (page != 0 && <u32>load<u8>(page + 0x80) >> 4 < (read32(F.TPR_THRESHOLD) & 15)) vmx.tprBelowThreshold = 1;
+}
+
 function needsBoundary(): bool {
   const windows = X.INTERRUPT_WINDOW_EXITING | X.NMI_WINDOW_EXITING | X.MONITOR_TRAP_FLAG;
-  return vmx.injectionPending != 0 || (vmx.primary & windows) != 0 || timerActive();
+  const pending = vmx.injectionPending != 0 || vmx.pendingDebug != 0 || vmx.tprBelowThreshold != 0;
+  return pending || (vmx.primary & windows) != 0 || timerActive();
 }
 
 /**
@@ -114,6 +151,13 @@ export function vmxBoundary(): bool {
     inject(read32(F.VM_ENTRY_INTERRUPTION_INFORMATION));
     return true;
   }
+  if (vmx.tprBelowThreshold != 0) {
+    vmx.tprBelowThreshold = 0;
+    return exitAfter(X.EXIT_TPR_BELOW_THRESHOLD, X.CAUSE_USE_TPR_SHADOW);
+  }
+  if (vmx.pendingDebug != 0 && (cpu.shadow & BLOCKING_BY_MOV_SS) == 0) {
+    if (raisePendingDebug()) return true;
+  }
   if (vmx.mtfPending == 2) {
     const controlled = (vmx.primary & X.MONITOR_TRAP_FLAG) != 0;
     return exitAfter(X.EXIT_MONITOR_TRAP_FLAG, controlled ? X.CAUSE_MONITOR_TRAP_FLAG : 0);
@@ -125,6 +169,12 @@ export function vmxBoundary(): bool {
   if ((vmx.primary & X.MONITOR_TRAP_FLAG) != 0) vmx.mtfPending = 2;
   if (!needsBoundary()) cpu.attention &= ~ATTENTION_VIRTUALIZATION;
   return false;
+}
+
+/** "TPR below threshold" exits follow the instruction that lowered VTPR, and VM entry with a low VTPR. */
+export function noteTprBelowThreshold(): void {
+  vmx.tprBelowThreshold = 1;
+  cpu.attention |= ATTENTION_VIRTUALIZATION;
 }
 
 function nmiWindowOpen(): bool {

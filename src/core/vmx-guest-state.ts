@@ -161,7 +161,9 @@ function saveNonRegisterState(): void {
   const virtualNmis = (vmx.pin & X.VIRTUAL_NMIS) != 0;
   const nmiBlocked = virtualNmis ? vmx.virtualNmiBlocked : cpu.nmiBlocked;
   write(F.GUEST_INTERRUPTIBILITY_STATE, cpu.shadow | (nmiBlocked != 0 ? BLOCKING_BY_NMI : 0));
-  write(F.GUEST_PENDING_DEBUG_EXCEPTIONS, vmx.pendingDebug);
+  // Saved as clear but after an MTF or TPR exit, and while MOV SS holds debug exceptions back.
+  const keeps = vmx.reason == X.EXIT_MONITOR_TRAP_FLAG || vmx.reason == X.EXIT_TPR_BELOW_THRESHOLD;
+  write(F.GUEST_PENDING_DEBUG_EXCEPTIONS, keeps || (cpu.shadow & 2) != 0 ? vmx.pendingDebug : 0);
   if ((vmx.secondary & X.ENABLE_EPT) != 0 && cpu.pagingMode == PAGING_PAE) {
     write(F.GUEST_PDPTE0, cpu.pdpte0);
     write(F.GUEST_PDPTE1, cpu.pdpte1);

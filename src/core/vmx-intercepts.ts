@@ -11,7 +11,9 @@ import {
 } from "./decode-table.generated"; // prettier-ignore
 import { raiseUndefined } from "./faults";
 import { CR0_TS, NO_ADDRESS, code64 } from "./state";
+import { beforeWrite } from "./physical";
 import { exitBecause } from "./vmx-exit";
+import { noteTprBelowThreshold } from "./vmx-events";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { instructionInformation } from "./vmx-instruction-information";
@@ -128,6 +130,8 @@ function interceptXsaves(saves: bool): bool {
 
 // Control registers ---------------------------------------------------------------------------------------------------
 
+/** Offset of VTPR in the virtual-APIC page. */
+const VTPR: u32 = 0x80;
 const ACCESS_CLTS: u64 = 2;
 const ACCESS_LMSW: u64 = 3;
 
@@ -163,6 +167,26 @@ export function interceptMovFromCr(number: u32, gpr: u32): bool {
   if (number == 3) return primary(X.CR3_STORE_EXITING) && exitForCr(3, 1, gpr, X.CAUSE_CR3_STORE_EXITING);
   if (number == 8) return primary(X.CR8_STORE_EXITING) && exitForCr(8, 1, gpr, X.CAUSE_CR8_STORE_EXITING);
   return false;
+}
+
+/** MOV to CR8 under the TPR shadow: VTPR gets the value, and falling below the threshold exits after the instruction. */
+export function writeVirtualTpr(value: u64): bool {
+  const page = virtualTprPage();
+  if (page == 0) return false;
+  beforeWrite(read(F.VIRTUAL_APIC_ADDRESS), 0x1000);
+  store<u8>(page + VTPR, <u8>(value << 4));
+  if (<u32>value < (read32(F.TPR_THRESHOLD) & 15)) noteTprBelowThreshold();
+  return true;
+}
+
+/** MOV from CR8 under the TPR shadow; all ones where CR8 is the processor's own. */
+export function readVirtualTpr(): u64 {
+  const page = virtualTprPage();
+  return page == 0 ? u64.MAX_VALUE : <u64>load<u8>(page + VTPR) >> 4;
+}
+
+function virtualTprPage(): u32 {
+  return primary(X.USE_TPR_SHADOW) ? pagePointer(read(F.VIRTUAL_APIC_ADDRESS)) : 0;
 }
 
 /** Exits where the host owns TS and shows it as 1. */

@@ -97,7 +97,8 @@ export class Vmx {
   nmiUnblocking: u32;
   /** 1 when VM entry has an event to inject before the guest's first instruction. */
   injectionPending: u32;
-  reserved: u32;
+  /** 1 when VTPR fell below the TPR threshold. */
+  tprBelowThreshold: u32;
 }
 
 /** VMX of the processor in charge. */

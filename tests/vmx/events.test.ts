@@ -135,6 +135,82 @@ describe("windows, timer and traps", () => {
   });
 });
 
+describe("debug exceptions", () => {
+  test("a single step that is pending at the entry comes before the first instruction", () => {
+    const vmm = new Vmm().write("EXCEPTION_BITMAP", 2).write("GUEST_PENDING_DEBUG_EXCEPTIONS", 0x4000).code("0f a2");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "EXCEPTION_NMI", rip: place.guestCode, fields: { dr6: 0x4000n } });
+  });
+
+  test("breakpoints that are pending but not enabled are dropped", () => {
+    const vmm = new Vmm().write("EXCEPTION_BITMAP", 2).write("GUEST_PENDING_DEBUG_EXCEPTIONS", 1).code("0f a2");
+    vmm.run();
+    expect(vmm.exit().subject).toBe("CPUID");
+  });
+
+  test("a single step exits with BS and leaves DR6 alone", () => {
+    const vmm = new Vmm().write("EXCEPTION_BITMAP", 2).write("GUEST_RFLAGS", 0x102).code("90 0f a2");
+    vmm.run();
+    const exit = vmm.exit();
+    expect(exit).toMatchObject({ subject: "EXCEPTION_NMI", fields: { vector: 1n, dr6: 0x4000n } });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
+    expect(vmm.machine.register("DR6")).toBe(0xffff_0ff0n);
+  });
+
+  test("the monitor trap flag comes first and leaves the single step pending", () => {
+    const vmm = new Vmm().set("MONITOR_TRAP_FLAG").write("EXCEPTION_BITMAP", 2).write("GUEST_RFLAGS", 0x102).code("90");
+    vmm.run();
+    expect(vmm.exit().subject).toBe("MONITOR_TRAP_FLAG");
+    expect(vmm.read("GUEST_PENDING_DEBUG_EXCEPTIONS")).toBe(0x4000n);
+  });
+
+  test("general detect exits with BD, and DR7.GD stays", () => {
+    const vmm = new Vmm().write("EXCEPTION_BITMAP", 2).set("ENTRY_LOAD_DEBUG_CONTROLS", "EXIT_SAVE_DEBUG_CONTROLS");
+    vmm.write("GUEST_DR7", 0x2400).code("0f 21 c0").run();
+    expect(vmm.exit().fields).toMatchObject({ dr6: 0x2000n });
+    expect(vmm.read("GUEST_DR7")).toBe(0x2400n);
+  });
+});
+
+describe("the TPR shadow", () => {
+  const virtualApic = 0x16_0000n;
+  const shadowed = (threshold: number): Vmm => {
+    const vmm = new Vmm().set("USE_TPR_SHADOW").write("VIRTUAL_APIC_ADDRESS", virtualApic);
+    vmm.machine.writeU8(virtualApic + 0x80n, 0x70);
+    return vmm.write("TPR_THRESHOLD", threshold);
+  };
+
+  test("MOV from CR8 reads VTPR", () => {
+    const vmm = shadowed(0).code("44 0f 20 c0 0f a2");
+    vmm.run();
+    expect(vmm.machine.register("RAX")).toBe(7n);
+  });
+
+  test("MOV to CR8 writes VTPR", () => {
+    const vmm = shadowed(2).code("44 0f 22 c1 0f a2");
+    vmm.machine.setRegister("RCX", 3n);
+    vmm.run();
+    expect(vmm.machine.readU8(virtualApic + 0x80n)).toBe(0x30);
+    expect(vmm.exit().subject).toBe("CPUID");
+  });
+
+  test("a VTPR below the threshold exits after the instruction", () => {
+    const vmm = shadowed(4).code("44 0f 22 c1 0f a2");
+    vmm.machine.setRegister("RCX", 3n);
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "TPR_BELOW_THRESHOLD", rip: place.guestCode + 4n });
+  });
+
+  test("CR8 exiting comes first", () => {
+    const vmm = shadowed(0).set("CR8_STORE_EXITING").code("44 0f 20 c0");
+    vmm.run();
+    expect(vmm.exit().fields).toMatchObject({ cr: 8n, access: "mov_from_cr", register: "rax" });
+    const loading = shadowed(0).set("CR8_LOAD_EXITING").code("44 0f 22 c0");
+    loading.run();
+    expect(loading.exit().fields).toMatchObject({ cr: 8n, access: "mov_to_cr", register: "rax" });
+  });
+});
+
 describe("interrupts from outside", () => {
   test("an NMI exits under NMI exiting", () => {
     const vmm = new Vmm().set("NMI_EXITING").code("90 90");

@@ -29,7 +29,7 @@ export function buildModel(source: ModelSource): CpuModel {
   const { name, title, vendor, generation, physicalAddressBits, linearAddressBits } = source;
   const features = featureNames.filter((feature) => source.features.includes(feature) && !notExecuted.has(feature));
   const vmx = features.includes("VMX") ? vmxModels[name] : undefined;
-  const vmxContext = { longMode: features.includes("LONG_MODE"), cr4Allowed: cr4Allowed(features) };
+  const vmxContext = { longMode: features.includes("LONG_MODE"), cr4Allowed: cr4Allowed(features), features };
   const vmxMsrs = vmx ? vmxCapabilityMsrs(vmx, vmxContext) : [];
   const cpuid = cpuidLeaves({
     ...source,

@@ -76,7 +76,7 @@ const skylakeControls: readonly VmxControlName[] = [
 
 /** Controls of real processors that the core does not carry out yet; no model reports them. */
 const notCarriedOut: ReadonlySet<VmxControlName> = new Set<VmxControlName>([
-  "USE_TPR_SHADOW", "CR8_LOAD_EXITING", "CR8_STORE_EXITING", "VIRTUALIZE_APIC_ACCESSES", "VIRTUALIZE_X2APIC_MODE",
+  "VIRTUALIZE_APIC_ACCESSES", "VIRTUALIZE_X2APIC_MODE",
   "APIC_REGISTER_VIRTUALIZATION", "VIRTUAL_INTERRUPT_DELIVERY", "PROCESS_POSTED_INTERRUPTS",
   "EXIT_LOAD_IA32_PERF_GLOBAL_CTRL", "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL", "EPT_VIOLATION_VE", "ENABLE_XSAVES_XRSTORS",
   "MODE_BASED_EXECUTE_CONTROL_FOR_EPT",
@@ -124,6 +124,27 @@ export interface VmxModelContext {
   readonly longMode: boolean;
   /** Bits of CR4 that the model has, VMXE included. */
   readonly cr4Allowed: bigint;
+  /** CPU features of the model; a control over an instruction that the model lacks is not reported. All, when absent. */
+  readonly features?: readonly string[];
+}
+
+/** Controls that are about an instruction, by the feature that brings it. */
+const controlFeatures: Readonly<Partial<Record<VmxControlName, string>>> = {
+  ENABLE_RDTSCP: "RDTSCP",
+  RDRAND_EXITING: "RDRAND",
+  RDSEED_EXITING: "RDSEED",
+  ENABLE_INVPCID: "INVPCID",
+  ENABLE_XSAVES_XRSTORS: "XSAVES",
+};
+
+function forModel(capabilities: VmxCapabilities, context: VmxModelContext): VmxCapabilities {
+  const { features } = context;
+  if (!features) return capabilities;
+  const controls = capabilities.controls.filter((name) => {
+    const feature = controlFeatures[name];
+    return feature === undefined || features.includes(feature);
+  });
+  return { ...capabilities, controls };
 }
 
 /** Mask of the controls of one word that the model lets be 1, the default1 class included. */
@@ -187,7 +208,8 @@ function highestFieldIndex(capabilities: VmxCapabilities): number {
 }
 
 /** The capability MSRs of a model, all read-only. */
-export function vmxCapabilityMsrs(capabilities: VmxCapabilities, context: VmxModelContext): readonly MsrModel[] {
+export function vmxCapabilityMsrs(vmx: VmxCapabilities, context: VmxModelContext): readonly MsrModel[] {
+  const capabilities = forModel(vmx, context);
   const msrs: MsrModel[] = [];
   const add = (address: number, name: string, reset: bigint) => {
     msrs.push({ address, name, reset, writable: 0n, readOnly: true });
