@@ -6,3 +6,4 @@ export * from "./operators.js";
 export * from "./parse.js";
 export * from "./render-tree.js";
 export * from "./tree.js";
+export { hintWords, prefixWords } from "./words.js";

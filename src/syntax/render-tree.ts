@@ -1,7 +1,9 @@
 // The text form of a tree and of tokens, for goldens and for `--emit tree|tokens`. One statement a line, nesting by
 // indentation; places are left out, so that a golden changes only where the meaning of a text does.
 
-import type { Token } from "./lexer.js";
+import type { Source } from "../base/index.js";
+import { arrangeBrackets } from "./brackets.js";
+import { lex } from "./lexer.js";
 import type {
   Arg,
   EventClause,
@@ -13,6 +15,7 @@ import type {
   Statement,
   Term,
 } from "./tree.js";
+import { assignWordKinds } from "./words.js";
 
 /** A whole file; ends with a newline unless the file is empty. */
 export function renderTree(file: SourceFile): string {
@@ -21,8 +24,10 @@ export function renderTree(file: SourceFile): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** One token a line: kind and text. */
-export function renderTokens(tokens: readonly Token[]): string {
+/** The tokens of a file as the parser sees them, one a line: kind and text. */
+export function renderTokens(source: Source): string {
+  const { tokens } = arrangeBrackets(source, lex(source).tokens);
+  assignWordKinds(tokens);
   return tokens.map((token) => `${token.tokenType.name} ${JSON.stringify(token.image)}\n`).join("");
 }
 

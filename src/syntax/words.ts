@@ -2,24 +2,21 @@
 // once the lines of a file are known, they get their kind, so that the parser decides everything by the next token.
 
 import type { TokenType } from "chevrotain";
+import { prefixes, sizeWords } from "../isa/index.js";
 import type { Token } from "./lexer.js";
 import * as t from "./token-types.js";
 
 /** Prefixes that may stand before a mnemonic, in any case. */
-export const prefixWords: readonly string[] = [
-  ...["lock", "rep", "repe", "repz", "repne", "repnz", "xacquire", "xrelease"],
-  ...["cs", "ds", "es", "fs", "gs", "ss"],
-  ...["o16", "o32", "o64", "a16", "a32", "a64"],
-];
+export const prefixWords: readonly string[] = Object.keys(prefixes);
 
 /** Words that say how wide, how far or relative to what, in any case. */
 export const hintWords: readonly string[] = [
-  ...["byte", "word", "dword", "fword", "qword", "tword", "oword", "yword", "zword"],
+  ...Object.keys(sizeWords),
   ...["strict", "short", "near", "far", "rel", "abs", "nosplit"],
 ];
 
-const prefixes = new Set(prefixWords);
-const hints = new Set(hintWords);
+const prefixSet = new Set(prefixWords);
+const hintSet = new Set(hintWords);
 const longest = Math.max(...[...prefixWords, ...hintWords].map((word) => word.length));
 
 /** What an operand can begin with, names apart. */
@@ -56,12 +53,12 @@ function kindAtStart(word: string, next: TokenType | undefined): TokenType | und
   if (next === t.Colon) return t.Label;
   if (next === undefined || !t.nameTypes.has(next)) return undefined;
   if (word === "on") return t.On;
-  return isOneOf(prefixes, word) ? t.Prefix : undefined;
+  return isOneOf(prefixSet, word) ? t.Prefix : undefined;
 }
 
 function kindInside(word: string, next: TokenType | undefined): TokenType | undefined {
   if (next === t.CallParen) return t.Callee;
-  if (next === undefined || !isOneOf(hints, word)) return undefined;
+  if (next === undefined || !isOneOf(hintSet, word)) return undefined;
   if (next === t.LBracket) return t.Size;
   return operandStarts.has(next) || t.nameTypes.has(next) ? t.Hint : undefined;
 }

@@ -5,7 +5,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import { lexical, renderDiagnostic, syntactic } from "../../src/base/index.js";
-import { parse, parseLine, renderTree } from "../../src/syntax/index.js";
+import { parse, parseLine, renderTokens, renderTree } from "../../src/syntax/index.js";
 import { expectGolden, projectRoot } from "../support/golden.js";
 
 const room = "tests/syntax";
@@ -25,6 +25,11 @@ describe("files that are right", () => {
     expect(diagnostics.map(renderDiagnostic)).toEqual([]);
     expectGolden(`${room}/${name}.tree.golden`, renderTree(output));
   });
+});
+
+test("words get their kind from their neighbours", () => {
+  expectGolden(`${room}/statements.tokens.golden`, renderTokens(read(room, "statements")));
+  expect(renderTokens({ name: "-e", text: "byte: mov byte [x], byte 1" })).toMatch(/^Label .*[^]*Size .*[^]*Hint /);
 });
 
 describe("mistakes", () => {
