@@ -1,5 +1,6 @@
 // Generates both sides of the core's layout from scripts/layout/core-table.ts.
 
+import { createHash } from "node:crypto";
 import * as table from "../layout/core-table.js";
 import type { Field, RecordLayout } from "../layout/core-table.js";
 
@@ -81,6 +82,9 @@ function constantLines(types: { readonly region: string; readonly number: string
       lines.push(`export const ${group}_${name}${types.number} = ${value};`);
     lines.push("");
   }
+  const value = createHash("sha256").update(JSON.stringify(table)).digest().readUInt32LE() & 0x7fff_ffff;
+  lines.push("/** Tells whether the core and its host side were built from the same table. */");
+  lines.push(`export const LAYOUT_DIGEST${types.number} = ${hex(value)};`);
   return [...lines, ""];
 }
 

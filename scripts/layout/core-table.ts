@@ -101,6 +101,7 @@ export const cpu: RecordLayout = {
     ["shadow", "u32", "interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS"],
     ["attention", "u32", "ATTENTION_ bits: why the run loop must look up between instructions"],
     ["interruptLine", "u32", "1 while a device or the interrupt controller asserts INTR"],
+    ["debugPending", "u32", "DR6 bits of debug traps to be raised when the instruction is done"],
     ["nmiPending", "u32", "1 when an NMI waits"],
     ["nmiBlocked", "u32", "1 from the delivery of an NMI to IRET"],
     ["codeKey", "u32", "what decoded instructions depend on besides their bytes: KEY_ bits"],

@@ -5,13 +5,14 @@
 // its start, so that state is precise, and `settle` brings the pending event to its end.
 
 import {
-  ATTENTION_DEBUG, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE,
-  KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT,
-  TRACE_HEADER_SIZE, TYPE_HARDWARE_EXCEPTION,
+  ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
+  ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
+  SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE,
+  TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, carryFlag, code64, END, isCanonical, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, setRegisterPart,
-  signFlag, updateAttention, zeroFlag,
+  ABORT, carryFlag, code64, END, isCanonical, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF,
+  setRegisterPart, signFlag, updateAttention, zeroFlag,
 } from "./state"; // prettier-ignore
 import {
   effectiveAddress, finishWrite, forRead, forWrite, operandForRead, operandForUpdate, operandForWrite,
@@ -23,9 +24,10 @@ import {
   OP_PUSH64, OP_RET32, OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OPERATION_ADC, OPERATION_ADD,
   OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
 } from "./ops"; // prettier-ignore
-import { raise, raiseProtection, raiseUndefined, VECTOR_DB } from "./faults";
+import { raiseProtection, raiseUndefined } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_LENGTH } from "./rules.generated";
 import { executeOther } from "./execute-other";
+import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
 import { pointRecord } from "./trace";
@@ -360,7 +362,9 @@ export function run(budget: u64): u32 {
   let skipsPoint = cpu.stoppedAt != NO_ADDRESS;
   while (cpu.stopKind == STOP_NONE) {
     if (cpu.retired >= cpu.deadline) deadlineReached();
-    if (cpu.attention != 0) {
+    // The boundary before a stop point was passed when the run stopped there; only an event that came since counts.
+    const looksUp = skipsPoint ? cpu.attention & (ATTENTION_INTERRUPT | ATTENTION_NMI) : cpu.attention;
+    if (looksUp != 0) {
       if (atBoundary()) continue;
       if (cpu.stopKind != 0) break;
     }
@@ -380,6 +384,12 @@ export function run(budget: u64): u32 {
     }
     if (trace.point != 0 && passPoints(trace.point - 1)) return STOP_POINT;
     cpu.stoppedAt = NO_ADDRESS;
+    if ((cpu.attention & ATTENTION_DEBUG) != 0 && breaksBefore(linearOf(SEGMENT_CS, cpu.rip))) {
+      cpu.instructionRip = cpu.rip;
+      cpu.instructionLength = 0;
+      settle();
+      continue;
+    }
 
     // Step 2: as many of its instructions as the budget and the deadline allow.
     const first = changetype<usize>(trace) + TRACE_HEADER_SIZE;
@@ -388,6 +398,8 @@ export function run(budget: u64): u32 {
     trace.executions++;
     const startShadow = cpu.shadow;
     const startAttention = cpu.attention;
+    const resumed = (cpu.systemFlags & RF) != 0;
+    const startRip = cpu.rip;
     const status = execute(first, first + count * MICRO_OP_SIZE);
     const op = current;
     const done = <u32>(changetype<usize>(op) - first) / MICRO_OP_SIZE;
@@ -398,7 +410,7 @@ export function run(budget: u64): u32 {
     }
     cpu.retired += done + 1;
     cpu.afterWrite = 0;
-    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, op);
+    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, resumed, startRip);
   }
   return cpu.stopKind;
 }
@@ -406,6 +418,7 @@ export function run(budget: u64): u32 {
 /** The instruction did not finish: state is as before it; what is pending is brought to its end. */
 function abort(op: MicroOp): void {
   cpu.afterWrite = 0;
+  cpu.debugPending = 0;
   cpu.instructionLength = op.length;
   const isTrap = cpu.pending == 1 && cpu.eventType != TYPE_HARDWARE_EXCEPTION;
   if (isTrap) {
@@ -417,20 +430,6 @@ function abort(op: MicroOp): void {
     cpu.instructionRip = cpu.rip;
   }
   settle();
-}
-
-/** Shadows last for one instruction; then single step and breakpoints of the instruction just done are reported. */
-function afterInstruction(startShadow: u32, startAttention: u32, op: MicroOp): void {
-  if (startShadow != 0) cpu.shadow &= ~startShadow;
-  updateAttention();
-  // TF counts as it was before the instruction: POPF that sets it lets one more go.
-  const stepped = (startAttention & ATTENTION_SINGLE_STEP) != 0;
-  if (stepped && (startShadow & 2) == 0 && (cpu.shadow & 2) == 0) {
-    raise(VECTOR_DB);
-    cpu.faultLinear = 1 << 14;
-    cpu.instructionRip = cpu.rip - op.length;
-    settle();
-  }
 }
 
 /** Appends the visits at an address; true at a stop point, where nothing has executed yet. */

@@ -1,6 +1,6 @@
 // core: the processor. These are the functions that its host side calls (src/machine/core-module.ts).
 
-import { cpu, DIRTY_PAGES_BASE, PAGE_DIRTY, RAM_BASE } from "./layout.generated";
+import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, RAM_BASE } from "./layout.generated";
 import { refresh as refreshState } from "./state";
 import { flushTlb } from "./tlb";
 import { flushTraces } from "./trace";
@@ -9,6 +9,11 @@ import { msrExists, msrValue, setMsrValue } from "./msr";
 import { appendEvent as append, eventsFull } from "./events";
 import { settle } from "./exceptions";
 import { injectEvent as inject } from "./interrupts";
+
+/** Built from which layout table: the host side compares it with its own. */
+export function layoutDigest(): u32 {
+  return LAYOUT_DIGEST;
+}
 
 export { run } from "./execute";
 export * from "./virtualization-host";

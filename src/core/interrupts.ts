@@ -7,6 +7,7 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import { IF, NO_ADDRESS, updateAttention } from "./state";
 import { VECTOR_NMI } from "./faults";
+import { raiseDebugTrap } from "./debug";
 import { deliver, settle } from "./exceptions";
 import { acknowledgeInterrupt, mayWake } from "./host";
 import { interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
@@ -22,6 +23,10 @@ export function atBoundary(): bool {
   if (cpu.shadow == 0 && cpu.gif != 0) {
     if ((cpu.attention & ATTENTION_NMI) != 0) return takeNmi();
     if ((cpu.attention & ATTENTION_INTERRUPT) != 0 && takeInterrupt()) return true;
+  }
+  if (cpu.debugPending != 0 && (cpu.shadow & 2) == 0) {
+    raiseDebugTrap(cpu.rip);
+    return cpu.stopKind == 0;
   }
   if ((cpu.attention & ATTENTION_INACTIVE) != 0) return stayInactive();
   return false;

@@ -6,6 +6,7 @@ import {
 } from "./state"; // prettier-ignore
 import { raiseProtection } from "./faults";
 import { DECODE_FORMS } from "./decode-table.generated";
+import { watchPort } from "./debug";
 import { systemRead } from "./memory";
 import { portRead, portWrite } from "./host";
 import { interceptIo } from "./virtualization";
@@ -37,6 +38,7 @@ export function input(op: MicroOp): u32 {
   const bytes = widthOf(op, 0);
   if (!mayUsePorts(port, bytes)) return ABORT;
   if (cpu.guestMode != 0 && interceptIo(port, bytes, true, NO_ADDRESS, op)) return ABORT;
+  watchPort(port, bytes);
   setRegisterSized(0, portRead(port, bytes), bytes);
   return END;
 }
@@ -47,6 +49,7 @@ export function output(op: MicroOp): u32 {
   const bytes = widthOf(op, 1);
   if (!mayUsePorts(port, bytes)) return ABORT;
   if (cpu.guestMode != 0 && interceptIo(port, bytes, false, NO_ADDRESS, op)) return ABORT;
+  watchPort(port, bytes);
   portWrite(port, <u32>registerSized(0, bytes), bytes);
   return END;
 }

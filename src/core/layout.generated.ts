@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 888;
+export const CPU_SIZE: u32 = 896;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -169,6 +169,8 @@ export const PREFIX_FIRST_MEMORY: u32 = 16;
 export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
+/** Tells whether the core and its host side were built from the same table. */
+export const LAYOUT_DIGEST: u32 = 0x35e2cec4;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -347,6 +349,8 @@ export class Cpu {
   attention: u32;
   /** 1 while a device or the interrupt controller asserts INTR. */
   interruptLine: u32;
+  /** DR6 bits of debug traps to be raised when the instruction is done. */
+  debugPending: u32;
   /** 1 when an NMI waits. */
   nmiPending: u32;
   /** 1 from the delivery of an NMI to IRET. */

@@ -14,6 +14,7 @@ import {
   translate,
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
+import { watchAccess } from "./debug";
 import { tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
@@ -143,7 +144,9 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   if (physical == NO_ADDRESS) return 0;
   if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
   if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);
-  if ((access & ACCESS_IMPLICIT) == 0 && !alignmentChecked(access)) cacheTranslation(linear, physical, access);
+  if ((access & ACCESS_IMPLICIT) != 0 || alignmentChecked(access)) return ramPointer(physical);
+  const watched = (cpu.dr7 & 0xff) != 0 && watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
+  if (!watched) cacheTranslation(linear, physical, access);
   return ramPointer(physical);
 }
 
@@ -189,6 +192,7 @@ function crossing(linear: u64, bytes: u32, split: u32, wide: bool, access: u32):
   const next = linear + split;
   const second = translate(wide ? next : next & 0xffffffff, access);
   if (second == NO_ADDRESS) return 0;
+  if ((cpu.dr7 & 0xff) != 0) watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
   return throughScratch(first, second, split, bytes, access);
 }
 

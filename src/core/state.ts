@@ -237,7 +237,7 @@ export function updateAttention(): void {
   if (cpu.nmiPending != 0 && cpu.nmiBlocked == 0) attention |= ATTENTION_NMI;
   if (cpu.shadow != 0) attention |= ATTENTION_SHADOW;
   if (cpu.activity != 0) attention |= ATTENTION_INACTIVE;
-  if ((cpu.dr7 & 0xff) != 0) attention |= ATTENTION_DEBUG;
+  if ((cpu.dr7 & 0xff) != 0 || (cpu.systemFlags & RF) != 0 || cpu.debugPending != 0) attention |= ATTENTION_DEBUG;
   cpu.attention = attention;
 }
 

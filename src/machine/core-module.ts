@@ -3,6 +3,7 @@
 import { existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { LAYOUT_DIGEST } from "./layout.generated.js";
 import type { VirtualizationExports } from "./virtualization.js";
 
 /** The compiled processor core, shared by all machines of a process. */
@@ -26,6 +27,8 @@ export interface CoreHost {
 export interface CoreExports extends VirtualizationExports {
   /** Undoes every write to memory since the last call and drops traces, translations and events. */
   resetMemory(): void;
+  /** LAYOUT_DIGEST of the layout that the core was built with. */
+  layoutDigest(): number;
   /** Runs at most so many instructions; a STOP_ number. */
   run(budget: bigint): number;
   /** Recomputes everything that follows from control registers, EFER, RFLAGS and segments. */
@@ -84,7 +87,11 @@ function compileCore(bytes: Uint8Array): CoreModule {
         throw new Error("internal error: the processor core met a broken invariant");
       };
       const instance = new engine.Instance(module, { env: { memory, abort }, host: boundFunctions(host) });
-      return { exports: instance.exports as CoreExports, memory: memory.buffer };
+      const exports = instance.exports as CoreExports;
+      if (exports.layoutDigest() !== LAYOUT_DIGEST) {
+        throw new Error("the processor core is older than its sources: run npm run build");
+      }
+      return { exports, memory: memory.buffer };
     },
   };
 }

@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 888;
+export const CPU_SIZE = 896;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -169,6 +169,8 @@ export const PREFIX_FIRST_MEMORY = 16;
 export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
+/** Tells whether the core and its host side were built from the same table. */
+export const LAYOUT_DIGEST = 0x35e2cec4;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -346,100 +348,102 @@ export const cpuLayout = {
   attention: { offset: 628, bytes: 4 },
   /** 1 while a device or the interrupt controller asserts INTR. */
   interruptLine: { offset: 632, bytes: 4 },
+  /** DR6 bits of debug traps to be raised when the instruction is done. */
+  debugPending: { offset: 636, bytes: 4 },
   /** 1 when an NMI waits. */
-  nmiPending: { offset: 636, bytes: 4 },
+  nmiPending: { offset: 640, bytes: 4 },
   /** 1 from the delivery of an NMI to IRET. */
-  nmiBlocked: { offset: 640, bytes: 4 },
+  nmiBlocked: { offset: 644, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
-  codeKey: { offset: 644, bytes: 4 },
+  codeKey: { offset: 648, bytes: 4 },
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
-  codeEnd: { offset: 648, bytes: 8 },
+  codeEnd: { offset: 656, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 656, bytes: 8 },
+  stoppedAt: { offset: 664, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 664, bytes: 4 },
+  pointCount: { offset: 672, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 668, bytes: 4 },
+  pending: { offset: 676, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 672, bytes: 4 },
+  vector: { offset: 680, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 676, bytes: 4 },
+  errorCode: { offset: 684, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 680, bytes: 4 },
+  hasErrorCode: { offset: 688, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 684, bytes: 4 },
+  eventType: { offset: 692, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 688, bytes: 4 },
+  rule: { offset: 696, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 696, bytes: 8 },
+  faultLinear: { offset: 704, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 704, bytes: 8 },
+  instructionRip: { offset: 712, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 712, bytes: 4 },
+  instructionLength: { offset: 720, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 716, bytes: 4 },
+  delivering: { offset: 724, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 720, bytes: 4 },
+  deliveringVector: { offset: 728, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 724, bytes: 4 },
+  deliveringType: { offset: 732, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 728, bytes: 4 },
+  deliveringError: { offset: 736, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 732, bytes: 4 },
+  deliveringHasError: { offset: 740, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 736, bytes: 4 },
+  external: { offset: 744, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 744, bytes: 8 },
+  tlbContext: { offset: 752, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 752, bytes: 8 },
+  tlbWraps: { offset: 760, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 760, bytes: 8 },
+  tlbNext: { offset: 768, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 768, bytes: 4 },
+  pagingMode: { offset: 776, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 772, bytes: 4 },
+  codePage: { offset: 780, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 776, bytes: 8 },
+  codeLinear: { offset: 784, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 784, bytes: 4 },
+  traceNext: { offset: 792, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 788, bytes: 4 },
+  traceGeneration: { offset: 796, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 792, bytes: 4 },
+  codePageCount: { offset: 800, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 796, bytes: 4 },
+  dirtyCount: { offset: 804, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 800, bytes: 4 },
+  afterWrite: { offset: 808, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 808, bytes: 8 },
+  scratchLinear: { offset: 816, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 816, bytes: 4 },
+  scratchBytes: { offset: 824, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 820, bytes: 4 },
+  scratchUser: { offset: 828, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 824, bytes: 8 },
+  scratchPhysical1: { offset: 832, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 832, bytes: 8 },
+  scratchPhysical2: { offset: 840, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 840, bytes: 4 },
+  scratchSplit: { offset: 848, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 844, bytes: 4 },
+  eventHead: { offset: 852, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 848, bytes: 4 },
+  eventTail: { offset: 856, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 852, bytes: 4 },
+  guestMode: { offset: 860, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 856, bytes: 4 },
+  nestedPaging: { offset: 864, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 864, bytes: 8 },
+  context: { offset: 872, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 872, bytes: 4 },
+  hostOwned: { offset: 880, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 876, bytes: 4 },
+  vmxOperation: { offset: 884, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 880, bytes: 4 },
+  gif: { offset: 888, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 884, bytes: 4 },
+  monitorArmed: { offset: 892, bytes: 4 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

@@ -1,0 +1,96 @@
+// Hardware breakpoints and single step (Intel SDM vol. 3A, "Debug Exceptions"): instruction breakpoints are faults before
+// the instruction, everything else is a trap after it. Pages with a data breakpoint are never in the TLB (memory.ts), so
+// that code without breakpoints pays nothing.
+
+import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
+import { CR4_DE, RF, updateAttention } from "./state";
+import { raise, VECTOR_DB } from "./faults";
+import { settle } from "./exceptions";
+
+/** DR6: single step, task switch. */
+export const DEBUG_STEP: u32 = 1 << 14;
+export const DEBUG_TASK: u32 = 1 << 15;
+
+/** R/W fields of DR7. */
+const BREAK_EXECUTE: u32 = 0;
+const BREAK_WRITE: u32 = 1;
+const BREAK_PORT: u32 = 2;
+const BREAK_ACCESS: u32 = 3;
+
+function address(number: u32): u64 {
+  return load<u64>(CPU_BASE + offsetof<Cpu>("dr0") + (number << 3));
+}
+
+function enabled(number: u32): bool {
+  return (((<u32>cpu.dr7) >> (number << 1)) & 3) != 0;
+}
+
+function kindOf(number: u32): u32 {
+  return ((<u32>cpu.dr7) >> (16 + (number << 2))) & 3;
+}
+
+/** 1, 2, 4 or 8 bytes; 8 exists in IA-32e mode. */
+function lengthOf(number: u32): u32 {
+  const field = ((<u32>cpu.dr7) >> (18 + (number << 2))) & 3;
+  return field == 2 ? 8 : field + 1;
+}
+
+/** An enabled instruction breakpoint at the address raises #DB as a fault, unless RF is set. */
+export function breaksBefore(linear: u64): bool {
+  if ((cpu.dr7 & 0xff) == 0 || (cpu.systemFlags & RF) != 0) return false;
+  let hits: u32 = 0;
+  for (let i: u32 = 0; i < 4; i++) {
+    if (enabled(i) && kindOf(i) == BREAK_EXECUTE && address(i) == linear) hits |= 1 << i;
+  }
+  if (hits == 0) return false;
+  raise(VECTOR_DB);
+  cpu.faultLinear = hits;
+  return true;
+}
+
+/** Notes the data breakpoints that an access meets. True when its page has one, and so must not be cached. */
+export function watchAccess(linear: u64, bytes: u32, write: bool): bool {
+  let watched = false;
+  for (let i: u32 = 0; i < 4; i++) {
+    const kind = kindOf(i);
+    if (!enabled(i) || (kind != BREAK_WRITE && kind != BREAK_ACCESS)) continue;
+    const length = <u64>lengthOf(i);
+    const start = address(i) & ~(length - 1);
+    if (linear >> 12 == start >> 12 || (linear + bytes - 1) >> 12 == start >> 12) watched = true;
+    const meets = linear < start + length && start < linear + bytes;
+    if (meets && (write || kind == BREAK_ACCESS)) cpu.debugPending |= 1 << i;
+  }
+  return watched;
+}
+
+/** Notes the I/O breakpoints that a port access meets; they exist with CR4.DE. */
+export function watchPort(port: u32, bytes: u32): void {
+  if ((cpu.dr7 & 0xff) == 0 || (cpu.cr4 & CR4_DE) == 0) return;
+  for (let i: u32 = 0; i < 4; i++) {
+    if (!enabled(i) || kindOf(i) != BREAK_PORT) continue;
+    const length = <u64>lengthOf(i);
+    const start = address(i) & ~(length - 1);
+    if (<u64>port < start + length && start < <u64>port + bytes) cpu.debugPending |= 1 << i;
+  }
+}
+
+/** After an instruction that had attention: shadows and RF end, then debug traps are raised. */
+export function afterInstruction(startShadow: u32, startAttention: u32, resumed: bool, startRip: u64): void {
+  if (startShadow != 0) cpu.shadow &= ~startShadow;
+  if (resumed) cpu.systemFlags &= ~RF;
+  // TF counts as it was before the instruction: POPF that sets it lets one more go. MOV SS holds traps back.
+  const held = (cpu.shadow & 2) != 0;
+  if ((startAttention & ATTENTION_SINGLE_STEP) != 0 && !held) cpu.debugPending |= DEBUG_STEP;
+  updateAttention();
+  if (cpu.debugPending != 0 && !held) raiseDebugTrap(startRip);
+}
+
+/** #DB as a trap of the instruction at `rip`. */
+export function raiseDebugTrap(rip: u64): void {
+  raise(VECTOR_DB);
+  cpu.faultLinear = cpu.debugPending;
+  cpu.debugPending = 0;
+  cpu.instructionRip = rip;
+  updateAttention();
+  settle();
+}
