@@ -1,5 +1,6 @@
 // `if CONDITION { … }` and `else { … }`: code that is there or not, decided before anything runs. The condition is a
-// number, or `NAME is WORD`, which asks what the argument of a macro or a value of `each` was written as.
+// number, or `NAME is WORD`, which asks what the argument of a macro or a value of `each` was written as; `MODE` is the
+// mode in which the guest starts.
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
@@ -44,5 +45,5 @@ function writtenWord(name: string, frame: Frame, statement: Statement): string {
   const found = findName(name, frame, statement.span);
   const inner = found?.kind === "argument" ? onlyExpr(found.arg) : undefined;
   if (found?.kind === "argument") return inner?.kind === "name" ? writtenWord(inner.name, found.frame, statement) : "";
-  return name;
+  return name === "MODE" ? (frame.guest?.mode ?? "") : name;
 }

@@ -13,7 +13,7 @@ import {
 import type { CodeBits } from "../codec/index.js";
 import type { Platform } from "../isa/index.js";
 import type { ConstantDeclaration, Module, Scope } from "./scope.js";
-import type { SymbolId, Value } from "./resolved.js";
+import type { GuestMode, SymbolId, Value } from "./resolved.js";
 import type { Statement } from "../syntax/index.js";
 
 /** Mistakes of one file that are told, as many as the parser tells. */
@@ -134,6 +134,8 @@ export class CaseUnit {
 /** A guest as names see it. */
 export interface GuestParts {
   readonly name: string;
+  /** The mode in which it starts; absent where plain code is assembled. */
+  readonly mode?: GuestMode;
   /** The file in which the guest is declared. */
   readonly module: Module;
   /** The guest's own labels, and around them the test's names. */

@@ -10,7 +10,7 @@ import { collectLabels } from "./labels.js";
 import { moduleFrame } from "./names.js";
 import { guestModes, type ModeInfo } from "./modes.js";
 import { placeTerms } from "./operands.js";
-import type { Item, ResolvedGuest } from "./resolved.js";
+import type { GuestMode, Item, ResolvedGuest } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
 import { misshapen } from "./shape.js";
 
@@ -94,7 +94,7 @@ export function resolveGuests(headers: readonly GuestHeader[], testFrame: Frame)
   unit.outermost = headers.find((header) => header.under === undefined)?.name ?? "";
   const frames = headers.map((header): Frame => {
     const scope = new Scope(testFrame.scope);
-    const guest = makeGuest(header.name, module, scope);
+    const guest = makeGuest(header.name, module, scope, header.mode.mode);
     const frame: Frame = { unit, scope, module, bits: header.mode.bits, guest, expansions: [], labelOwner: "" };
     unit.guestFrames.set(header.name, frame);
     collectLabels(header.statement.block?.statements ?? [], frame);
@@ -117,7 +117,7 @@ function resolveGuest(header: GuestHeader, frame: Frame): ResolvedGuest {
 }
 
 /** A guest as names see it. */
-export function makeGuest(name: string, module: Module, scope: Scope): GuestParts {
+export function makeGuest(name: string, module: Module, scope: Scope, mode?: GuestMode): GuestParts {
   const dataFrames = new Map<Module, Frame>();
   const dataOf = (used: Module, from: Frame): Frame => {
     let made = dataFrames.get(used);
@@ -128,7 +128,7 @@ export function makeGuest(name: string, module: Module, scope: Scope): GuestPart
     }
     return made;
   };
-  return { name, module, scope, dataFrames, dataOf };
+  return { name, module, scope, dataFrames, dataOf, ...(mode && { mode }) };
 }
 
 /** Adds the guest's copies of the data of modules that it used; resolving one may bring in another. */
