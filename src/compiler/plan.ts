@@ -6,7 +6,7 @@ import { handlerPoints, type GuestSetup } from "./environment/index.js";
 import { bindExpectation, bindJudgement } from "./expectations.js";
 import type { Layout, PlacedSection } from "./layout.js";
 import type { Assembly, Mark, SourceLine } from "./pieces.js";
-import { lineNames } from "./places.js";
+import { isFromModule, lineNames } from "./places.js";
 import { evaluate, type Scope } from "./values.js";
 
 /** What a plan is made from. */
@@ -56,6 +56,7 @@ function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[
         place: places?.[piece.line] ?? names.get(piece.line) ?? guest,
         text: source.info.text,
         span: source.info.span,
+        ...(isFromModule(piece, assembly.case) && { fromModule: true }),
         ...judgementOf(source, scope),
         ...(claimedBy !== undefined && { claimedBy }),
         address: BigInt(address),

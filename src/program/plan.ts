@@ -39,6 +39,8 @@ export interface PlannedLine {
   readonly guest: string;
   /** Place as transcripts name it: nearest label, plus, offset (`l2+0x00`). */
   readonly place: string;
+  /** The line stands in a module that the test uses: its bytes count nothing in places. */
+  readonly fromModule?: boolean;
   /** The statement as written, without label, judgement and comment; runs of spaces are one space. */
   readonly text: string;
   readonly span: Span;

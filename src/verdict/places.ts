@@ -26,7 +26,7 @@ export class Places {
       return hex(address);
     }
     const match = /^(.*)\+0x([0-9a-f]+)$/.exec(found.line.place);
-    if (!match) return found.line.place;
+    if (!match || found.line.fromModule) return found.line.place;
     const offset = BigInt(`0x${match[2] ?? "0"}`) + address - found.line.address;
     return `${match[1] ?? ""}+${hex(offset, 2)}`;
   }
