@@ -35,12 +35,15 @@ function asTest(listing: string): string {
 
 const tests = sources.filter((source) => /^(?:test|guest) /.test(source)).map(asTest);
 
-test.each(tests.map((source, index) => [index + 1, source] as const))("test %d of the page passes", (_, source) => {
-  const requests = [{ source: { name: "listing.trap", text: source } }];
-  const suite = runFiles(requests, { modules: new Map(), goldens: new Map(), update: false, ci: false });
-  expect(suite.totals.failed, renderSuite(suite)).toBe(0);
-  expect(suite.totals.passed).toBeGreaterThan(0);
-});
+test.each(tests.map((source, index) => [index + 1, source] as const))(
+  "listing %d passes where it is a test",
+  (_, source) => {
+    const requests = [{ source: { name: "listing.trap", text: source } }];
+    const suite = runFiles(requests, { modules: new Map(), goldens: new Map(), update: false, ci: false });
+    expect(suite.totals.failed === 0 ? "" : renderSuite(suite)).toBe("");
+    expect(suite.totals.passed).toBeGreaterThan(0);
+  },
+);
 
 test("every operator stands in the table, weakest first", () => {
   const rows = text.split("\n").filter((line) => line.startsWith("| `"));
