@@ -185,6 +185,16 @@ export class Machine {
     return bytes;
   }
 
+  /**
+   * Memory as it is, without a copy. It may be written only where it was written by `writePhysical` since the last
+   * reset, and holds no code: these writes pass the one door by.
+   */
+  window(address: bigint, lengthBytes: number): DataView {
+    const start = Number(address);
+    assert(start + lengthBytes <= this.memoryBytes, "a window lies in memory");
+    return new DataView(this.view.buffer, layout.RAM_BASE + start, lengthBytes);
+  }
+
   /** Writes memory through the one door: dirty pages are recorded, decoded code is dropped. */
   writePhysical(address: bigint, bytes: Uint8Array): void {
     if (bytes.length === 0) return;

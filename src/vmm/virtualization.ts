@@ -24,6 +24,8 @@ export interface Processor {
   readU64(address: bigint): bigint;
   writeU32(address: bigint, value: number): void;
   writeU64(address: bigint, value: bigint): void;
+  /** Memory as it is, without copies. To be written only where it was written by `writePhysical` since the last reset. */
+  window(address: bigint, lengthBytes: number): DataView;
   /** Instructions retired: the virtual time. */
   readonly retired: bigint;
   /** Runs the guest that was entered. */

@@ -9,7 +9,7 @@ import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SvmOperations } from "../../virtualization.js";
 import { buildNestedTables } from "./nested-tables.js";
 import { ioMapBytes, ioPermissionMap, msrMapBytes, msrPermissionMap } from "./permission-maps.js";
-import { Vmcb } from "./vmcb.js";
+import { Vmcb, vmcbBytes } from "./vmcb.js";
 
 export interface SvmSetupInput {
   readonly processor: Processor;
@@ -42,7 +42,9 @@ export function setUpSvm(input: SvmSetupInput): SvmSetup {
   const tables = BigInt(pages.take());
   enterHostState(processor, tables);
   svm.start(hostSave);
-  const vmcb = new Vmcb(processor, BigInt(pages.take()));
+  const address = BigInt(pages.take());
+  processor.writePhysical(address, new Uint8Array(vmcbBytes));
+  const vmcb = new Vmcb(address, processor.window(address, vmcbBytes));
   writeIntercepts(vmcb, policy);
   const io = BigInt(pages.take(ioMapBytes / 0x1000));
   processor.writePhysical(io, ioPermissionMap(policy));

@@ -1,10 +1,10 @@
-// The VMCB of the guest, read and written in memory by the manual's field names.
+// The VMCB of the guest, by the manual's field names.
 // AMD APM vol. 2, appendix "Layout of VMCB".
 
 import { findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { SegmentState } from "../../../program/index.js";
-import type { Processor, SegmentRegisterName } from "../../virtualization.js";
+import type { SegmentRegisterName } from "../../virtualization.js";
 
 /** Offsets of the fields that exits are handled with, looked up once. */
 const at = {
@@ -35,54 +35,70 @@ export type VmcbName = keyof typeof at;
 export const toAttributes = (rights: number): number => (rights & 0xff) | ((rights >> 4) & 0xf00);
 export const toRights = (attributes: number): number => (attributes & 0xff) | ((attributes & 0xf00) << 4);
 
+const segmentAt = {
+  ES: vmcbOffset("ES_SELECTOR"),
+  CS: vmcbOffset("CS_SELECTOR"),
+  SS: vmcbOffset("SS_SELECTOR"),
+  DS: vmcbOffset("DS_SELECTOR"),
+  FS: vmcbOffset("FS_SELECTOR"),
+  GS: vmcbOffset("GS_SELECTOR"),
+  LDTR: vmcbOffset("LDTR_SELECTOR"),
+  TR: vmcbOffset("TR_SELECTOR"),
+} as const satisfies Record<SegmentRegisterName, number>;
+
+/** A VMCB is one page. */
+export const vmcbBytes = 0x1000;
+
+/**
+ * One VMCB. `view` is its page of the VMM's own memory, which was written through the machine before: reads and writes
+ * of the hot path then cost no more than those of an array.
+ */
 export class Vmcb {
   constructor(
-    private readonly processor: Processor,
     readonly address: bigint,
+    private readonly view: DataView,
   ) {}
 
   get(name: VmcbName): bigint {
-    return this.processor.readU64(this.address + BigInt(at[name]));
+    return this.view.getBigUint64(at[name], true);
   }
 
   set(name: VmcbName, value: bigint): void {
-    this.processor.writeU64(this.address + BigInt(at[name]), value);
+    this.view.setBigUint64(at[name], value, true);
   }
 
   /** Writes any field by the manual's name; for set-up, not for exits. */
   put(name: string, value: bigint): void {
     const field = findVmcbField(name);
     assert(field, `${name} is a field of the VMCB`);
-    const bytes = new Uint8Array(field.sizeBits / 8);
-    for (let i = 0; i < bytes.length; i++) bytes[i] = Number((value >> BigInt(8 * i)) & 0xffn);
-    this.processor.writePhysical(this.address + BigInt(field.offsetBytes), bytes);
+    for (let i = 0; i < field.sizeBits / 8; i++) {
+      this.view.setUint8(field.offsetBytes + i, Number((value >> BigInt(8 * i)) & 0xffn));
+    }
   }
 
-  /** A byte, word or doubleword of the control area. */
   readU32(offsetBytes: number): number {
-    return this.processor.readU32(this.address + BigInt(offsetBytes));
+    return this.view.getUint32(offsetBytes, true);
   }
 
   writeU32(offsetBytes: number, value: number): void {
-    this.processor.writeU32(this.address + BigInt(offsetBytes), value >>> 0);
+    this.view.setUint32(offsetBytes, value >>> 0, true);
   }
 
   readU64(offsetBytes: number): bigint {
-    return this.processor.readU64(this.address + BigInt(offsetBytes));
+    return this.view.getBigUint64(offsetBytes, true);
   }
 
   writeU64(offsetBytes: number, value: bigint): void {
-    this.processor.writeU64(this.address + BigInt(offsetBytes), value);
+    this.view.setBigUint64(offsetBytes, value, true);
   }
 
   segment(name: SegmentRegisterName): SegmentState {
-    const base = this.address + BigInt(vmcbOffset(`${name}_SELECTOR`));
-    const first = this.processor.readU32(base);
+    const base = segmentAt[name];
     return {
-      selector: first & 0xffff,
-      rights: toRights(first >>> 16),
-      limitBytes: this.processor.readU32(base + 4n),
-      base: this.processor.readU64(base + 8n),
+      selector: this.view.getUint16(base, true),
+      rights: toRights(this.view.getUint16(base + 2, true)),
+      limitBytes: this.view.getUint32(base + 4, true),
+      base: this.view.getBigUint64(base + 8, true),
     };
   }
 
