@@ -19,6 +19,8 @@ export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   ...(["HLE", "RTM"] as const),
   // Debug store, performance and thermal monitoring, several threads in one package: this machine has none.
   ...(["DS", "ACPI", "SS", "HTT", "DTES64", "PDCM"] as const),
+  // Registers of the local APIC as MSRs: the core asks no device for an MSR yet.
+  ...(["X2APIC", "TSC-DEADLINE"] as const),
   // Measured launch.
   ...(["SMX", "SKINIT"] as const),
   // Parts of SVM that are not there yet.
