@@ -1,6 +1,6 @@
 // core: the processor. These are the functions that its host side calls (src/machine/core-module.ts).
 
-import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, RAM_BASE } from "./layout.generated";
+import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, PAGING_PAE, RAM_BASE } from "./layout.generated";
 import { refresh as refreshState } from "./state";
 import { flushTlb } from "./tlb";
 import { flushTraces } from "./trace";
@@ -9,6 +9,7 @@ import { msrExists, msrValue, setMsrValue } from "./msr";
 import { appendEvent as append, eventsFull } from "./events";
 import { settle } from "./exceptions";
 import { injectEvent as inject } from "./interrupts";
+import { loadPdptes } from "./paging";
 
 /** Built from which layout table: the host side compares it with its own. */
 export function layoutDigest(): u32 {
@@ -37,9 +38,14 @@ export function resetMemory(): void {
   flushTlb();
 }
 
-/** Recomputes what follows from control registers, EFER, RFLAGS and segments, and forgets translations. */
+/**
+ * Recomputes what follows from control registers, EFER, RFLAGS and segments, and forgets translations. A processor that
+ * the host has put into PAE paging gets its PDPTEs, as MOV to CR3 would have loaded them.
+ */
 export function refresh(): void {
   refreshState();
+  const loaded = (cpu.pdpte0 | cpu.pdpte1 | cpu.pdpte2 | cpu.pdpte3) & 1;
+  if (cpu.pagingMode == PAGING_PAE && loaded == 0) loadPdptes(cpu.cr3);
   flushTlb();
 }
 
