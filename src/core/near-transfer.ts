@@ -69,11 +69,15 @@ export function jumpIfCounterZero(op: MicroOp): u32 {
 /** BOUND. */
 export function checkBounds(op: MicroOp): u32 {
   const bytes = <u32>op.operandBytes;
-  const at = operandForRead(op, bytes * 2);
-  if (at == 0) return ABORT;
   const index = <i64>signExtend(registerSized(op.first, bytes), bytes);
-  const low = <i64>signExtend(loadSized(at, bytes), bytes);
-  const high = <i64>signExtend(loadSized(at + bytes, bytes), bytes);
+  const lowAt = operandForRead(op, bytes);
+  if (lowAt == 0) return ABORT;
+  const low = <i64>signExtend(loadSized(lowAt, bytes), bytes);
+  op.displacement += <i32>bytes;
+  const highAt = operandForRead(op, bytes);
+  op.displacement -= <i32>bytes;
+  if (highAt == 0) return ABORT;
+  const high = <i64>signExtend(loadSized(highAt, bytes), bytes);
   return index < low || index > high ? raise(VECTOR_BR) : NEXT;
 }
 
