@@ -111,10 +111,10 @@ class SectionLayout implements PlacedSection {
     private readonly roomBytes: number,
   ) {
     const count = section.pieces.length;
-    this.addresses = new Array<number>(count).fill(start);
-    this.lengths = new Array<number>(count).fill(0);
-    this.bytes = new Array<Uint8Array | undefined>(count).fill(undefined);
-    this.open = new Array<boolean>(count).fill(false);
+    this.addresses = Array.from({ length: count }, () => start);
+    this.lengths = Array.from({ length: count }, () => 0);
+    this.bytes = Array.from<Uint8Array | undefined>({ length: count });
+    this.open = Array.from({ length: count }, () => false);
     this.end = start;
   }
 

@@ -6,9 +6,10 @@ import { svmOutcome, vmxOutcome, type EntryOutcome } from "./exit-report.js";
 import { planStamp } from "../program/index.js";
 import type { EventPlan, FieldValue, PlannedLine, RunEnd, RunEvent, RunLog } from "../program/index.js";
 
-/** How the machine that sent the report ended: by itself, or because its time was up. */
+/** What is known beside the report. */
 export interface ReportOptions {
-  readonly timedOut?: boolean;
+  /** How the machine ended: it stopped or was reset, it halted for good, or it was still running when time was up. */
+  readonly ended?: "stopped" | "halted" | "timed-out";
 }
 
 /** The log of a run from what came over the serial port. Lines that are no report are passed over. */
@@ -47,8 +48,8 @@ class ReportReader {
     if (this.started) this.takeEvent(letter, numbers, place === undefined ? 0n : BigInt(`0x${place}`));
   }
 
-  finish({ timedOut = false }: ReportOptions): RunLog {
-    const end = this.end ?? (this.started ? this.cutOff(timedOut) : silent);
+  finish({ ended = "stopped" }: ReportOptions): RunLog {
+    const end = this.end ?? (this.started ? this.cutOff(ended) : silent);
     // A report that breaks off lacks values; its end alone fails the run.
     for (const index of this.plan.finals) {
       const reads = this.plan.expectations[index]?.reads ?? [];
@@ -103,7 +104,8 @@ class ReportReader {
   /** The line ran so often since the last report. */
   private visits(index: number, count: bigint): void {
     const line = this.plan.lines[index];
-    for (let i = 0n; line && i < count; i++) this.append({ kind: "visit", rip: line.address, index });
+    if (!line) return;
+    for (let i = 0n; i < count; i++) this.append({ kind: "visit", rip: line.address, index });
   }
 
   private trap(vector: number, [error = 0n, cr2 = 0n, dr6 = 0n, ip = 0n]: readonly bigint[]): void {
@@ -145,12 +147,12 @@ class ReportReader {
     return nearest?.guest ?? "";
   }
 
-  /** An image falls silent where it hangs, or where a triple fault resets its machine. */
-  private cutOff(timedOut: boolean): RunEnd {
+  /** An image falls silent where it halts or hangs, or where a triple fault resets its machine. */
+  private cutOff(ended: ReportOptions["ended"]): RunEnd {
     const line = this.announced === undefined ? undefined : this.plan.lines[this.announced];
-    if (line) this.append({ kind: timedOut ? "halt" : "shutdown", rip: line.address });
-    if (timedOut) return { kind: line ? "halted" : "budget-spent" };
-    return { kind: "shutdown" };
+    if (line) this.append({ kind: ended === "stopped" ? "shutdown" : "halt", rip: line.address });
+    if (ended === "stopped") return { kind: "shutdown" };
+    return { kind: line || ended === "halted" ? "halted" : "budget-spent" };
   }
 
   /** A trap belongs to the line just retired; its frame names the instruction behind. */

@@ -1,49 +1,40 @@
 // Both lowerings of the same tests come to the same verdicts, with the same places: the bundled one on the bundled
 // machine, the carried one there and on QEMU where it is installed.
 
-import { readFileSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { renderDiagnostic, type Diagnostic } from "../../src/base/index.js";
-import { compile, toMultiboot } from "../../src/compiler/index.js";
-import { resolve, type ResolvedCase } from "../../src/resolve/index.js";
-import { execute, MachinePool } from "../../src/runner/index.js";
-import { parse } from "../../src/syntax/index.js";
-import { readReport } from "../../src/targets/index.js";
-import { judge, type Verdict } from "../../src/verdict/index.js";
+import type { ResolvedCase } from "../../src/resolve/index.js";
+import type { Verdict } from "../../src/verdict/index.js";
 import { projectRoot } from "../support/golden.js";
-import { bootMachines, type BootMachine } from "./machines.js";
+import { bootMachines } from "./machines.js";
+import { canBeCarried, casesOf, runBundled, runCarried } from "./programs.js";
 
-function casesOf(name: string): readonly ResolvedCase[] {
-  const path = `tests/compiler/carried/${name}.trap`;
-  const parsed = parse({ name: path, text: readFileSync(join(projectRoot, path), "utf8") });
-  const resolved = resolve(parsed.output, new Map());
-  expectNone([...parsed.diagnostics, ...resolved.diagnostics]);
-  return resolved.output.tests.flatMap((one) => one.cases);
+interface Way {
+  readonly name: string;
+  readonly run: (one: ResolvedCase) => Verdict;
+  /** Whether this way can run the case. */
+  readonly runs: (one: ResolvedCase) => boolean;
 }
 
-function expectNone(diagnostics: readonly Diagnostic[]): void {
-  expect(diagnostics.map(renderDiagnostic)).toEqual([]);
-}
+const ways: readonly Way[] = [
+  { name: "in the bundled lowering", run: runBundled, runs: () => true },
+  ...bootMachines().map((machine) => ({
+    name: `carried on ${machine.name}`,
+    run: (one: ResolvedCase) => runCarried(one, machine),
+    runs: (one: ResolvedCase) => canBeCarried(one) && machine.has(one.platform),
+  })),
+];
 
-function runCarried(one: ResolvedCase, machine: BootMachine): Verdict {
-  const { output, diagnostics } = compile(one, { lowering: "carried" });
-  expectNone(diagnostics);
-  const { serialText, timedOut } = machine.boot(toMultiboot(output.image), one.platform);
-  const log = readReport(serialText, output.plan, { timedOut });
-  return judge(output.plan, log, { lowering: "carried", vendor: one.platform.cpu.vendor });
-}
+const own = ["ring3-fault", "sgdt-ring3", "page-rights", "modes", "ends"];
+const ownCases = own.flatMap((name) => casesOf(`tests/compiler/carried/${name}.trap`));
 
-const pool = new MachinePool();
-
-function runBundled(one: ResolvedCase): Verdict {
-  const { output, diagnostics } = compile(one, { lowering: "bundled" });
-  expectNone(diagnostics);
-  const log = execute(pool.take(one.platform), output, one.vmm);
-  return judge(output.plan, log, { lowering: "bundled", vendor: one.platform.cpu.vendor });
-}
-
-const right = ["ring3-fault", "sgdt-ring3", "page-rights", "modes"].flatMap((name) => casesOf(name));
+/** The examples that need no VMM, each test on the first platform of its matrix. */
+const exampleCases = readdirSync(join(projectRoot, "examples"))
+  .filter((name) => name.endsWith(".trap"))
+  .flatMap((name) => casesOf(`examples/${name}`))
+  .filter((one) => one.vmm.length === 0)
+  .filter((one, i, all) => all.findIndex((other) => other.file === one.file && other.title === one.title) === i);
 
 /** What is wrong with each test of found-out.trap: place, expected, got. */
 const foundOut: Readonly<Record<string, string>> = {
@@ -55,33 +46,12 @@ const foundOut: Readonly<Record<string, string>> = {
   "a goto out of a ring leaves it": "out+0x00: trap #GP(0): nothing; guest went on at out+0x01",
 };
 
-/** The bundled lowering on the bundled machine, beside every machine that boots the carried one. */
-interface Way {
-  readonly name: string;
-  readonly run: (one: ResolvedCase) => Verdict;
-  /** Whether this way can run the case at all. */
-  readonly runs: (one: ResolvedCase) => boolean;
-}
-
-const ways: readonly Way[] = [
-  { name: "in the bundled lowering", run: runBundled, runs: () => true },
-  ...bootMachines().map((machine) => ({
-    name: `carried on ${machine.name}`,
-    run: (one: ResolvedCase) => runCarried(one, machine),
-    runs: canBeCarried,
-  })),
-];
-
-function canBeCarried(one: ResolvedCase): boolean {
-  return !compile(one, { lowering: "carried" }).diagnostics.some((found) => found.code === "E5010");
-}
-
 describe.each(ways)("$name", ({ run, runs }) => {
-  test.each(right.filter(runs))("$title: passes", (one) => {
+  test.each([...ownCases, ...exampleCases].filter(runs))("$file, $title: passes", (one) => {
     expect(run(one)).toEqual({ outcome: "passed", failures: [] });
   });
 
-  test.each(casesOf("found-out"))("$title: is found out", (one) => {
+  test.each(casesOf("tests/compiler/carried/found-out.trap"))("$title: is found out", (one) => {
     const { failures } = run(one);
     const found = failures.map(({ place = "", expected, got }) => `${place}: ${expected}: ${got}`);
     // Only the bundled machine knows which rule made a fault, and how far behind a loop's next line lies.

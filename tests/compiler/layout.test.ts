@@ -38,7 +38,7 @@ test("a jump that grows makes others grow, as far as it takes", () => {
   expect(Number(program.image.symbols.at(-1)?.address)).toBe(CODE + total);
 });
 
-test("a piece that would be long where it is short, and short where it is long, keeps the room and is filled up", () => {
+test("a piece that is long where it is short and short where it is long keeps the room and is filled", () => {
   const distance = { kind: "binary", op: "-", left: symbol(2), right: symbol(1), span } as const;
   const value = { kind: "binary", op: "-", left: number(131), right: distance, span } as const;
   const program = compiled(caseOf(guest([label(1, "a"), op("push", value), label(2, "b"), op("nop")])));

@@ -15,7 +15,7 @@ export class Table {
 
   /** Adds a record; fields by their offsets, the others 0. */
   add(fields: ReadonlyMap<number, number>): void {
-    const record = new Array<number>(this.recordBytes / 4).fill(0);
+    const record = Array.from({ length: this.recordBytes / 4 }, () => 0);
     for (const [offset, value] of fields) record[offset / 4] = value;
     this.words.push(...record);
     this.count++;

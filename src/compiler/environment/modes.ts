@@ -68,7 +68,7 @@ export interface ControlState {
 }
 
 /**
- * NE and WP are set as any modern system sets them: VMXON wants NE, and ring 0 obeys read-only pages. Large pages and
+ * NE and WP are set as modern systems do: VMXON wants NE, and ring 0 obeys read-only pages. Large pages and
  * XD are switched on where the model has them.
  */
 export function controlState(row: ModeRow, cpu: CpuModel): ControlState {
