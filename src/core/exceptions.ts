@@ -19,7 +19,7 @@ import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { push } from "./stack";
 import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
-  raiseCode, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF, VECTOR_SS, VECTOR_TS,
+  raiseCode, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF, VECTOR_SS, VECTOR_TS, VECTOR_VE,
 } from "./faults"; // prettier-ignore
 import {
   RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
@@ -33,7 +33,7 @@ const CONTRIBUTORY: u32 = 1;
 const PAGE_FAULT: u32 = 2;
 
 function classOf(vector: u32): u32 {
-  if (vector == VECTOR_PF) return PAGE_FAULT;
+  if (vector == VECTOR_PF || vector == VECTOR_VE) return PAGE_FAULT;
   if (vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP) || vector == 21) return CONTRIBUTORY;
   return BENIGN;
 }
@@ -105,7 +105,11 @@ function deliverPending(): void {
   cpu.pending = PENDING_NONE;
   if (type == TYPE_HARDWARE_EXCEPTION) {
     if (vector == VECTOR_PF) cpu.cr2 = cpu.faultLinear;
-    if (vector == VECTOR_DB) cpu.dr6 = (cpu.dr6 & ~0xf) | cpu.faultLinear;
+    if (vector == VECTOR_DB) {
+      cpu.dr6 = (cpu.dr6 & ~0xf) | cpu.faultLinear;
+      // General detect ends with the delivery, so that the handler may use the debug registers.
+      cpu.dr7 &= ~0x2000;
+    }
   }
   deliver(vector, type, code, hasCode);
 }

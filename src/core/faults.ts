@@ -21,6 +21,7 @@ export const VECTOR_PF: u32 = 14;
 export const VECTOR_MF: u32 = 16;
 export const VECTOR_AC: u32 = 17;
 export const VECTOR_XM: u32 = 19;
+export const VECTOR_VE: u32 = 20;
 
 /** An exception without error code. */
 export function raise(vector: u32): u32 {

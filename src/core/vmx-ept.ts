@@ -4,7 +4,8 @@
 import { cpu } from "./layout.generated";
 import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE } from "./paging";
 import { physicalRead, physicalWrite } from "./physical";
-import { NO_ADDRESS } from "./state";
+import { VECTOR_VE, raise } from "./faults";
+import { CR0_PE, NO_ADDRESS } from "./state";
 import { exitBecause, exitSavesResumeFlag } from "./vmx-exit";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -30,6 +31,15 @@ const LINEAR_VALID: u64 = 0x80;
 const FINAL: u64 = 0x100;
 const NMI_UNBLOCKING: u64 = 0x1000;
 
+/** Bit of an EPT entry: violations that it causes exit rather than raise #VE. */
+const SUPPRESS_VE: u64 = 1 << 63;
+// Offsets in the virtualization-exception information area.
+const VE_BUSY: u64 = 4;
+const VE_QUALIFICATION: u64 = 8;
+const VE_LINEAR: u64 = 16;
+const VE_PHYSICAL: u64 = 24;
+const VE_EPTP_INDEX: u64 = 32;
+
 /** Bit 6 of EPTP: accessed and dirty flags. */
 function flagsEnabled(): bool {
   return (vmx.eptp & 0x40) != 0;
@@ -52,7 +62,7 @@ export function translateByEpt(address: u64, access: u32, linear: u64, walk: boo
     const at = table + (((address >> shift) & 0x1ff) << 3);
     const entry = physicalRead(at, 8);
     allowed &= entry;
-    if ((entry & RIGHTS) == 0) return violation(address, linear, wanted, 0, walk, probe);
+    if ((entry & RIGHTS) == 0) return violation(address, linear, wanted, 0, walk, probe, entry);
     const leaf = level == 1 || (entry & LARGE) != 0;
     if (misconfigured(entry, level, leaf)) {
       if (probe) return NO_ADDRESS;
@@ -66,7 +76,7 @@ export function translateByEpt(address: u64, access: u32, linear: u64, walk: boo
       table = entry & ADDRESS;
       continue;
     }
-    if ((allowed & wanted) != wanted) return violation(address, linear, wanted, allowed, walk, probe);
+    if ((allowed & wanted) != wanted) return violation(address, linear, wanted, allowed, walk, probe, entry);
     if (!probe && !markLeaf(at, entry, (wanted & WRITE) != 0, address)) return NO_ADDRESS;
     const inPage = (<u64>1 << shift) - 1;
     return (entry & ADDRESS & ~inPage) | (address & inPage);
@@ -112,15 +122,42 @@ function misconfigured(entry: u64, level: u32, leaf: bool): bool {
   return type == 2 || type == 3 || type == 7;
 }
 
-/** "Exit Qualification for EPT Violations". */
-function violation(address: u64, linear: u64, wanted: u64, allowed: u64, walk: bool, probe: bool): u64 {
+/** "Exit Qualification for EPT Violations". `entry` is the one that does not allow the access. */
+function violation(
+  address: u64,
+  linear: u64,
+  wanted: u64,
+  allowed: u64,
+  walk: bool,
+  probe: bool,
+  entry: u64,
+): u64 {
   if (probe) return NO_ADDRESS;
   let qualification = wanted | ((allowed & RIGHTS) << 3);
   if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL;
+  if ((entry & SUPPRESS_VE) == 0 && becomesException(address, linear, qualification)) return NO_ADDRESS;
   if (vmx.nmiUnblocking != 0) qualification |= NMI_UNBLOCKING;
   exitBecause(X.EXIT_EPT_VIOLATION, X.CAUSE_ENABLE_EPT, qualification);
   vmx.guestPhysical = address;
   if (linear != NO_ADDRESS) vmx.guestLinear = linear;
   exitSavesResumeFlag();
   return NO_ADDRESS;
+}
+
+/**
+ * "Virtualization Exceptions": the violation raises #VE instead, with its description in the information area, unless an
+ * event is being delivered or the area still holds an earlier description.
+ */
+function becomesException(address: u64, linear: u64, qualification: u64): bool {
+  if ((vmx.secondary & X.EPT_VIOLATION_VE) == 0 || cpu.delivering != 0 || (cpu.cr0 & CR0_PE) == 0) return false;
+  const area = read(F.VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS);
+  if (physicalRead(area + VE_BUSY, 4) != 0) return false;
+  physicalWrite(area, X.EXIT_EPT_VIOLATION, 4);
+  physicalWrite(area + VE_BUSY, u32.MAX_VALUE, 4);
+  physicalWrite(area + VE_QUALIFICATION, qualification, 8);
+  physicalWrite(area + VE_LINEAR, linear != NO_ADDRESS ? linear : 0, 8);
+  physicalWrite(area + VE_PHYSICAL, address, 8);
+  physicalWrite(area + VE_EPTP_INDEX, read32(F.EPTP_INDEX) & 0xffff, 2);
+  raise(VECTOR_VE);
+  return true;
 }

@@ -14,7 +14,7 @@ import { describeExit, exitBecause, exitKeepsResumeFlag, exitSavesResumeFlag, is
 import { pendExit } from "./virtualization";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
-import { timerActive, timerExpired } from "./vmx-timer";
+import { skipToTimerEnd, timerActive, timerExpired } from "./vmx-timer";
 import { pagePointer, read, read32, vmx } from "./vmx-state";
 
 const VALID: u32 = 0x80000000;
@@ -162,6 +162,7 @@ export function vmxBoundary(): bool {
     const controlled = (vmx.primary & X.MONITOR_TRAP_FLAG) != 0;
     return exitAfter(X.EXIT_MONITOR_TRAP_FLAG, controlled ? X.CAUSE_MONITOR_TRAP_FLAG : 0);
   }
+  if (cpu.activity == ACTIVITY_HLT && timerActive() && !timerExpired()) skipToTimerEnd();
   if (timerExpired()) return exitAfter(X.EXIT_PREEMPTION_TIMER, X.CAUSE_ACTIVATE_VMX_PREEMPTION_TIMER);
   if (nmiWindowOpen()) return exitAfter(X.EXIT_NMI_WINDOW, X.CAUSE_NMI_WINDOW_EXITING);
   if (interruptWindowOpen()) return exitAfter(X.EXIT_INTERRUPT_WINDOW, X.CAUSE_INTERRUPT_WINDOW_EXITING);

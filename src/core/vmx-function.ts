@@ -30,6 +30,7 @@ function switchEptp(index: u32): bool {
   if (checkEptPointer(eptp) != 0) return false;
   write(F.EPT_POINTER, eptp);
   vmx.eptp = eptp;
+  if ((vmx.secondary & X.EPT_VIOLATION_VE) != 0) write(F.EPTP_INDEX, index);
   flushTlb();
   return true;
 }

@@ -1,6 +1,7 @@
 // Time in a guest: TSC offsetting and scaling, and the VMX-preemption timer, which counts with the time-stamp counter.
 // Intel SDM vol. 3, chapter "VMX Non-Root Operation", "Changes to Instruction Behavior", "VMX-Preemption Timer".
 
+import { cpu } from "./layout.generated";
 import { timeStamp } from "./msr";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -24,6 +25,12 @@ export function startPreemptionTimer(): void {
 /** True when the timer has counted down to 0. */
 export function timerExpired(): bool {
   return timerActive() && timeStamp() >> timerShift() >= vmx.timerEnd;
+}
+
+/** While the guest is halted, nothing but time passes: goes on to the end of the timer where that comes first. */
+export function skipToTimerEnd(): void {
+  const end = (vmx.timerEnd << timerShift()) - timeStamp() + cpu.retired;
+  if (end <= cpu.deadline && end <= cpu.budgetEnd) cpu.retired = end;
 }
 
 /** VM exit stops it and, where asked, saves what is left. */

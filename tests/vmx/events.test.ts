@@ -211,6 +211,13 @@ describe("the TPR shadow", () => {
   });
 });
 
+test("the preemption timer ends a halt", () => {
+  const vmm = new Vmm().set("ACTIVATE_VMX_PREEMPTION_TIMER").write("VMX_PREEMPTION_TIMER_VALUE", 50).code("f4");
+  vmm.run(100_000);
+  expect(vmm.exit()).toMatchObject({ subject: "PREEMPTION_TIMER", rip: place.guestCode + 1n });
+  expect(vmm.read("GUEST_ACTIVITY_STATE")).toBe(1n);
+});
+
 describe("interrupts from outside", () => {
   test("an NMI exits under NMI exiting", () => {
     const vmm = new Vmm().set("NMI_EXITING").code("90 90");

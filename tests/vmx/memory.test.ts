@@ -180,6 +180,40 @@ describe("EPT", () => {
   });
 });
 
+describe("virtualization exceptions", () => {
+  const area = 0x16_0000n;
+  const converting = (suppress: bigint): Vmm => {
+    const vmm = small().set("EPT_VIOLATION_VE", "HLT_EXITING");
+    vmm.write("VIRTUALIZATION_EXCEPTION_INFORMATION_ADDRESS", area).write("EPTP_INDEX", 0);
+    vmm.machine.writeU64(entryOf(data), suppress << 63n);
+    vmm.machine.setRegister("RAX", data);
+    return vmm.code(load);
+  };
+
+  test("an EPT violation raises #VE and is described in the information area", () => {
+    const vmm = converting(0n);
+    vmm.run();
+    expect(vmm.events().map((e) => `${e.kind} ${e.subject ?? ""}`)).toEqual(["enter ", "trap #VE", "exit HLT"]);
+    const m = vmm.machine;
+    expect([m.readU32(area), m.readU32(area + 4n)]).toEqual([48, 0xffff_ffff]);
+    expect(m.readU64(area + 8n)).toBe(0x181n);
+    expect([m.readU64(area + 16n), m.readU64(area + 24n)]).toEqual([data, data]);
+  });
+
+  test("an entry with suppress #VE exits", () => {
+    const vmm = converting(1n);
+    vmm.run();
+    expect(vmm.exit().subject).toBe("EPT_VIOLATION");
+  });
+
+  test("an information area in use makes the violation exit", () => {
+    const vmm = converting(0n);
+    vmm.machine.writeU32(area + 4n, 1);
+    vmm.run();
+    expect(vmm.exit().subject).toBe("EPT_VIOLATION");
+  });
+});
+
 describe("unrestricted guests", () => {
   test("run in real mode", () => {
     const vmm = new Vmm("westmere").withEpt().set("UNRESTRICTED_GUEST").clear("IA32E_MODE_GUEST");
