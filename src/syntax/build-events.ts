@@ -74,7 +74,11 @@ function buildOne(build: Build, node: CstNode): EventClause | undefined {
 
 function isSubject(token: Token | undefined): boolean {
   const type = token?.tokenType;
-  return type === t.Exception || (type !== undefined && t.nameTypes.has(type) && type !== t.To && type !== t.Goto);
+  return (
+    type === t.Exception ||
+    type === t.ExceptionCallee ||
+    (type !== undefined && t.nameTypes.has(type) && type !== t.To && type !== t.Goto)
+  );
 }
 
 interface Fields {

@@ -173,8 +173,8 @@ function nameExpr(build: Build, token: Token): Expr {
 }
 
 function buildCall(build: Build, node: CstNode): Expr {
-  const callee = tokenOf(node, t.Callee);
-  assert(callee !== undefined, "a call begins with its name");
+  const [callee] = node.parts;
+  assert(callee !== undefined && isToken(callee), "a call begins with its name");
   const args = buildArgs(build, nodesOf(node, "arg"));
   const lastEnd = args[args.length - 1]?.span.end ?? tokenOf(node, t.CallParen)?.endOffset ?? callee.endOffset;
   const end = tokenOf(node, t.RParen)?.endOffset ?? lastEnd;

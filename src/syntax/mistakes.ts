@@ -86,8 +86,9 @@ function describe(failure: Failure): Diagnostic {
     case "event":
     case "round":
     case t.Plain.name:
-    case t.LParen.name:
       return missingPart(failure, (after, found, span) => syntactic.missingEvent({ after, ...found }, { span }));
+    case t.LParen.name:
+      return syntactic.bareAlternatives(undefined, { span: placeOf({ ...failure, index: failure.index - 1 }) });
     case t.Name.name:
       return missingPart(failure, (after, found, span) =>
         syntactic.missingName({ after, what: nameAfter(after), ...found }, { span }),
@@ -106,6 +107,10 @@ function wrongArrow({ source, tokens, index }: Failure): Diagnostic | undefined 
     return syntactic.wrongArrow({ text: "->", name: "" }, { span, fix: arrowFix(span) });
   }
   if (token.tokenType !== t.Assign || !t.nameTypes.has(previous.tokenType)) return undefined;
+  if (partBefore(tokens, index) === "event") {
+    const fix = { title: "write `:`", edits: [{ span: spanOf(source, token), newText: ":" }] };
+    return syntactic.fieldSign({ name: previous.image }, { span: spanOf(source, token), fix });
+  }
   return syntactic.wrongArrow({ text: "=", name: previous.image }, { span: spanOf(source, token) });
 }
 
@@ -183,7 +188,9 @@ function unexpected(failure: Failure): Diagnostic {
   if (token !== undefined && joinsValues(token)) {
     return syntactic.missingValue({ after: textOf(tokens[index - 1]), found }, site);
   }
-  return syntactic.unexpected({ found, after: partBefore(tokens, index) }, site);
+  const after = partBefore(tokens, index);
+  if (after === "event" && token?.image === "on") return syntactic.lateOn(undefined, site);
+  return syntactic.unexpected({ found, after }, site);
 }
 
 function joinsValues(token: Token): boolean {

@@ -8,6 +8,7 @@ import { Grammar } from "./grammar.js";
 import { lex, type Token } from "./lexer.js";
 import { mostMistakes, tokensAtOnce } from "./limits.js";
 import { describeMistakes, expectationNotes, lineOf, TooManyMistakes } from "./mistakes.js";
+import { dropSecondArrows } from "./second-arrows.js";
 import * as t from "./token-types.js";
 import type { SourceFile, Statement } from "./tree.js";
 import { assignWordKinds } from "./words.js";
@@ -19,13 +20,16 @@ let grammar: Grammar | undefined;
 export function parse(source: Source): Phase<SourceFile> {
   const lexed = lex(source);
   const arranged = arrangeBrackets(source, lexed.tokens);
-  assignWordKinds(arranged.tokens);
+  const single = dropSecondArrows(source, arranged.tokens);
+  assignWordKinds(single.tokens);
   const { docs, comments, fileDoc } = lexed;
-  const diagnostics = [...lexed.diagnostics, ...arranged.diagnostics];
-  const brokenLines = new Set(lexed.diagnostics.map((d) => lineOf(source, d.span?.start ?? 0)));
+  const diagnostics = [...lexed.diagnostics, ...arranged.diagnostics, ...single.diagnostics];
+  const brokenLines = new Set(
+    [...lexed.diagnostics, ...single.diagnostics].map((d) => lineOf(source, d.span?.start ?? 0)),
+  );
   const statements: Mutable<Statement>[] = [];
   notes.count = 0;
-  for (const tokens of inChunks(arranged.tokens)) {
+  for (const tokens of inChunks(single.tokens)) {
     const parsed = parseChunk(source, tokens, diagnostics);
     for (const { span } of parsed.mistakes) brokenLines.add(lineOf(source, span?.start ?? 0));
     diagnostics.push(...parsed.mistakes);

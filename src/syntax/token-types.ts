@@ -21,7 +21,8 @@ export const Hint = token("Hint", "a size word", [Plain]);
 /** A size word directly before a memory operand's bracket. */
 export const Size = token("Size", "a size word", [Plain]);
 /** A name or exception directly before the parenthesis of its arguments. */
-export const Callee = token("Callee", "a name", [Plain]);
+export const Callee = token("Callee", "a name");
+export const NameCallee = token("NameCallee", "a name", [Plain, Callee]);
 /** `on` before a name where a statement may begin. */
 export const On = token("On", "`on`", [Plain]);
 export const Nothing = token("Nothing", "`nothing`", [Plain]);
@@ -34,6 +35,7 @@ export const Then = token("Then", "`then`", [Name]);
 export const NumberToken = token("Number", "a number");
 export const StringToken = token("String", "a string");
 export const Exception = token("Exception", "an exception");
+export const ExceptionCallee = token("ExceptionCallee", "an exception", [Exception, Callee]);
 export const Here = token("Here", "`$`");
 export const SectionStart = token("SectionStart", "`$$`");
 export const Hole = token("Hole", "`?`");
@@ -67,14 +69,14 @@ export const Binary = token("Binary", "an operator", [Operator]);
 
 /** Every kind that may stand where the grammar says `Name`. */
 export const nameTypes: ReadonlySet<TokenType> = new Set([
-  ...[Word, Label, Prefix, Hint, Size, Callee, On],
+  ...[Word, Label, Prefix, Hint, Size, NameCallee, On],
   ...[Nothing, Any, Of, To, Goto, Then],
 ]);
 
 /** What the parser must know before it starts, categories first. */
 export const allTokenTypes: TokenType[] = [
-  ...[Name, Plain, ...nameTypes],
-  ...[NumberToken, StringToken, Exception, Here, SectionStart, Hole],
+  ...[Name, Plain, Callee, ...nameTypes],
+  ...[NumberToken, StringToken, Exception, ExceptionCallee, Here, SectionStart, Hole],
   ...[LParen, CallParen, RParen, LBracket, RBracket, LCurly, RCurly],
   ...[Comma, Colon, Range, Assign, Arrow, NewLine],
   ...[Operator, UnaryOperator, Plus, Minus, Tilde, Bang, Star, Binary],

@@ -39,7 +39,7 @@ export function assignWordKinds(tokens: readonly Token[]): void {
       if (kind !== undefined) setKind(token, kind);
       statementMayBegin = kind === t.Prefix;
     } else if (token.tokenType === t.Exception) {
-      if (next === t.CallParen) setKind(token, t.Callee);
+      if (next === t.CallParen) setKind(token, t.ExceptionCallee);
       statementMayBegin = false;
     } else {
       const type = token.tokenType;
@@ -57,7 +57,7 @@ function kindAtStart(word: string, next: TokenType | undefined): TokenType | und
 }
 
 function kindInside(word: string, next: TokenType | undefined): TokenType | undefined {
-  if (next === t.CallParen) return t.Callee;
+  if (next === t.CallParen) return t.NameCallee;
   if (next === undefined || !isOneOf(hintSet, word)) return undefined;
   if (next === t.LBracket) return t.Size;
   return operandStarts.has(next) || t.nameTypes.has(next) ? t.Hint : undefined;

@@ -90,7 +90,11 @@ export const missingEvent = diagnostic<{ after: string; found?: string }>({
   message: (f) =>
     f.found === undefined ? `an event is missing after ${f.after}` : `${f.found} does not begin an event`,
   label: (f) => (f.found === undefined ? "nothing follows" : `an event must follow ${f.after}`),
-  help: () => "write what must happen, for example `trap #GP(0)`, or `nothing`",
+  help: (f) => {
+    const exception = /^`(#\w+)`$/.exec(f.found ?? "")?.[1];
+    if (exception !== undefined) return `write \`trap ${exception}\``;
+    return "write what must happen, for example `trap #GP(0)`, or `nothing`";
+  },
 });
 
 export const judgesNothing = diagnostic({
@@ -225,4 +229,44 @@ export const parenthesizedOperands = diagnostic<{ name: string }>({
     "Parentheses after a name belong to expressions, such as `count(exit CPUID)`, and to the fields of events.",
   message: (f) => `the operands of ${f.name} stand without parentheses`,
   help: (f) => `write \`${f.name} first, second\``,
+});
+
+export const secondArrow = diagnostic({
+  code: "E2021",
+  severity: "error",
+  title: "Two judgements on one line",
+  explanation:
+    "A line has one `=>`. Several events of one execution are separated by commas, further executions by `then`, and " +
+    "what holds on other platforms stands on lines of its own: `on svm2 => nothing`.",
+  message: () => "this line has a judgement already",
+  help: () => "separate events by `,`, rounds by `then`; put what holds elsewhere on a line `on … => …`",
+});
+
+export const fieldSign = diagnostic<{ name: string }>({
+  code: "E2022",
+  severity: "error",
+  title: "A field written with `=`",
+  explanation: "The fields of an event are written with a colon: `exit CR_ACCESS(cr: 4, access: mov_to_cr)`.",
+  message: (f) => `the field ${f.name} is written with \`:\``,
+  help: (f) => `write \`${f.name}: …\``,
+});
+
+export const bareAlternatives = diagnostic({
+  code: "E2023",
+  severity: "error",
+  title: "Alternatives without parentheses",
+  explanation: "`any of` is followed by a list in parentheses: any one of its events may come.",
+  message: () => "the alternatives after `any of` stand in parentheses",
+  help: () => "write `any of (first, second)`",
+});
+
+export const lateOn = diagnostic({
+  code: "E2024",
+  severity: "error",
+  title: "`on` behind a judgement",
+  explanation:
+    "What holds on some platforms only stands on a line of its own below the instruction, the platforms first: " +
+    "`on vtx1, haswell => exit CPUID`.",
+  message: () => "`on` stands before the judgement that it limits",
+  help: () => "put `on … => …` on a line of its own below the instruction",
 });
