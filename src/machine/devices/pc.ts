@@ -42,6 +42,7 @@ const apicBaseMsr = 0x1b;
 export function attachPc(machine: Machine, options: PcOptions): Pc {
   let end: PowerEnd | undefined;
   let externalPending = false;
+  let interruptAsserted = false;
   const clock = new Clock(machine);
   const pic = new PicPair((asserted) => {
     externalPending = asserted;
@@ -51,8 +52,16 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     taskPriorityClass: () => Number(machine.register("CR8")),
     setTaskPriorityClass: (value) => machine.setRegister("CR8", BigInt(value)),
     apicBase: () => machine.readMsr(apicBaseMsr) ?? 0n,
-    setInterrupt: (asserted) => machine.setInterruptLine(asserted),
-    raiseNmi: () => machine.raiseNmi(),
+    setInterrupt: (asserted) => {
+      if (asserted === interruptAsserted) return;
+      interruptAsserted = asserted;
+      machine.setInterruptLine(asserted);
+      lookUp(machine);
+    },
+    raiseNmi: () => {
+      machine.raiseNmi();
+      lookUp(machine);
+    },
     externalPending: () => externalPending,
     acknowledgeExternal: () => pic.acknowledge(),
     endOfInterrupt: (vector) => ioApic.endOfInterrupt(vector),
@@ -91,6 +100,14 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     machine.attach(device);
   }
   return { serial, localApic, end: () => end };
+}
+
+/**
+ * Makes a running core look at its lines before the next instruction: writing the flags that it has changes nothing
+ * else. Devices act in the middle of a run, when the processor writes to them or an alarm rings.
+ */
+function lookUp(machine: Machine): void {
+  machine.core.writeFlags(machine.core.readFlags());
 }
 
 function postPort(port: number, sink: (code: number) => void): Device {

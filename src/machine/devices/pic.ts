@@ -47,9 +47,9 @@ class Controller {
       if ((this.levelTriggered & bit) !== 0 || (this.level & bit) === 0) this.request |= bit;
       this.level |= bit;
     } else {
-      // A request must stay until it is acknowledged; one that goes before is answered as line 7.
+      // An edge stays latched, as the chipsets that followed the 8259A have it.
       this.level &= ~bit;
-      this.request &= ~bit;
+      if ((this.levelTriggered & bit) !== 0) this.request &= ~bit;
     }
   }
 
@@ -183,9 +183,14 @@ export class PicPair implements Device {
     this.#output = output;
   }
 
+  /** As the firmware of a PC leaves it: vectors 08H and 70H, the cascade and the lines of PCI (9 to 11) open. */
   reset(): void {
     this.#master.reset();
     this.#slave.reset();
+    this.#master.vectorBase = 0x08;
+    this.#master.mask = 0xff & ~(1 << cascade);
+    this.#slave.vectorBase = 0x70;
+    this.#slave.mask = 0xff & ~0x0e;
     this.#update();
   }
 
