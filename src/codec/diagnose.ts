@@ -27,6 +27,14 @@ export function encode(value: InstructionValue, place: EncodePlace): Encoded {
   return { problem: (spans) => diagnose(value, place, obstacle, spans) };
 }
 
+/** A size prefix without which the instruction could be encoded. */
+function contradictingPrefix(value: InstructionValue, place: EncodePlace): string | undefined {
+  return value.prefixes.find((prefix) => {
+    const without = { ...value, prefixes: value.prefixes.filter((other) => other !== prefix) };
+    return /^[oa]\d\d$/.test(prefix) && encodeForm(without, place) !== undefined;
+  });
+}
+
 /** What the checks below work on. */
 interface Case {
   readonly value: InstructionValue;
@@ -57,6 +65,8 @@ function diagnose(
     const facts = { mnemonic: value.mnemonic, given: value.operands.length, accepted: accepted(inMode) };
     return encoder.operandCount(facts, { span: spans.operands[0] ?? spans.mnemonic });
   }
+  const prefix = contradictingPrefix(value, place);
+  if (prefix !== undefined) return encoder.prefixContradicts({ prefix, mnemonic: value.mnemonic }, site);
   const c: Case = { value, bits: place.bits, obstacle, spans, forms };
   return (
     obstacleMet(c) ?? registerOfOtherMode(c) ?? formOfOtherMode(c) ?? immediateWidth(c) ?? sizesDiffer(c) ?? noForm(c)

@@ -178,10 +178,13 @@ function sizesAgree(
 ): boolean {
   const { operandSize, addressSize } = form.encoding;
   const own = form.form.size64 === "force64" ? 3 : operandSize;
+  if (wanted.addressSize === (bits === 64 ? 1 : 3)) return false;
   if (wanted.addressSize !== 0 && addressSize !== 0 && wanted.addressSize !== addressSize) return false;
   const naturalAddress = wanted.addressSize !== 0 || value.operands.length > 1 || addressSize === modeSize(bits);
   if (mnemonic.severalAddressSizes && !naturalAddress) return false;
   if (wanted.operandSize !== 0 && own !== 0) return wanted.operandSize === own;
+  // o16 and o32 are a prefix before any form; o64 is REX.W, which only forms that know it take.
+  if (wanted.operandSize === 3) return false;
   if (stated || own === 0 || value.operands.length === 0) return true;
   if (!mnemonic.severalOperandSizes) return true;
   if (form.memoryWidth !== 0 && !mnemonic.defaultMemorySize) return true;
@@ -367,6 +370,7 @@ function gatherMemory(isOffset: boolean, given: MemoryOperand, operand: number, 
     obstacle = { kind: "address", operand, problem };
     return false;
   }
+  if (wanted.addressSize !== 0 && wanted.addressSize !== modeSize(address.sizeBits)) return false;
   parts.memory = true;
   parts.rexB = address.rexB;
   parts.rexX = address.rexX;

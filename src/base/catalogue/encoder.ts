@@ -116,6 +116,17 @@ export const registerNeeds64 = diagnostic<{ register: string; bits: number }>({
   label: () => "only in 64-bit code",
 });
 
+export const prefixContradicts = diagnostic<{ prefix: string; mnemonic: string }>({
+  code: "E4012",
+  severity: "error",
+  title: "A size prefix that contradicts the instruction",
+  explanation:
+    "o16, o32 and o64 name an operand size, a16, a32 and a64 an address size. The mnemonic, a register or the mode " +
+    "already asks for another one, or the mode has no such size.",
+  message: (f) => `${f.prefix} contradicts what else is written of ${f.mnemonic}, or the mode`,
+  help: (f) => `drop ${f.prefix}; to put a superfluous prefix in front, use db`,
+});
+
 export const highByteWithRex = diagnostic<{ register: string; other?: string }>({
   code: "E4011",
   severity: "error",

@@ -2,6 +2,7 @@
 
 import type { Entry, Reporter } from "../diagnostic.js";
 import { nearNames } from "../near-names.js";
+import * as encoder from "./encoder.js";
 import * as encoding from "./encoding.js";
 import * as imaging from "./imaging.js";
 import * as lexical from "./lexical.js";
@@ -17,7 +18,7 @@ const phases: readonly { readonly title: string; readonly entries: readonly Entr
   { title: "Reading text (E1…)", entries: entriesOf(lexical) },
   { title: "Lines, blocks, expressions (E2…)", entries: entriesOf(syntactic) },
   { title: "Names, values, tests (E3…)", entries: entriesOf(resolving) },
-  { title: "Instructions and layout (E4…)", entries: entriesOf(encoding) },
+  { title: "Instructions and layout (E4…)", entries: [...entriesOf(encoder), ...entriesOf(encoding)] },
   { title: "Images (E5…)", entries: entriesOf(imaging) },
   { title: "Runs (R…)", entries: entriesOf(running) },
 ];
