@@ -143,6 +143,12 @@ function intelMsrs({ features }: MsrFacts): MsrModel[] {
   ];
 }
 
+/** Four event counters, which every AMD processor here has without a CPUID bit. They keep what is written and count nothing. */
+const performanceCounters: readonly MsrModel[] = [0, 1, 2, 3].flatMap((i) => [
+  numbered(`PERF_CTL${i}`, 0xc001_0000 + i, 0n, 0x030f_ffff_ffffn),
+  numbered(`PERF_CTR${i}`, 0xc001_0004 + i, 0n, 0xffff_ffff_ffffn),
+]);
+
 function amdMsrs(facts: MsrFacts): MsrModel[] {
   const has = (name: CpuFeature): boolean => facts.features.includes(name);
   const { DPD, R_INIT, DIS_A20M, LOCK, SVMDIS } = vmCrBits;
@@ -152,6 +158,7 @@ function amdMsrs(facts: MsrFacts): MsrModel[] {
     named("SYSCFG", 0n, 0xfn << 18n),
     // TLB cache disable, INVD acts as WBINVD, fast FERR disable, cache disable: none changes what programs see here.
     named("HWCR", 0n, 0x158n),
+    ...performanceCounters,
     ...(has("TSC_RATE_MSR") ? [named("TSC_RATIO", 1n << 32n, 0xff_ffff_ffffn)] : []),
     ...(has("SVM")
       ? [named("VM_CR", 0n, DPD | R_INIT | DIS_A20M | LOCK | SVMDIS), named("VM_HSAVE_PA", 0n, pageBits(facts))]
