@@ -3,9 +3,10 @@
 // end, and can recover inside one line. Indentation is consulted only where braces do not balance: it means nothing
 // otherwise.
 
-import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
+import { syntactic, type Diagnostic, type Source } from "../base/index.js";
 import { makeToken, type Token } from "./lexer.js";
 import { deepestNesting } from "./limits.js";
+import { lineOf, spanOf } from "./places.js";
 import * as t from "./token-types.js";
 
 export interface Bracketed {
@@ -149,10 +150,5 @@ function beginsDeclaration(tokens: readonly Token[], index: number): boolean {
 }
 
 function columnOf(source: Source, token: Token): number {
-  return token.startOffset - (source.text.lastIndexOf("\n", token.startOffset - 1) + 1);
-}
-
-/** The place of a token. */
-export function spanOf(source: Source, token: Token): Span {
-  return { source, start: token.startOffset, end: token.endOffset };
+  return token.startOffset - lineOf(source, token.startOffset);
 }

@@ -1,20 +1,28 @@
 // Concrete syntax to tree: judgements.
 
-import { assert, spanText, syntactic } from "../base/index.js";
+import { assert, spanText, syntactic, type Span } from "../base/index.js";
 import { buildExpr, missing } from "./build-expr.js";
-import { isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
+import { isBroken, isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode } from "./cst.js";
 import type { Token } from "./lexer.js";
 import * as t from "./token-types.js";
 import type { EventClause, Expr, JudgementClause, Name, RoundClause } from "./tree.js";
 
-/** `=> rounds`, with the names of the `on` before it where there is one. */
+/**
+ * `=> rounds`, with the names of the `on` before it where there is one. On a line that could not be read whole it is
+ * read as `any`, so that nobody reports what recovery made of it.
+ */
 export function buildJudgement(build: Build, node: CstNode, on?: readonly Name[]): JudgementClause {
   const arrow = tokenOf(node, t.Arrow);
   assert(arrow !== undefined, "a judgement begins with its arrow");
-  const rounds = nodesOf(node, "round").map((round) => buildRound(build, round, arrow.endOffset));
+  const read = nodesOf(node, "round").map((round) => buildRound(build, round, arrow.endOffset));
+  const rounds = isBroken(build, arrow.startOffset) ? [anything(tokenSpan(build, arrow))] : read;
   const end = rounds[rounds.length - 1]?.span.end ?? arrow.endOffset;
   return { ...(on !== undefined && { on }), rounds, span: span(build, arrow.startOffset, end) };
+}
+
+function anything(place: Span): RoundClause {
+  return { events: [{ kind: "any", span: place }], span: place };
 }
 
 function buildRound(build: Build, node: CstNode, fallback: number): RoundClause {

@@ -4,10 +4,9 @@
 import { syntactic, type Span } from "../base/index.js";
 import { brokenArg, buildArgs } from "./build-expr.js";
 import { buildJudgement } from "./build-events.js";
-import { isToken, nameOf, nodeOf, span, tokenOf, tokenSpan } from "./cst.js";
+import { isBroken, isToken, nameOf, nodeOf, span, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode } from "./cst.js";
 import type { Token } from "./lexer.js";
-import { lineOf } from "./mistakes.js";
 import * as t from "./token-types.js";
 import type { Arg, Block, JudgementClause, Label, Statement } from "./tree.js";
 
@@ -113,7 +112,7 @@ function finish(build: Build, pieces: Pieces): Statement {
 
 /** A line that could not be read whole gets an unreadable argument, so that nobody reports what is missing there. */
 function withBroken(build: Build, first: Token, args: readonly Arg[]): readonly Arg[] {
-  if (build.brokenLines.size === 0 || !build.brokenLines.has(lineOf(build.source, first.startOffset))) return args;
+  if (!isBroken(build, first.startOffset)) return args;
   return [...args, brokenArg(build, args[args.length - 1]?.span.end ?? first.endOffset)];
 }
 

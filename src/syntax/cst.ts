@@ -4,6 +4,7 @@
 import type { TokenType } from "chevrotain";
 import type { Diagnostic, Source, Span } from "../base/index.js";
 import type { Token } from "./lexer.js";
+import { lineOf } from "./places.js";
 import type { Name } from "./tree.js";
 
 /** What one use of a rule took in. */
@@ -62,6 +63,11 @@ export function filledParts(node: CstNode): readonly Part[] {
   return node.parts.every((part) => startOf(part) !== undefined)
     ? node.parts
     : node.parts.filter((part) => startOf(part) !== undefined);
+}
+
+/** True on lines that could not be read whole. */
+export function isBroken(build: Build, offset: number): boolean {
+  return build.brokenLines.size > 0 && build.brokenLines.has(lineOf(build.source, offset));
 }
 
 /** A span of the build's source. */

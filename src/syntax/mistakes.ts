@@ -3,9 +3,9 @@
 
 import type { IParserErrorMessageProvider, IRecognitionException } from "chevrotain";
 import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
-import { spanOf } from "./brackets.js";
 import type { Token } from "./lexer.js";
 import { mostMistakes } from "./limits.js";
+import { lineOf, spanOf } from "./places.js";
 import * as t from "./token-types.js";
 
 /** Thrown through the parser when `mostMistakes` is exceeded; `offset` is the place of the last one. */
@@ -230,9 +230,4 @@ function placeOf({ source, tokens, index }: Failure): Span {
   if (token !== undefined) return spanOf(source, token);
   const last = tokens[tokens.length - 1];
   return last === undefined ? { source, start: 0, end: 0 } : spanOf(source, last);
-}
-
-/** Offset of the start of the line: tells lines apart without counting them. */
-export function lineOf(source: Source, offset: number): number {
-  return offset === 0 ? 0 : source.text.lastIndexOf("\n", offset - 1) + 1;
 }

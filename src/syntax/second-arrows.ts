@@ -2,8 +2,8 @@
 // places to go on after a mistake, would take it for the judgement of the block around the line.
 
 import { syntactic, type Diagnostic, type Source } from "../base/index.js";
-import { spanOf } from "./brackets.js";
 import type { Token } from "./lexer.js";
+import { spanOf } from "./places.js";
 import * as t from "./token-types.js";
 
 /** Leaves out second judgements, up to the end of their line. */
