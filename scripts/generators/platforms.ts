@@ -5,6 +5,7 @@ import {
   generations,
   notExecuted,
   platformNames,
+  vmxNotCarriedOut,
   type CpuFeature,
   type Platform,
 } from "../../src/isa/index.js";
@@ -69,6 +70,10 @@ function limitsPage(): string {
     "| feature | on real processors from |",
     "|---|---|",
     ...[...notExecuted].map((name) => `| ${name} | ${firstWith(name)} |`),
+    "",
+    "These controls of VMX exist on real processors and are not carried out here; no model reports them, so VM entry",
+    "refuses them:",
+    `${[...vmxNotCarriedOut].map((name) => `\`${name}\``).join(", ")}.`,
     "",
   ].join("\n");
 }

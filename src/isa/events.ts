@@ -64,11 +64,20 @@ function shown(field: DecodedField): EventField {
 const codeField: EventField = { name: "code", doc: "error code" };
 const vectorField: EventField = { name: "vector", doc: "vector" };
 
+/** Exceptions that only one vendor has. */
+const vendorsOfException: Readonly<Record<string, readonly Vendor[]>> = {
+  "#VE": ["intel"],
+  "#HV": ["amd"],
+  "#VC": ["amd"],
+  "#SX": ["amd"],
+};
+
 function exceptionSubject(name: string, title: string, hasErrorCode: boolean): EventSubject {
   const fields: EventField[] = hasErrorCode ? [codeField] : [];
   if (name === "#PF") fields.push({ name: "address", doc: "linear address of the access, as in CR2" });
   if (name === "#DB") fields.push({ name: "dr6", doc: "DR6 after the exception" });
-  return { name, doc: title, vendors: both, fields, ...(hasErrorCode && { positional: "code" }) };
+  const vendors = vendorsOfException[name] ?? both;
+  return { name, doc: title, vendors, fields, ...(hasErrorCode && { positional: "code" }) };
 }
 
 const trapSubjects: readonly EventSubject[] = [

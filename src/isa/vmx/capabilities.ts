@@ -75,7 +75,7 @@ const skylakeControls: readonly VmxControlName[] = [
 ]; // prettier-ignore
 
 /** Controls of real processors that the core does not carry out yet; no model reports them. */
-const notCarriedOut: ReadonlySet<VmxControlName> = new Set<VmxControlName>([
+export const vmxNotCarriedOut: ReadonlySet<VmxControlName> = new Set<VmxControlName>([
   "VIRTUALIZE_APIC_ACCESSES", "VIRTUALIZE_X2APIC_MODE",
   "APIC_REGISTER_VIRTUALIZATION", "VIRTUAL_INTERRUPT_DELIVERY", "PROCESS_POSTED_INTERRUPTS",
   "EXIT_LOAD_IA32_PERF_GLOBAL_CTRL", "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL", "ENABLE_XSAVES_XRSTORS",
@@ -93,7 +93,7 @@ function generation(
 ): VmxCapabilities {
   return {
     revision,
-    controls: controls.filter((name) => !notCarriedOut.has(name)),
+    controls: controls.filter((name) => !vmxNotCarriedOut.has(name)),
     trueControls: true,
     timerShift: 5,
     activityStates: allStates,
