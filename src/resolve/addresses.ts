@@ -89,7 +89,7 @@ function bindWords(words: readonly Name[], frame: Frame): Words | undefined {
 }
 
 /** The register that a name stands for, arguments of macros looked through. */
-export function registerOf(expr: Extract<Expr, { kind: "name" }>, frame: Frame): ReturnType<typeof registerName> {
+function registerOf(expr: Extract<Expr, { kind: "name" }>, frame: Frame): ReturnType<typeof registerName> {
   const found = frame.scope.find(expr.name);
   if (found?.kind === "argument") {
     const inner = onlyExpr(found.arg);

@@ -44,7 +44,7 @@ export function statementText(statement: Statement): string {
 }
 
 /** From the first word after the labels to the end of the arguments. */
-export function wordsSpan(statement: Statement): Span {
+function wordsSpan(statement: Statement): Span {
   const first = statement.prefixes[0] ?? statement.head;
   return first ? { ...statement.span, start: first.span.start } : statement.span;
 }

@@ -3,8 +3,6 @@
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
-import { onlyExpr } from "./names.js";
-import { Scope } from "./scope.js";
 import { makeLine, statementText, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
@@ -13,6 +11,8 @@ import { bindInstruction } from "./instructions.js";
 import { bindJudgement } from "./judgements.js";
 import { collectLabels, fullLabel, passLabel } from "./labels.js";
 import { expandMacro, findMacro } from "./macros.js";
+import { onlyExpr } from "./names.js";
+import { Scope } from "./scope.js";
 
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {

@@ -6,13 +6,13 @@ import type { SizeBits } from "../codec/index.js";
 import { findVmcbField, vmcbFields, vmcsFields } from "../isa/index.js";
 import type { Arg, Expr, Statement, Term } from "../syntax/index.js";
 import { bindAddress } from "./addresses.js";
+import { bindEvent } from "./events.js";
 import { binary, evaluate, evaluateKnown, unary } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { bindEvent } from "./events.js";
 import { findName, onlyExpr, reportUnknown } from "./names.js";
+import { patternOf } from "./patterns.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { BoundCondition, ResolvedExpectation, Value } from "./resolved.js";
-import { patternOf } from "./patterns.js";
 import { misshapen } from "./shape.js";
 
 /** Resolves `expect CONDITION`; undefined when something is wrong and has been reported. */

@@ -1,5 +1,6 @@
 // The library's constants: machine facts of isa/ by the manuals' names, and the selectors of every guest's GDT.
 
+import { toValue } from "../base/index.js";
 import {
   bitTables,
   exceptions,
@@ -12,7 +13,6 @@ import {
   vmxExitReasons,
   type Platform,
 } from "../isa/index.js";
-import { toValue } from "../base/index.js";
 import { selectors } from "../program/index.js";
 import type { CaseUnit } from "./frame.js";
 

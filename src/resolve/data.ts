@@ -2,10 +2,10 @@
 
 import { fitsBits, resolving } from "../base/index.js";
 import type { Arg, Statement } from "../syntax/index.js";
-import { onlyExpr } from "./names.js";
 import type { Target } from "./build.js";
 import { constant, evaluate, evaluateKnown } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
+import { onlyExpr } from "./names.js";
 import { placeTerms } from "./operands.js";
 import type { Value } from "./resolved.js";
 import { misshapen } from "./shape.js";

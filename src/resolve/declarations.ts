@@ -3,16 +3,16 @@
 import { resolving, toUnsigned } from "../base/index.js";
 import { exceptions } from "../isa/index.js";
 import type { Expr, Statement } from "../syntax/index.js";
-import { onlyExpr } from "./names.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
 import { evaluate, evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
+import { onlyExpr } from "./names.js";
+import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import { placeTerms } from "./operands.js";
-import type { Item, PageRule } from "./resolved.js";
 import { bindRange } from "./ranges.js";
 import { resolveFor, resolveIf, resolveRepeat } from "./repeats.js";
+import type { Item, PageRule } from "./resolved.js";
 import { misshapen } from "./shape.js";
 
 /** What a declaration does. */
@@ -175,7 +175,7 @@ function resolveOn(
 ): void {
   if (!statement.block || statement.args.length === 0) return misshapen(statement, "guest", frame);
   checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
-  if (selectedBlocks(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
+  if (isSelectedBlock(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
 }
 
 function resolveExpect(statement: Statement, frame: Frame, target: Target): void {

@@ -7,8 +7,8 @@ import type { Expr } from "../syntax/index.js";
 import { maxCaseEvaluations, maxConstantDepth, report, type Frame } from "./frame.js";
 import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { registerName } from "./registers.js";
-import type { ConstantDeclaration } from "./scope.js";
 import type { Value } from "./resolved.js";
+import type { ConstantDeclaration } from "./scope.js";
 
 /** A known number as a value. */
 export function constant(value: bigint): Value {

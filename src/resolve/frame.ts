@@ -12,9 +12,9 @@ import {
 } from "../base/index.js";
 import type { CodeBits } from "../codec/index.js";
 import type { Platform } from "../isa/index.js";
-import type { ConstantDeclaration, Module, Scope } from "./scope.js";
-import type { GuestMode, SymbolId, Value } from "./resolved.js";
 import type { Statement } from "../syntax/index.js";
+import type { GuestMode, SymbolId, Value } from "./resolved.js";
+import type { ConstantDeclaration, Module, Scope } from "./scope.js";
 
 /** Mistakes of one file that are told, as many as the parser tells. */
 export const maxMistakes = 100;
@@ -42,7 +42,7 @@ export class Reports {
 export const maxExpansionDepth = 64;
 
 /** Statements that one case may expand to. */
-export const maxCaseStatements = 200_000;
+const maxCaseStatements = 200_000;
 
 /** Parts of expressions that one case may evaluate: arguments that use arguments twice double them at every step. */
 export const maxCaseEvaluations = 2_000_000;

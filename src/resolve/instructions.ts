@@ -1,6 +1,7 @@
 // Instructions: the mnemonic is known, the operands are bound. Which form it takes is the encoder's business.
 
 import { resolving } from "../base/index.js";
+import { isMnemonic, mnemonics } from "../isa/index.js";
 import type { Statement } from "../syntax/index.js";
 import { statementText, type Target } from "./build.js";
 import { dataUnits } from "./data.js";
@@ -10,7 +11,6 @@ import { macroNames } from "./macros.js";
 import { isOfMissingModule } from "./names.js";
 import { bindOperand } from "./operands.js";
 import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
-import { isMnemonic, mnemonics } from "../isa/index.js";
 
 /** The instruction that a statement is; undefined when something is wrong and has been reported. */
 export function bindInstruction(

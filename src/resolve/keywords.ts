@@ -29,7 +29,7 @@ export const keywords: readonly Keyword[] = [
   row("test", "on PLATFORM, GROUP", "platforms and groups on which the test runs; without it, all"),
   row("test", "vmm VMM [nested] [under VMM]", "bundled VMMs under which the test runs; without it, none"),
   row("test", "each NAME = VALUE, VALUE", "runs the test with each value; a block gives rows for several names"),
-  row("test", "requires FEATURE", "drops members of groups that lack a CPU feature, with the reason"),
+  row("test", "requires FEATURE", "drops members of groups that lack a CPU feature or a VMX control, with the reason"),
   row("test", "golden", "the whole transcript is kept in a file and compared"),
   row("test", 'xfail "REASON"', "the test is known to fail"),
   row("test", "only", "runs no other test of the file; refused in CI"),

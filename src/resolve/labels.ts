@@ -5,7 +5,7 @@ import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { isBlockThere } from "./conditional.js";
 import { report, type Frame } from "./frame.js";
-import { selectedBlocks } from "./on.js";
+import { isSelectedBlock } from "./on.js";
 
 /** The name under which a label is kept, and the owner of the local labels that follow it. */
 export function fullLabel(label: string, frame: Frame): string {
@@ -46,6 +46,6 @@ function collect(statements: readonly Statement[], frame: Frame): void {
     else if (word === "data") collectLabels(statement.block.statements, frame);
     else if ((word === "if" || word === "else") && isBlockThere(statements, index, frame)) {
       collect(statement.block.statements, frame);
-    } else if (word === "on" && selectedBlocks(statements, index, frame)) collect(statement.block.statements, frame);
+    } else if (word === "on" && isSelectedBlock(statements, index, frame)) collect(statement.block.statements, frame);
   }
 }

@@ -1,14 +1,14 @@
 // The matrix of a test: platforms by VMMs by `each` values. Every cell becomes a case.
 
 import { resolving, spanText } from "../base/index.js";
+import type { Platform } from "../isa/index.js";
 import type { Arg, Statement } from "../syntax/index.js";
 import { report, suggestion, type Frame } from "./frame.js";
+import { shapeOf } from "./keywords.js";
 import { namesOf } from "./on.js";
-import type { Platform } from "../isa/index.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readVmm, type WrittenVmm } from "./policy.js";
 import { misshapen } from "./shape.js";
-import { shapeOf } from "./keywords.js";
 
 /** A platform of a test; where the test names it itself, it must be able to run it. */
 export interface WrittenPlatform {

@@ -3,16 +3,15 @@
 // Sources come in as values. What a module declares does not depend on who uses it, so it is read once for each source
 // and kept with it: a thousand test files read the library once.
 
-import { resolving, type Diagnostic, type Span } from "../base/index.js";
+import { resolving, type Diagnostic, type Source, type Span } from "../base/index.js";
 import { parse, type SourceFile, type Statement } from "../syntax/index.js";
 import { CaseUnit, Reports, report, suggestion, type Frame } from "./frame.js";
+import { keywordsOf } from "./keywords.js";
 import { readMacro } from "./macros.js";
 import { namesOf } from "./on.js";
 import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";
-import type { Source } from "../base/index.js";
-import { readStructure } from "./structures.js";
 import { misshapen } from "./shape.js";
-import { keywordsOf } from "./keywords.js";
+import { readStructure } from "./structures.js";
 
 /** The library modules that `use` can name. */
 export type ModuleSources = ReadonlyMap<string, Source>;
@@ -26,7 +25,7 @@ interface Loaded {
 const loadedOf = new WeakMap<ModuleSources, Map<string, Loaded | "busy">>();
 
 /** Statements at file level that are not a module's business: tests and platforms. */
-export const fileDeclarations: ReadonlySet<string> = new Set(["test", "platform"]);
+const fileDeclarations: ReadonlySet<string> = new Set(["test", "platform"]);
 
 /** A frame in which nothing is known but the module itself, for reading declarations. */
 export function declarationFrame(module: Module, reports: Reports): Frame {

@@ -1,11 +1,10 @@
 // Lookup: from a name as written to what it stands for, in the order in which names hide one another: labels,
 // arguments and `each` values; the file's constants and data; modules; other guests; the library's constants.
 
-import type { Span } from "../base/index.js";
+import { resolving, type Span } from "../base/index.js";
 import type { Arg, Expr } from "../syntax/index.js";
 import { libraryConstant, libraryConstantNames, platformConstant } from "./constants.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { resolving } from "../base/index.js";
 import type { StartName, Value } from "./resolved.js";
 import { Scope, type Meaning, type Module } from "./scope.js";
 

@@ -31,7 +31,7 @@ export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
  * Whether the `on` block at `index` is the one that counts on the case's platform: of blocks that stand directly one
  * after the other, the first whose names hold.
  */
-export function selectedBlocks(statements: readonly Statement[], index: number, frame: Frame): boolean {
+export function isSelectedBlock(statements: readonly Statement[], index: number, frame: Frame): boolean {
   const holds = (statement: Statement): boolean => isOn(statement.args.flatMap(wordsOf), frame) === true;
   const block = statements[index];
   if (!block || !holds(block)) return false;
@@ -44,7 +44,7 @@ export function selectedBlocks(statements: readonly Statement[], index: number, 
 }
 
 /** The words of an argument, whatever else stands there. */
-export function wordsOf(arg: Arg): string[] {
+function wordsOf(arg: Arg): string[] {
   return arg.terms.flatMap((term) => (term.kind === "single" && term.expr.kind === "name" ? [term.expr.name] : []));
 }
 

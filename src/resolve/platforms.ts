@@ -15,8 +15,8 @@ import {
 import type { Arg, Expr, SourceFile, Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { misshapen } from "./shape.js";
 import { keywordsOf } from "./keywords.js";
+import { misshapen } from "./shape.js";
 
 /** Platforms by name, the file's own ones included. */
 export interface PlatformTable {
@@ -97,7 +97,7 @@ function derive(model: Platform, changes: PlatformChanges): Platform {
 type NameExpr = Extract<Expr, { kind: "name" }>;
 
 /** The words of an argument that consists of words only. */
-export function wordExprs(arg: Arg | undefined): NameExpr[] | undefined {
+function wordExprs(arg: Arg | undefined): NameExpr[] | undefined {
   const words: NameExpr[] = [];
   for (const term of arg?.terms ?? []) {
     if (term.kind !== "single" || term.expr.kind !== "name") return undefined;

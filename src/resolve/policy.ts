@@ -3,13 +3,13 @@
 import { resolving, type Span } from "../base/index.js";
 import { eventSubjects, exceptions } from "../isa/index.js";
 import type { Arg, Name, Statement } from "../syntax/index.js";
-import { bindRange } from "./ranges.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
+import { keywordsOf, shapeOf } from "./keywords.js";
+import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import { placeTerms } from "./operands.js";
+import { bindRange } from "./ranges.js";
 import type { DeniedAction, MemoryRule, MsrRule, Policy, PortRule, VmmChoice, VmmStack } from "./resolved.js";
 import { misshapen } from "./shape.js";
-import { keywordsOf, shapeOf } from "./keywords.js";
 
 /** One VMM, or stack of VMMs, as written. */
 export interface WrittenVmm {
@@ -106,7 +106,7 @@ function readRules(lines: readonly Statement[], draft: Draft, frame: Frame): voi
     if (rule) rule(line, draft, frame);
     else if (word === "on" && line.block) {
       checkPlatformNames(namesOf(line.args, frame, "platforms and groups"), frame);
-      if (selectedBlocks(lines, index, frame)) readRules(line.block.statements, draft, frame);
+      if (isSelectedBlock(lines, index, frame)) readRules(line.block.statements, draft, frame);
     } else {
       const help = suggestion(word, keywordsOf("vmm").keys());
       report(frame, resolving.unknownSetting, { word, of: "a VMM", help }, line.head?.span ?? line.span);

@@ -2,8 +2,8 @@
 // only what depends on layout: addresses of symbols, and with them the encoded length of instructions.
 
 import type { Span } from "../base/index.js";
-import type { Platform } from "../isa/index.js";
 import type { CodeBits, MemoryOperand, OperandValue } from "../codec/index.js";
+import type { Platform } from "../isa/index.js";
 import type { EventKind } from "../program/index.js";
 
 /** All tests of one file. */

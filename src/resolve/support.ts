@@ -1,6 +1,13 @@
 // What a platform can run: modes, features and VMMs. The answer is a reason in words, or that it can.
 
-import type { Platform } from "../isa/index.js";
+import {
+  controlWords,
+  featureNames,
+  findVmxControl,
+  vmxControls,
+  type Platform,
+  type VmxControl,
+} from "../isa/index.js";
 import { guestModes } from "./modes.js";
 import type { GuestMode, VmmChoice } from "./resolved.js";
 
@@ -10,9 +17,23 @@ export function modeProblem(mode: GuestMode, platform: Platform): string | undef
   return lacking === undefined ? undefined : `${mode} needs ${lacking}, which ${platform.name} does not have`;
 }
 
-/** Why a platform cannot run what asks for a feature. */
-export function featureProblem(feature: string, platform: Platform): string | undefined {
-  return platform.cpu.features.includes(feature) ? undefined : `${platform.name} does not have ${feature}`;
+/** What `requires` can name: CPU features, and the VMX controls that a processor may allow. */
+export function requirableNames(): readonly string[] {
+  return [...featureNames, ...vmxControls.map((control) => control.name)];
+}
+
+/** Why a platform cannot run what asks for a feature or a VMX control. */
+export function featureProblem(name: string, platform: Platform): string | undefined {
+  const control = findVmxControl(name);
+  const has = control ? allowsControl(control, platform) : platform.cpu.features.includes(name);
+  return has ? undefined : `${platform.name} does not have ${name}`;
+}
+
+/** Whether the capability MSR lets a control be 1 (Intel SDM vol. 3, "VMX Capability Reporting Facility"). */
+function allowsControl({ word, bit }: VmxControl, platform: Platform): boolean {
+  const capability = platform.cpu.msrs.find((msr) => msr.address === controlWords[word].msr)?.reset ?? 0n;
+  const allowed = word === "vmfunc" ? capability : capability >> 32n;
+  return ((allowed >> BigInt(bit)) & 1n) === 1n;
 }
 
 type Stack = readonly Pick<VmmChoice, "kind" | "nested">[];

@@ -3,21 +3,18 @@
 
 import { resolving, type Span } from "../base/index.js";
 import type { SourceFile, Statement } from "../syntax/index.js";
-import { onlyExpr } from "./names.js";
 import { bindExpectation } from "./conditions.js";
-import { evaluateKnown } from "./expressions.js";
 import { CaseUnit, report, suggestion, type Frame, type Reports } from "./frame.js";
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
+import { checkTitle, readBudget, readHeader, xfailReason, type Header } from "./header.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
 import { declarationFrame, readConstant } from "./modules.js";
-import { checkPlatformNames, namesOf, selectedBlocks } from "./on.js";
+import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
 import { readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
 import type { Item, ResolvedCase, ResolvedExpectation, ResolvedGuest, ResolvedTest, VmmStack } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
-import { featureProblem, modeProblem, vmmProblem } from "./support.js";
-import { misshapen } from "./shape.js";
-import { keywordsOf } from "./keywords.js";
+import { featureProblem, modeProblem, requirableNames, vmmProblem } from "./support.js";
 
 /** What all tests of a file share. */
 export interface FileContext {
@@ -29,24 +26,6 @@ export interface FileContext {
   readonly isWhole: boolean;
   /** Only these platforms, and those of these groups, are wanted; absent means all. */
   readonly wanted?: (platform: WrittenPlatform["platform"]) => boolean;
-}
-
-/** Instructions after which a guest counts as hung, unless the test says otherwise. */
-const defaultBudget = 1_000_000;
-
-/** Declarations that a test can have once. */
-const singleWords = ["on", "vmm", "golden", "only", "xfail", "budget"] as const;
-
-/** The declarations of a test, sorted by their word. */
-interface Header {
-  readonly name: string;
-  readonly once: ReadonlyMap<string, Statement>;
-  readonly each: readonly Statement[];
-  readonly guests: readonly Statement[];
-  readonly constants: readonly Statement[];
-  readonly requires: readonly Statement[];
-  /** `expect` lines and `on` blocks, in order. */
-  readonly finals: readonly Statement[];
 }
 
 /** Resolves one `test` declaration; undefined when it has no usable name. */
@@ -72,40 +51,6 @@ export function resolveTest(statement: Statement, context: FileContext): Resolve
     ...(xfail !== undefined && { xfail }),
     cases,
   };
-}
-
-function readHeader(statement: Statement, frame: Frame): Header | undefined {
-  const [arg, more] = statement.args;
-  const expr = arg && !more ? onlyExpr(arg) : undefined;
-  if (expr?.kind !== "string" || !statement.block) {
-    return misshapen(statement, "file", frame);
-  }
-  const once = new Map<string, Statement>();
-  const lists = { each: [], guest: [], expect: [], const: [], requires: [] } as Record<string, Statement[]>;
-  for (const line of statement.block.statements) {
-    const word = line.head?.text;
-    if (word === undefined) {
-      const label = line.labels[0];
-      if (label) report(frame, resolving.notInTest, { word: `${label.name}:` }, label.span);
-    } else if (word === "on" && line.block) lists["expect"]?.push(line);
-    else if ((singleWords as readonly string[]).includes(word)) addOnce(line, word, once, frame);
-    else if (Object.hasOwn(lists, word)) lists[word]?.push(line);
-    else {
-      const help = suggestion(word, keywordsOf("test").keys());
-      report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span);
-    }
-    const [judgement] = line.judgements;
-    if (judgement) report(frame, resolving.nothingToJudge, { what: `\`${word}\`` }, judgement.span);
-  }
-  const { each = [], guest = [], expect = [], const: constants = [], requires = [] } = lists;
-  return { name: expr.value, once, each, guests: guest, constants, requires, finals: expect };
-}
-
-function addOnce(line: Statement, word: string, once: Map<string, Statement>, frame: Frame): void {
-  const first = once.get(word);
-  if (!first) return void once.set(word, line);
-  const secondary = [{ span: first.span, label: "first here" }];
-  report(frame, resolving.duplicateName, { what: "line", name: word }, line.span, { secondary });
 }
 
 function resolveCases(statement: Statement, header: Header, context: FileContext, frame: Frame): ResolvedCase[] {
@@ -227,7 +172,7 @@ function resolveFinals(statements: readonly Statement[], frame: Frame): Resolved
     for (const [index, statement] of list.entries()) {
       if (statement.head?.text === "on" && statement.block) {
         checkPlatformNames(namesOf(statement.args, here, "platforms and groups"), here);
-        if (selectedBlocks(list, index, here)) add(statement.block.statements);
+        if (isSelectedBlock(list, index, here)) add(statement.block.statements);
       } else if (statement.head?.text === "expect") {
         const expectation = bindExpectation(statement, here);
         if (expectation) finals.push(expectation);
@@ -250,51 +195,17 @@ function firstModeProblem(headers: readonly GuestHeader[], platform: WrittenPlat
 
 function requirement(header: Header, platform: WrittenPlatform["platform"], frame: Frame): string | undefined {
   for (const line of header.requires) {
-    for (const { text } of namesOf(line.args, frame, "features")) {
+    for (const { text, span } of namesOf(line.args, frame, "features")) {
+      const names = requirableNames();
+      if (!names.includes(text)) {
+        report(frame, resolving.unknownFeature, { name: text, help: suggestion(text, names) }, span);
+        continue;
+      }
       const problem = featureProblem(text, platform);
       if (problem !== undefined) return problem;
     }
   }
   return undefined;
-}
-
-function readBudget(line: Statement | undefined, frame: Frame): number {
-  if (!line) return defaultBudget;
-  const [arg, more] = line.args;
-  const expr = arg && !more ? onlyExpr(arg) : undefined;
-  if (!expr) {
-    misshapen(line, "test", frame);
-    return defaultBudget;
-  }
-  const budget = evaluateKnown(expr, frame, "the budget");
-  if (budget === undefined) return defaultBudget;
-  if (budget > 0n && budget <= 0xffff_ffffn) return Number(budget);
-  report(frame, resolving.badCount, { count: budget, max: 0xffff_ffffn }, expr.span);
-  return defaultBudget;
-}
-
-function xfailReason(header: Header, frame: Frame): string | undefined {
-  const line = header.once.get("xfail");
-  if (!line) return undefined;
-  const [arg, more] = line.args;
-  const expr = arg && !more ? onlyExpr(arg) : undefined;
-  if (expr?.kind === "string" && expr.value.trim() !== "") return expr.value;
-  return misshapen(line, "test", frame);
-}
-
-/** `{name}` in a title must name a value of `each`. */
-function checkTitle(header: Header, rows: readonly Row[], statement: Statement, frame: Frame): void {
-  const names = new Set(rows[0]?.map(({ name }) => name));
-  for (const [, key] of header.name.matchAll(/\{([^{}]*)\}/g)) {
-    const name = (key ?? "").trim();
-    if (names.has(name) || rows.length === 0) continue;
-    report(
-      frame,
-      resolving.unknownTitleName,
-      { name, help: suggestion(name, names) },
-      statement.args[0]?.span ?? statement.span,
-    );
-  }
 }
 
 /** Whether anything at all is compared in a case. */

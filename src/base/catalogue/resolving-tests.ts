@@ -309,7 +309,9 @@ export const unknownFeature = diagnostic<Unknown>({
   code: "E3091",
   severity: "error",
   title: "A CPU feature that does not exist",
-  explanation: "Features have the manuals' names, as `trapline platforms NAME` lists them.",
+  explanation:
+    "Features have the manuals' names, as `trapline platforms NAME` lists them. `requires` also takes a VMX control " +
+    "that the processor must allow, such as ENABLE_EPT.",
   message: (f) => `there is no feature ${f.name}`,
   help: (f) => f.help,
 });
