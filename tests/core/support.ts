@@ -29,10 +29,10 @@ const segment = (selector: number, rights: number, base = 0n, limitBytes = 0xfff
 });
 
 /** Puts code at `codeAddress` and a complete environment around it; gates of all vectors lead to stops. */
-export function prepare(machine: Machine, code: Uint8Array, mode: Mode): void {
+export function prepare(machine: Machine, program: Uint8Array, mode: Mode): void {
   machine.reset();
   if (mode === "real16") {
-    machine.writePhysical(0x7c00n, code);
+    machine.writePhysical(0x7c00n, program);
     machine.setRegister("RIP", 0x7c00n);
     machine.setRegister("RSP", 0x7000n);
     machine.setSegment("CS", segment(0, 0x93, 0n, 0xffff));
@@ -40,7 +40,7 @@ export function prepare(machine: Machine, code: Uint8Array, mode: Mode): void {
     return;
   }
   const long = mode === "long64";
-  machine.writePhysical(codeAddress, code);
+  machine.writePhysical(codeAddress, program);
   writeTables(machine, long);
   machine.setRegister("RIP", codeAddress);
   machine.setRegister("RSP", stackTop);
