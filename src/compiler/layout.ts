@@ -18,6 +18,7 @@ import { evaluate, type Scope } from "./values.js";
 export interface PlacedSection {
   readonly section: Section;
   readonly start: number;
+  readonly roomBytes: number;
   /** First address after the section. */
   readonly end: number;
   readonly addresses: readonly number[];
@@ -41,6 +42,9 @@ export interface LayoutInput {
 
 /** Passes in which pieces may also get shorter; real programs settle within a handful. */
 const FREE_PASSES = 24;
+/** Passes after which nothing is weighed any more: what still changes gets all the room that it could ever need. */
+const PATIENT_PASSES = 64;
+const MAX_INSTRUCTION_BYTES = 15;
 
 const NOP = 0x90;
 
@@ -55,15 +59,19 @@ export function layOut(input: LayoutInput): Layout {
   for (const section of work) section.pass(scope, input.encode, "first");
   for (let pass = 0, changed = open.length > 0; changed; pass++) {
     changed = false;
-    for (const section of open)
-      changed = section.pass(scope, input.encode, pass < FREE_PASSES ? "free" : "growing") || changed;
+    const kind = pass < FREE_PASSES ? "free" : pass < PATIENT_PASSES ? "growing" : "ending";
+    for (const section of open) changed = section.pass(scope, input.encode, kind) || changed;
   }
   for (const section of work) section.finish(scope, input.encode, diagnostics);
   return { sections: work, addresses, diagnostics };
 }
 
-/** The bytes of a section up to its last that is not 0 by declaration: memory is 0 before an image is loaded. */
+/**
+ * The bytes of a section up to its last that is not 0 by declaration: memory is 0 before an image is loaded. A section
+ * that is longer than its room has been reported and has none.
+ */
 export function sectionBytes(placed: PlacedSection): Uint8Array {
+  if (placed.end - placed.start > placed.roomBytes) return new Uint8Array();
   const { pieces } = placed.section;
   let count = pieces.length;
   while (count > 0 && isBlank(pieces[count - 1])) count--;
@@ -95,6 +103,9 @@ function isBlank(piece: Piece | undefined): boolean {
   }
 }
 
+/** What a pass may do to lengths: guess, change them, only add to them, or make them as long as can be. */
+type PassKind = "first" | "free" | "growing" | "ending";
+
 /** One section while it is being placed. */
 class SectionLayout implements PlacedSection {
   readonly addresses: number[];
@@ -108,7 +119,7 @@ class SectionLayout implements PlacedSection {
   constructor(
     readonly section: Section,
     readonly start: number,
-    private readonly roomBytes: number,
+    readonly roomBytes: number,
   ) {
     const count = section.pieces.length;
     this.addresses = Array.from({ length: count }, () => start);
@@ -145,7 +156,7 @@ class SectionLayout implements PlacedSection {
   }
 
   /** Gives every piece its address, open ones encoded anew. True when anything is not as it was. */
-  pass(scope: Scope, encode: Encode, kind: "first" | "free" | "growing"): boolean {
+  pass(scope: Scope, encode: Encode, kind: PassKind): boolean {
     let changed = false;
     let at = this.start;
     scope.sectionStart = this.start;
@@ -157,13 +168,19 @@ class SectionLayout implements PlacedSection {
       else if (piece.kind === "align") this.lengths[i] = padding(at, Number(piece.boundary));
       else if (this.open[i] === true) {
         const length = this.openLength(piece, i, scope, encode, kind === "first");
-        this.lengths[i] = kind === "growing" ? Math.max(before, length) : length;
+        this.lengths[i] = this.settledLength(piece, before, length, kind);
       }
       if (this.lengths[i] !== before) changed = true;
       at += this.lengths[i] ?? 0;
     });
     this.end = at;
     return changed;
+  }
+
+  private settledLength(piece: Piece, before: number, length: number, kind: PassKind): number {
+    if (kind === "first" || kind === "free") return length;
+    if (kind === "growing" || length <= before) return Math.max(before, length);
+    return piece.kind === "instruction" ? MAX_INSTRUCTION_BYTES : this.roomBytes + 1;
   }
 
   private openLength(piece: Piece, i: number, scope: Scope, encode: Encode, guess: boolean): number {

@@ -1,6 +1,6 @@
 // The event plan of a placed program: lines with their places, points in order of address, expectations.
 
-import type { EventPlan, PlannedLine, Point } from "../program/index.js";
+import type { EventPlan, Expectation, PlannedLine, Point } from "../program/index.js";
 import type { SymbolId, Value } from "../resolve/index.js";
 import { handlerPoints, type GuestSetup } from "./environment/index.js";
 import { bindExpectation, bindJudgement } from "./expectations.js";
@@ -23,17 +23,34 @@ export interface PlanInput {
 
 /** Makes the plan. Where points are code, in the carried lowering, there are no points left to act. */
 export function makePlan(input: PlanInput): EventPlan {
-  const { assembly, scope } = input;
+  const { assembly } = input;
   const lines = planLines(input);
   const inCode = assembly.expectations.length - assembly.case.finals.length;
   return {
     lines,
     points: input.places ? [] : makePoints(input),
-    expectations: assembly.expectations.map((expectation) => bindExpectation(expectation, scope)),
+    expectations: bindExpectations(input),
     finals: assembly.case.finals.map((_, i) => inCode + i),
     golden: assembly.case.golden,
     budgetInstructions: assembly.case.budgetInstructions,
   };
+}
+
+/** In an expectation `$` is its own place; at the end of a test, where resolve knows no `$`, it is not used. */
+function bindExpectations({ assembly, layout, scope }: PlanInput): Expectation[] {
+  const places = new Map<number, { readonly at: number; readonly start: number }>();
+  for (const placed of layout.sections) {
+    placed.section.pieces.forEach((piece, i) => {
+      const mark = piece.kind === "mark" ? piece.mark : piece.kind === "instruction" ? piece.point : undefined;
+      if (mark?.kind === "probe") places.set(mark.expectation, { at: placed.addresses[i] ?? 0, start: placed.start });
+    });
+  }
+  return assembly.expectations.map((expectation, i) => {
+    const place = places.get(i);
+    scope.here = place?.at ?? 0;
+    scope.sectionStart = place?.start ?? 0;
+    return bindExpectation(expectation, scope);
+  });
 }
 
 function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[] {

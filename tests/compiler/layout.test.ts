@@ -111,6 +111,27 @@ test("handlers follow the code behind a NOP, and their gates point to them", () 
   ]);
 });
 
+test("in an expectation $ is its own place", () => {
+  const value = {
+    kind: "binary",
+    op: "-",
+    left: { kind: "here", span },
+    right: { kind: "section-start", span },
+    span,
+  } as const;
+  const expectation = { condition: { kind: "value", value } as const, span, text: "$ - $$", guest: "guest" };
+  const program = compiled(caseOf(guest([op("nop"), op("nop"), { kind: "expect", expectation }, op("nop")])));
+  expect(program.plan.expectations[0]?.condition).toEqual({ kind: "constant", value: 2n });
+});
+
+test("layout ends for pieces that would grow for ever, and says that the room is not enough", () => {
+  const distance = { kind: "binary", op: "-", left: symbol(2), right: symbol(1), span } as const;
+  const more = { kind: "binary", op: "+", left: distance, right: number(1), span } as const;
+  const code: Item[] = [label(1, "a"), { kind: "zero", count: more, span }, label(2, "b"), op("nop")];
+  const { diagnostics } = compile(caseOf(guest(code)), { lowering: "bundled", encode: toyEncode });
+  expect(diagnostics.map((found) => found.code)).toEqual(["E4103"]);
+});
+
 test("the start state of a guest is a value that data may hold", () => {
   const info = { span, text: "", expansions: [] };
   const what = (name: "CR3" | "CS.RIGHTS" | "RSP"): Item => ({

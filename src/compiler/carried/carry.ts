@@ -46,7 +46,7 @@ export function carriedRefusal(input: ResolvedCase, { environment }: GuestSetup)
   if (input.vmm.length > 0) {
     return problem(input.span, `\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet");
   }
-  if (!row.low && place.mode !== "compat32") return undefined;
+  if (!row.low) return undefined;
   return problem(input.span, `a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code");
 }
 
@@ -130,6 +130,8 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
   });
   set({ body: label(carrier, "start") });
   view.setUint16(label(carrier, "body") + 4 - scaffold.start, loadedSegment(bodySegment(carrier)).selector, true);
+  const guestCode = loadedSegment(environment.row.code).selector;
+  view.setUint16(label(carrier, "start_address") + 4 - scaffold.start, guestCode, true);
   setPointer(view, label(carrier, "gdt_pointer") - scaffold.start, start.gdtr);
   setPointer(view, label(carrier, "idt_pointer") - scaffold.start, start.idtr);
   return {

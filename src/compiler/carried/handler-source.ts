@@ -39,7 +39,7 @@ const leave32 = `
   mov   esi, 0
   mov   edi, 0
   mov   esp, [start_stack]
-  jmp   dword [start_address]
+  jmp   far dword [start_address]
 `;
 
 const leave64 = `
@@ -61,7 +61,7 @@ const leave64 = `
   mov   r14d, 0
   mov   r15d, 0
   mov   rsp, [start_stack]
-  jmp   qword [start_address]
+  jmp   far dword [start_address]       ; into the guest's own code segment, which may be 32-bit
 `;
 
 /** One stub for each vector that a gate can lead to: all leave vector and error code on the stack. */
