@@ -63,10 +63,15 @@ export function settle(): bool {
   return cpu.stopKind != 0;
 }
 
-/** The second of two exceptions: serial, double or triple fault. True when the machine shut down. */
+/**
+ * The second of two exceptions: serial, double or triple fault. True when the machine shut down. In a guest each is
+ * first looked up by its own vector: combining is a part of delivery, and only what does not exit is delivered (SDM
+ * vol. 3C, "Other Causes of VM Exits"; exits during the delivery of a double fault in "Information for VM Exits Due to
+ * Vectored Events").
+ */
 function combine(): bool {
   const vector = cpu.vector;
-  if (cpu.guestMode != 0 && cpu.delivering == 0 && interceptException()) return false;
+  if (cpu.guestMode != 0 && interceptException()) return false;
   if (cpu.delivering == 0) return false;
   const type = cpu.deliveringType;
   const isException =
@@ -80,8 +85,8 @@ function combine(): bool {
     cpu.errorCode = 0;
     cpu.hasErrorCode = 1;
     cpu.eventType = TYPE_HARDWARE_EXCEPTION;
+    if (cpu.guestMode != 0 && interceptException()) return false;
   }
-  if (cpu.guestMode != 0 && interceptException()) return false;
   return false;
 }
 

@@ -1,6 +1,6 @@
 // A walk of the guest's own page tables by the VMM, in software: it needs guest instructions and operands by their
-// linear addresses while the guest is not running. No accessed or dirty bits are set and no rights are checked.
-// Intel SDM vol. 3A, "Paging"; AMD APM vol. 2, "Page Translation and Protection".
+// linear addresses, and where the hardware has no second level of translation it needs what the guest's tables allow.
+// Intel SDM vol. 3A, "Paging"; AMD APM vol. 2, "Page Translation and Protection". The walk itself changes nothing.
 
 import { cr0Bits, cr4Bits, eferBits, pageEntryBits } from "../isa/index.js";
 
@@ -18,56 +18,100 @@ export interface EntryReader {
   readU64(address: number): bigint;
 }
 
-const present = pageEntryBits.P;
-const large = pageEntryBits.PS;
+/** What the guest's tables say of one linear address. */
+export interface GuestMapping {
+  readonly physical: bigint;
+  /** What all levels together allow. */
+  readonly writable: boolean;
+  readonly user: boolean;
+  readonly executable: boolean;
+  /** Addresses of the entries used, the page's own last. */
+  readonly entries: readonly number[];
+  readonly entryBytes: 4 | 8;
+}
+
+const { P, RW, US, PS, XD } = pageEntryBits;
 const frame64 = 0x000f_ffff_ffff_f000n;
 
 /** The guest-physical address of a linear one, or undefined where the guest maps nothing. */
 export function translateGuest(memory: EntryReader, state: PagingState, linear: bigint): bigint | undefined {
-  if ((state.cr0 & cr0Bits.PG) === 0n) return linear & 0xffff_ffffn;
+  return walkGuest(memory, state, linear)?.physical;
+}
+
+/** What the guest's tables say of a linear address, or undefined where an entry is not present. */
+export function walkGuest(memory: EntryReader, state: PagingState, linear: bigint): GuestMapping | undefined {
+  if ((state.cr0 & cr0Bits.PG) === 0n) {
+    const physical = linear & 0xffff_ffffn;
+    return { physical, writable: true, user: true, executable: true, entries: [], entryBytes: 8 };
+  }
+  const walk = new Walk((state.efer & eferBits.NXE) !== 0n);
   if ((state.efer & eferBits.LMA) !== 0n) {
     const levels = (state.cr4 & cr4Bits.LA57) !== 0n ? 5 : 4;
-    return walk64(memory, state.cr3 & frame64, linear, levels);
+    return walk.tables64(memory, state.cr3 & frame64, linear, levels);
   }
   const narrow = linear & 0xffff_ffffn;
-  if ((state.cr4 & cr4Bits.PAE) !== 0n) return walkPae(memory, state.cr3, narrow);
-  return walk32(memory, state, narrow);
+  if ((state.cr4 & cr4Bits.PAE) !== 0n) return walk.pae(memory, state.cr3, narrow);
+  return walk.tables32(memory, state, narrow);
 }
 
-/** Tables of 512 entries; `levels` tables from the one at `table` down to the page. */
-function walk64(memory: EntryReader, table: bigint, linear: bigint, levels: number): bigint | undefined {
-  for (let level = levels; level > 0; level--) {
-    const shift = BigInt(12 + 9 * (level - 1));
-    const index = (linear >> shift) & 0x1ffn;
-    const entry = memory.readU64(Number(table + index * 8n));
-    if ((entry & present) === 0n) return undefined;
-    const isPage = level === 1 || (level <= 3 && (entry & large) !== 0n);
-    if (isPage) {
-      const offsetMask = (1n << shift) - 1n;
-      return (entry & frame64 & ~offsetMask) | (linear & offsetMask);
+/** One walk: gathers rights and entries on its way down. */
+class Walk {
+  private writable = true;
+  private user = true;
+  private executable = true;
+  private readonly entries: number[] = [];
+
+  constructor(private readonly noExecute: boolean) {}
+
+  /** Tables of 512 entries; `levels` tables from the one at `table` down to the page. */
+  tables64(memory: EntryReader, table: bigint, linear: bigint, levels: number): GuestMapping | undefined {
+    for (let level = levels; level > 0; level--) {
+      const shift = BigInt(12 + 9 * (level - 1));
+      const place = Number(table + ((linear >> shift) & 0x1ffn) * 8n);
+      const entry = memory.readU64(place);
+      if (!this.take(entry, place)) return undefined;
+      const isPage = level === 1 || (level <= 3 && (entry & PS) !== 0n);
+      if (isPage) {
+        const offset = (1n << shift) - 1n;
+        return this.found((entry & frame64 & ~offset) | (linear & offset), 8);
+      }
+      table = entry & frame64;
     }
-    table = entry & frame64;
+    return undefined;
   }
-  return undefined;
-}
 
-/** PAE: four pointers, then two tables of 512 entries. */
-function walkPae(memory: EntryReader, cr3: bigint, linear: bigint): bigint | undefined {
-  const pointer = memory.readU64(Number((cr3 & 0xffff_ffe0n) + (linear >> 30n) * 8n));
-  if ((pointer & present) === 0n) return undefined;
-  return walk64(memory, pointer & frame64, linear, 2);
-}
-
-/** 32-bit paging, with 4 MiB pages where CR4.PSE allows them; bits 20:13 of such an entry are address bits 39:32. */
-function walk32(memory: EntryReader, state: PagingState, linear: bigint): bigint | undefined {
-  const directory = state.cr3 & 0xffff_f000n;
-  const pde = BigInt(memory.readU32(Number(directory + (linear >> 22n) * 4n)));
-  if ((pde & present) === 0n) return undefined;
-  if ((pde & large) !== 0n && (state.cr4 & cr4Bits.PSE) !== 0n) {
-    const high = (pde >> 13n) & 0xffn;
-    return (high << 32n) | (pde & 0xffc0_0000n) | (linear & 0x3f_ffffn);
+  /** PAE: four pointers without rights, then two tables of 512 entries. */
+  pae(memory: EntryReader, cr3: bigint, linear: bigint): GuestMapping | undefined {
+    const pointer = memory.readU64(Number((cr3 & 0xffff_ffe0n) + (linear >> 30n) * 8n));
+    return (pointer & P) === 0n ? undefined : this.tables64(memory, pointer & frame64, linear, 2);
   }
-  const pte = BigInt(memory.readU32(Number((pde & 0xffff_f000n) + ((linear >> 12n) & 0x3ffn) * 4n)));
-  if ((pte & present) === 0n) return undefined;
-  return (pte & 0xffff_f000n) | (linear & 0xfffn);
+
+  /** 32-bit paging, with 4 MiB pages where CR4.PSE allows them; bits 20:13 of such an entry are address bits 39:32. */
+  tables32(memory: EntryReader, state: PagingState, linear: bigint): GuestMapping | undefined {
+    const directory = Number((state.cr3 & 0xffff_f000n) + (linear >> 22n) * 4n);
+    const pde = BigInt(memory.readU32(directory));
+    if (!this.take(pde, directory)) return undefined;
+    if ((pde & PS) !== 0n && (state.cr4 & cr4Bits.PSE) !== 0n) {
+      const high = (pde >> 13n) & 0xffn;
+      return this.found((high << 32n) | (pde & 0xffc0_0000n) | (linear & 0x3f_ffffn), 4);
+    }
+    const place = Number((pde & 0xffff_f000n) + ((linear >> 12n) & 0x3ffn) * 4n);
+    const pte = BigInt(memory.readU32(place));
+    if (!this.take(pte, place)) return undefined;
+    return this.found((pte & 0xffff_f000n) | (linear & 0xfffn), 4);
+  }
+
+  private take(entry: bigint, place: number): boolean {
+    if ((entry & P) === 0n) return false;
+    this.writable &&= (entry & RW) !== 0n;
+    this.user &&= (entry & US) !== 0n;
+    this.executable &&= !this.noExecute || (entry & XD) === 0n;
+    this.entries.push(place);
+    return true;
+  }
+
+  private found(physical: bigint, entryBytes: 4 | 8): GuestMapping {
+    const { writable, user, executable, entries } = this;
+    return { physical, writable, user, executable, entries, entryBytes };
+  }
 }

@@ -8,6 +8,7 @@ import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
 import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
+import { ShadowTables } from "./hardware/shadow-paging.js";
 import { PageAllocator } from "./page-allocator.js";
 import type { VmmChoice } from "./policy.js";
 
@@ -46,7 +47,9 @@ export function startVmm(
   };
   if (machine.platform.cpu.vendor === "intel") {
     const { vmx } = machine;
-    return new VmxVcpu({ ...common, vmx, setup: setUpVmx({ ...common, vmx }) });
+    const setup = setUpVmx({ ...common, vmx });
+    const shadow = setup.eptp === 0n ? new ShadowTables(machine, pages) : undefined;
+    return new VmxVcpu({ ...common, vmx, setup, shadow });
   }
   const { svm } = machine;
   return new SvmVcpu({ ...common, svm, setup: setUpSvm({ ...common, svm }) });
@@ -60,9 +63,7 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   if (choice?.kind !== "hardware") return `the form ${choice?.kind ?? ""} of the VMM is not there`;
   if (choice.nested) return "this VMM does not give virtualization to its guest";
   if (generation === "unassisted") return `${platform.name} has no hardware virtualization`;
-  if (generation === "vtx1" || generation === "svm1") {
-    return `this VMM needs ${vendor === "intel" ? "EPT" : "nested paging"}, and ${platform.name} has none`;
-  }
+  if (generation === "svm1") return `this VMM needs nested paging, and ${platform.name} has none`;
   const { vmx, svm } = platform.firmware;
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";
   if (vendor === "amd" && (svm === "disabled" || svm === "disabled_locked")) return "the firmware has disabled SVM";

@@ -18,7 +18,8 @@ export interface EntryFormat {
   readonly large: boolean;
 }
 
-const allRights = { read: true, write: true, execute: true } as const;
+/** Memory that no rule restricts. */
+export const allMemoryRights = { read: true, write: true, execute: true } as const;
 const frameMask = 0x000f_ffff_ffff_f000n;
 const largePage = 1n << 7n;
 const small = 0x1000;
@@ -26,6 +27,11 @@ const medium = 0x20_0000;
 /** Local APIC and I/O APIC, which the guest has to itself. */
 const apicStart = 0xfec0_0000;
 const apicEnd = 0xff00_0000;
+
+/** Whether a guest has something at a physical address: memory, or the APICs. */
+export function isGuestMemory(platform: Platform, address: bigint): boolean {
+  return address < BigInt(platform.memoryBytes) || (address >= BigInt(apicStart) && address < BigInt(apicEnd));
+}
 
 /** Tables as they were built once: the same platform, format and rules give the same bytes at the same addresses. */
 interface Built {
@@ -86,7 +92,7 @@ export function openPage(processor: Processor, root: bigint, format: EntryFormat
   }
   const place = table + ((guestPhysical >> 12n) & 0x1ffn) * 8n;
   const closed = processor.readU64(place);
-  processor.writeU64(place, (guestPhysical & frameMask) | format.page(allRights, "ram"));
+  processor.writeU64(place, (guestPhysical & frameMask) | format.page(allMemoryRights, "ram"));
   return () => processor.writeU64(place, closed);
 }
 
@@ -106,7 +112,7 @@ class TableBuilder {
   map(start: number, end: number, memory: "ram" | "device"): void {
     for (let at = start; at < end;) {
       const whole = this.format.large && at % medium === 0 && at + medium <= end && !this.touchesRule(at, at + medium);
-      const bits = this.format.page(whole ? allRights : this.rightsAt(at), memory);
+      const bits = this.format.page(whole ? allMemoryRights : this.rightsAt(at), memory);
       const table = this.tableFor(at, whole ? 2 : 1);
       const index = Math.floor(at / (whole ? medium : small)) % 512;
       table[index] = bits === 0n ? 0n : BigInt(at) | bits | (whole ? largePage : 0n);

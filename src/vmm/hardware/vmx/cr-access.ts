@@ -2,6 +2,7 @@
 // Intel SDM vol. 3C, "Basic VM-Exit Information", table "Exit Qualification for Control-Register Accesses".
 
 import { cr0Bits } from "../../../isa/index.js";
+import type { ExitClass } from "../../../program/index.js";
 import type { VmmStop } from "../../bundled.js";
 import { loadCr0, loadCr4 } from "../control-registers.js";
 import type { VmxGuest } from "./vmx-guest.js";
@@ -13,11 +14,13 @@ const access = { movToCr: 0, movFromCr: 1, clts: 2, lmsw: 3 } as const;
 const lmswBits = 0xfn;
 
 /** CR_ACCESS. */
-export function crAccess({ guest }: VmxVcpu): VmmStop | undefined {
+export function crAccess(vcpu: VmxVcpu): VmmStop | undefined {
+  const { guest } = vcpu;
   const qualification = Number(guest.vmx.read(field.exitQualification) & 0xffff_ffffn);
   const register = qualification & 0xf;
   const general = (qualification >> 8) & 0xf;
-  guest.classify("public");
+  const exitClass = classOf(vcpu, qualification);
+  guest.classify(exitClass);
   if (register === 0 && leavesProtectedMode(guest, qualification)) {
     const why = 'a guest in real mode needs "unrestricted guest", which this processor does not have';
     if (guest.events.listening) guest.events.append({ kind: "refuse", subject: "real16", rip: guest.rip, note: why });
@@ -42,9 +45,23 @@ export function crAccess({ guest }: VmxVcpu): VmmStop | undefined {
     guest.inject({ vector: 13, errorCode: 0 });
     return undefined;
   }
-  guest.emulated("CR_ACCESS");
+  if (exitClass === "public") guest.emulated("CR_ACCESS");
   guest.advance();
   return undefined;
+}
+
+/**
+ * Public where the test asked, where the hardware leaves no choice (CR3 on the first generation), and where the guest
+ * meets a bit that the baseline policy hides. All else is the VMM's own need.
+ */
+function classOf({ guest, setup }: VmxVcpu, qualification: number): ExitClass {
+  if (setup.watchesCr3) return "public";
+  const register = qualification & 0xf;
+  if (register === 3) return setup.cr3Exits ? "public" : "internal";
+  if ((qualification >> 4) & 3) return "internal";
+  const differs = guest.general((qualification >> 8) & 0xf) ^ guest.register(`CR${register}`);
+  const { hidden } = register === 0 ? setup.cr0 : setup.cr4;
+  return (differs & hidden) === 0n ? "internal" : "public";
 }
 
 /** MOV to CR0 that clears PE; LMSW cannot. */

@@ -4,6 +4,7 @@
 import type { VmmStop } from "../../bundled.js";
 import { combine } from "../events.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
+import { shadowFault } from "./shadow-fault.js";
 import type { VmxVcpu } from "./vcpu.js";
 import { field } from "./vmcs-fields.js";
 
@@ -16,12 +17,21 @@ export function exceptionOrNmi(vcpu: VmxVcpu): VmmStop | undefined {
   const { guest } = vcpu;
   const { vmx } = guest;
   const event = readEvent(vmx.read(field.exitInterruption), () => vmx.read(field.exitErrorCode));
+  if (event.vector === pageFault && event.type === eventTypes.hardwareException && vcpu.shadow) {
+    return shadowFault(vcpu, vcpu.shadow);
+  }
   guest.classify("public");
   if (event.type === eventTypes.nmi) {
     vcpu.queueNmi();
     return undefined;
   }
   const raised = event.vector === pageFault ? { ...event, cr2: vmx.read(field.exitQualification) } : event;
+  return injectRaised(vcpu, raised);
+}
+
+/** Gives the guest an exception, or what it becomes together with the event whose delivery it interrupted. */
+export function injectRaised(vcpu: VmxVcpu, raised: InjectedEvent): VmmStop | undefined {
+  const { guest } = vcpu;
   const first = eventInDelivery(vcpu);
   const injected = first ? combine(first, raised) : raised;
   if (injected === undefined) {

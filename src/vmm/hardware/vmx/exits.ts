@@ -101,6 +101,18 @@ function asked(subject: string): ExitHandler {
   };
 }
 
+/** On shadow page tables INVLPG is the VMM's to carry out. */
+function invlpg(vcpu: VmxVcpu): undefined {
+  const { guest, shadow } = vcpu;
+  const isAsked = guest.policy.intercepts.includes("INVLPG");
+  guest.classify(isAsked ? "public" : "internal");
+  if (shadow) {
+    shadow.flush();
+    if (isAsked) guest.emulated("INVLPG");
+    guest.advance();
+  } else stepOver(vcpu, "INVLPG");
+}
+
 function tripleFault({ guest }: VmxVcpu): VmmStop {
   guest.classify("public");
   if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
@@ -132,7 +144,6 @@ const virtualizationInstructions = [
 ] as const;
 
 const steppedInstructions = [
-  "INVLPG",
   "RDPMC",
   "RDTSC",
   "RDTSCP",
@@ -161,6 +172,7 @@ const byName = new Map<string, ExitHandler>([
   ["INVD", nothingToDo("INVD")],
   ["WBINVD", nothingToDo("WBINVD")],
   ["PAUSE", nothingToDo("PAUSE")],
+  ["INVLPG", invlpg],
   ["CR_ACCESS", crAccess],
   ["IO_INSTRUCTION", ioInstruction],
   ["RDMSR", rdmsr],

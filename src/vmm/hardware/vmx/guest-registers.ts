@@ -20,7 +20,17 @@ interface Waiting {
   efer: bigint;
 }
 
-export class GuestRegisters {
+/** Control registers of a guest as it believes them; setting one makes the hardware do what the guest means. */
+export interface ControlRegisters {
+  cr0: bigint;
+  cr3: bigint;
+  cr4: bigint;
+  efer: bigint;
+  /** While the guest runs: what it would read, given what the processor holds. */
+  running(name: "CR0" | "CR3" | "CR4" | "EFER", real: bigint): bigint;
+}
+
+export class GuestRegisters implements ControlRegisters {
   private waiting: Waiting | undefined;
 
   constructor(
@@ -53,7 +63,6 @@ export class GuestRegisters {
     return this.waiting?.efer ?? this.vmx.read(field.efer);
   }
 
-  /** While the guest runs: what it would read, given what the processor holds. */
   running(name: "CR0" | "CR3" | "CR4" | "EFER", real: bigint): bigint {
     const { vmx } = this;
     switch (name) {

@@ -29,6 +29,8 @@ export interface VmxSetup {
   readonly eptp: bigint;
   /** Physical address of the tables of guests without paging, where the processor needs them. */
   readonly unpagedTable: bigint;
+  /** The processor cannot but exit at accesses to CR3. */
+  readonly cr3Exits: boolean;
   /** The test asked for accesses to CR3. */
   readonly watchesCr3: boolean;
 }
@@ -38,6 +40,8 @@ export interface CrOwnership {
   /** Bits that the guest may only believe to own: reads come from the shadow, differing writes exit. */
   readonly mask: bigint;
   readonly forced: bigint;
+  /** Bits that the baseline policy hides: writes that differ from what the guest sees there are public exits. */
+  readonly hidden: bigint;
 }
 
 const vmxMsrs = { basic: 0x480, cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
@@ -85,27 +89,31 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   const { processor, vmx, policy, start } = input;
   const capabilities = new VmxControls((address) => processor.readMsr(address));
   const wanted = new Set([...wantedControls, ...interceptControls(policy)]);
+  if (!capabilities.allows("ENABLE_EPT")) wanted.add("INVLPG_EXITING");
   if ((start.efer & eferBits.LMA) !== 0n) wanted.add("IA32E_MODE_GUEST");
   const controls = capabilities.values(wanted);
   const unrestricted = capabilities.allows("UNRESTRICTED_GUEST");
-  const cr0 = ownership(processor.readMsr(vmxMsrs.cr0Fixed0) ?? 0n, unrestricted ? cr0Bits.PE | cr0Bits.PG : 0n);
-  const cr4 = ownership(cr4Bits.VMXE, 0n, cr4Bits.SMXE);
+  const free = unrestricted ? cr0Bits.PE | cr0Bits.PG : 0n;
+  const cr0 = ownership(processor.readMsr(vmxMsrs.cr0Fixed0) ?? 0n, free, cr0Bits.NE);
+  const cr4 = ownership(cr4Bits.VMXE, 0n, cr4Bits.VMXE | cr4Bits.SMXE);
   takeUpVmx(input);
   const put = (name: string, value: bigint): void => vmx.write(vmcsEncoding(name), value);
   writeControls(input, controls, put);
-  const unpagedTable = unrestricted ? 0n : writeUnpagedTable(input);
-  const eptp = writeEpt(input, put, unpagedTable);
+  const hasEpt = capabilities.allows("ENABLE_EPT");
+  const unpagedTable = unrestricted || !hasEpt ? 0n : writeUnpagedTable(input);
+  const eptp = hasEpt ? writeEpt(input, put, unpagedTable) : 0n;
   writeHostState(processor, (field, value) => vmx.write(field, value));
   writeGuestState(start, put);
   const watchesCr3 = policy.intercepts.includes("CR_ACCESS");
-  const setup = { controls, cr0, cr4, unrestricted, eptp, unpagedTable, watchesCr3 };
+  const cr3Exits = capabilities.requires("CR3_LOAD_EXITING");
+  const setup = { controls, cr0, cr4, unrestricted, eptp, unpagedTable, watchesCr3, cr3Exits };
   writeControlRegisters(setup, put, start, policy);
   return setup;
 }
 
-function ownership(required: bigint, relaxed: bigint, hidden = 0n): CrOwnership {
+function ownership(required: bigint, relaxed: bigint, hidden: bigint): CrOwnership {
   const forced = required & ~relaxed;
-  return { mask: forced | hidden, forced };
+  return { mask: forced | hidden, forced, hidden };
 }
 
 /** VMXON, VMCLEAR, VMPTRLD on regions that carry the revision identifier. */

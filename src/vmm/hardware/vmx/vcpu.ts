@@ -9,6 +9,7 @@ import { placeOf } from "./controls.js";
 import { openEptPage } from "./ept.js";
 import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
+import type { ShadowTables } from "../shadow-paging.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
 import { VmxGuest, type VmxGuestParts } from "./vmx-guest.js";
@@ -29,9 +30,10 @@ const controlFields = {
 
 export class VmxVcpu implements BundledVmm {
   readonly guest: VmxGuest;
+  readonly shadow: ShadowTables | undefined;
+  readonly setup: VmxSetup;
   private readonly processor: Processor;
   private readonly vmx: VmxOperations;
-  private readonly setup: VmxSetup;
   private readonly budget: ExitBudget;
   private inGuest = false;
   private haltedAt: bigint | undefined;
@@ -44,6 +46,7 @@ export class VmxVcpu implements BundledVmm {
     this.budget = new ExitBudget(parts.processor);
     this.vmx = parts.vmx;
     this.setup = parts.setup;
+    this.shadow = parts.shadow;
     this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
   }
 
@@ -105,6 +108,13 @@ export class VmxVcpu implements BundledVmm {
       close();
       this.vmx.invalidateEpt(this.setup.eptp);
     };
+  }
+
+  /** Ends the guest with a reason. */
+  refuse(why: string): VmmStop {
+    const { events, rip } = this.guest;
+    if (events.listening) events.append({ kind: "refuse", rip, note: why });
+    return { kind: "refused", why };
   }
 
   /** What to do when the step under way ends. */

@@ -1,15 +1,17 @@
 // A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
 
 import { eferBits, flagBits, generalRegisterNames, type Platform, type VmxControlName } from "../../../isa/index.js";
-import type { ExitClass, SegmentState } from "../../../program/index.js";
+import type { ExitClass, SegmentState, StartState } from "../../../program/index.js";
 import type { GuestState, VmmEvents } from "../../bundled.js";
-import { translateGuest } from "../../guest-paging.js";
+import { translateGuest, type PagingState } from "../../guest-paging.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
 import type { GuestDevices } from "../devices.js";
 import { injectedSubject } from "../events.js";
 import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
-import { GuestRegisters } from "./guest-registers.js";
+import type { ShadowTables } from "../shadow-paging.js";
+import { GuestRegisters, type ControlRegisters } from "./guest-registers.js";
+import { ShadowRegisters } from "./shadow-registers.js";
 import type { VmxSetup } from "./setup.js";
 import { field, fieldOfMsr, segmentField } from "./vmcs-fields.js";
 
@@ -31,6 +33,9 @@ export interface VmxGuestParts {
   readonly policy: VmmPolicy;
   readonly devices: GuestDevices;
   readonly events: VmmEvents;
+  readonly start: StartState;
+  /** Where the hardware has no second level of translation. */
+  readonly shadow: ShadowTables | undefined;
 }
 
 const eferMsr = 0xc000_0080;
@@ -43,7 +48,7 @@ export class VmxGuest implements ExitedGuest {
   readonly vmx: VmxOperations;
   private readonly processor: Processor;
   private readonly setup: VmxSetup;
-  private readonly registers: GuestRegisters;
+  private readonly registers: ControlRegisters;
 
   constructor(parts: VmxGuestParts & { readonly setControl: (name: VmxControlName, value: boolean) => void }) {
     this.processor = parts.processor;
@@ -53,7 +58,10 @@ export class VmxGuest implements ExitedGuest {
     this.events = parts.events;
     this.vmx = parts.vmx;
     this.setup = parts.setup;
-    this.registers = new GuestRegisters(this.processor, this.vmx, this.setup, parts.setControl);
+    const { processor, vmx, setup, shadow, start } = parts;
+    this.registers = shadow
+      ? new ShadowRegisters(processor, vmx, setup, shadow, start)
+      : new GuestRegisters(processor, vmx, setup, parts.setControl);
   }
 
   get rip(): bigint {
@@ -62,7 +70,7 @@ export class VmxGuest implements ExitedGuest {
 
   get codeBits(): 16 | 32 | 64 {
     const rights = Number(this.vmx.read(segmentField.CS.rights));
-    if ((rights & longCode) !== 0 && (this.vmx.read(field.efer) & eferBits.LMA) !== 0n) return 64;
+    if ((rights & longCode) !== 0 && (this.registers.efer & eferBits.LMA) !== 0n) return 64;
     return (rights & defaultSize) !== 0 ? 32 : 16;
   }
 
@@ -156,8 +164,13 @@ export class VmxGuest implements ExitedGuest {
   }
 
   translate(linear: bigint): bigint | undefined {
+    return translateGuest(this.memory, this.paging, linear);
+  }
+
+  /** How the guest's own tables are read. */
+  get paging(): PagingState {
     const { cr0, cr3, cr4, efer } = this.registers;
-    return translateGuest(this.memory, { cr0, cr3, cr4, efer }, linear);
+    return { cr0, cr3, cr4, efer };
   }
 
   /** The guest's state while it runs: the processor's, but for what the VMM holds in its place. */
