@@ -47,7 +47,7 @@ function wrongImports(file: ProjectFile): string[] {
   const allowed = table.get(room) ?? [];
   const wrong: string[] = [];
   for (const name of imports(file)) {
-    if (!name.startsWith(".")) continue;
+    if (!name.startsWith(".") || name.endsWith("/package.json")) continue;
     const target = posix.join(dirname(file.path), name);
     const other = roomOf(target);
     if (other === room) continue;

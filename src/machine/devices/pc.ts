@@ -79,27 +79,27 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     end = how;
     machine.stopFromDevice(0);
   });
-  const { post } = options;
-  const devices: readonly Device[] = [
-    clock,
-    localApic,
-    ioApic,
-    pic,
-    new Pit(clock, (asserted) => setLine(timerLine, asserted)),
-    new Cmos(() => machine.retired, machine.platform.memoryBytes),
-    serial,
-    new DebugConsole(options.console ?? options.serial),
-    new FwCfg({ memoryBytes: machine.platform.memoryBytes, cpuCount: 1 }),
-    new PciHost(),
-    new TestDevice({ setLine, flush: () => machine.core.tlbFlush() }),
-    ...(post ? [postPort(post.port, post.sink)] : []),
-    power,
-  ];
+  const pit = new Pit(clock, (asserted) => setLine(timerLine, asserted));
+  const testDevice = new TestDevice({ setLine, flush: () => machine.core.tlbFlush() });
+  const devices = [clock, localApic, ioApic, pic, pit, serial, power, testDevice, ...plainDevices(machine, options)];
   for (const device of devices) {
     device.reset();
     machine.attach(device);
   }
   return { serial, localApic, end: () => end };
+}
+
+/** Devices without a line to others. */
+function plainDevices(machine: Machine, options: PcOptions): readonly Device[] {
+  const { memoryBytes } = machine.platform;
+  const { post } = options;
+  return [
+    new Cmos(() => machine.retired, memoryBytes),
+    new DebugConsole(options.console ?? options.serial),
+    new FwCfg({ memoryBytes, cpuCount: 1 }),
+    new PciHost(),
+    ...(post ? [postPort(post.port, post.sink)] : []),
+  ];
 }
 
 /**

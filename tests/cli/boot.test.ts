@@ -1,0 +1,110 @@
+// `trapline boot` with small guests of our own: serial output, exit statuses, interrupts, the budget.
+
+import { expect, test } from "vitest";
+import { Assembler, memory } from "../../bench/assembler.js";
+import type { OperandValue } from "../../src/codec/index.js";
+import { useCli } from "./cli.js";
+
+const cli = useCli();
+const origin = 0x10_0000;
+const flat = ["--raw", "--mode", "prot32", "--load", "0x100000"];
+
+const absolute = (address: number): OperandValue => ({ kind: "memory", scale: 1, displacement: BigInt(address) });
+
+function boot(code: Assembler, ...options: readonly string[]) {
+  cli.write("guest.bin", code.assemble().bytes);
+  return cli.trapline("boot", "guest.bin", ...flat, ...options);
+}
+
+const say = (code: Assembler, port: number, text: string): Assembler => {
+  code.op(32, "mov", "dx", port);
+  for (const letter of text) code.op(32, "mov", "al", letter.charCodeAt(0)).op(32, "out", "dx", "al");
+  return code;
+};
+
+const exitWith = (code: Assembler, value: number): Assembler =>
+  code.op(32, "mov", "al", value).op(32, "out", 0xf4, "al");
+
+test("what the guest sends on COM1 and port 0xe9 is standard output, and its value the status", () => {
+  const code = exitWith(say(say(new Assembler(origin), 0x3f8, "serial\n"), 0xe9, "console\n"), 5);
+  expect(boot(code)).toEqual({ status: 11, out: "serial\nconsole\n", err: "" });
+});
+
+test("the word Shutdown at port 0x8900 is status 0", () => {
+  expect(boot(say(new Assembler(origin), 0x8900, "Shutdown")).status).toBe(0);
+});
+
+test.each([
+  ["a halt that nothing can end", (c: Assembler) => c.op(32, "cli").op(32, "hlt"), 10, "nothing can wake it"],
+  ["a triple fault", (c: Assembler) => c.op(32, "ud2"), 6, "triple fault"],
+  ["a spent budget", (c: Assembler) => c.label("x").op(32, "jmp", "@x"), 4, "the budget is spent"],
+  ["a reset", (c: Assembler) => c.op(32, "mov", "al", 0xfe).op(32, "out", 0x64, "al"), 12, "reset the machine"],
+] as const)("%s has its own status and a message", (_name, write, status, message) => {
+  const ran = boot(write(new Assembler(origin)), "--budget", "10000");
+  expect(ran.status).toBe(status);
+  expect(ran.err).toContain(message);
+});
+
+test("fw_cfg tells the memory size that was asked for", () => {
+  const code = new Assembler(origin).op(32, "mov", "dx", 0x510).op(32, "mov", "eax", 3).op(32, "out", "dx", "ax");
+  code.op(32, "inc", "edx");
+  for (let i = 0; i < 4; i++) code.op(32, "in", "al", "dx");
+  // The fourth byte of 64 MiB.
+  code.op(32, "out", 0xf4, "al");
+  expect(boot(code, "--memory", "64M").status).toBe((4 << 1) | 1);
+});
+
+test("diagnostic codes are shown where they are asked for", () => {
+  const code = exitWith(new Assembler(origin).op(32, "mov", "al", 0x2a).op(32, "out", 0x80, "al"), 0);
+  expect(boot(code, "--post-port", "0x80")).toMatchObject({ status: 1, err: "post 0x2a\n" });
+});
+
+test("the 8254 wakes a halted processor through the 8259 pair", () => {
+  const code = new Assembler(origin);
+  // A descriptor table with flat code, and an interrupt table whose gate 20H leads to `tick`.
+  code.op(32, "lgdt", absolute(origin + 0x200)).op(32, "lidt", absolute(origin + 0x206));
+  code.op(32, "mov", "esp", 0x8000);
+  for (const [port, value] of [[0x20, 0x11], [0x21, 0x20], [0x21, 4], [0x21, 1], [0x21, 0xfe]] as const) out(code, port, value); // prettier-ignore
+  for (const [port, value] of [
+    [0x43, 0x34],
+    [0x40, 0],
+    [0x40, 0x10],
+  ] as const)
+    out(code, port, value);
+  code.op(32, "sti").op(32, "hlt");
+  exitWith(code, 1).label("tick");
+  exitWith(code, 7);
+  const { bytes, labels } = code.assemble();
+  const image = new Uint8Array(0x400);
+  const view = new DataView(image.buffer);
+  image.set(bytes);
+  view.setUint16(0x200, 0x0f, true);
+  view.setUint32(0x202, origin + 0x210, true);
+  view.setUint16(0x206, 0x21 * 8, true);
+  view.setUint32(0x208, origin + 0x240, true);
+  view.setBigUint64(0x218, 0x00cf_9b00_0000_ffffn, true);
+  const tick = BigInt(labels.get("tick") ?? 0);
+  const gate = (tick & 0xffffn) | (8n << 16n) | (0x8en << 40n) | ((tick >> 16n) << 48n);
+  view.setBigUint64(0x240 + 0x20 * 8, gate, true);
+  cli.write("guest.bin", image);
+  expect(cli.trapline("boot", "guest.bin", ...flat, "--budget", "100000000").status).toBe((7 << 1) | 1);
+});
+
+test("a raw image can start in real mode at the reset vector", () => {
+  const rom = new Uint8Array(0x1_0000);
+  // MOV AL, 9; OUT F4H, AL.
+  rom.set([0xb0, 0x09, 0xe6, 0xf4], 0xfff0);
+  cli.write("rom.bin", rom);
+  const ran = cli.trapline("boot", "rom.bin", "--raw", "--load", "0xf0000", "--entry", "F000:FFF0");
+  expect(ran.status).toBe((9 << 1) | 1);
+});
+
+test("memory beyond the end reads as all ones", () => {
+  const code = new Assembler(origin).op(32, "mov", "esi", 0x2000_0000).op(32, "mov", "eax", memory("esi"));
+  code.op(32, "inc", "eax").op(32, "out", 0xf4, "eax");
+  expect(boot(code, "--memory", "64M").status).toBe(1);
+});
+
+function out(code: Assembler, port: number, value: number): void {
+  code.op(32, "mov", "al", value).op(32, "out", port, "al");
+}
