@@ -7,7 +7,7 @@
 import {
   ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
   ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
-  SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE,
+  SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
   TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
@@ -31,7 +31,7 @@ import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
 import { pointRecord } from "./trace";
-import { fetchTrace } from "./fetch";
+import { fetchTrace, followingTrace } from "./fetch";
 import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
 
@@ -147,8 +147,17 @@ function multiplyRegister<T>(op: MicroOp): void {
   setRegisterPart<T>(op.first, multiplySigned<T>(registerPart<T>(op.first), load<T>(<usize>op.source)));
 }
 
-/** A near jump by the displacement. */
-function jump(op: MicroOp): u32 {
+/** A near jump by the displacement: within a page and below the limit of CS there is nothing to check. */
+// @ts-ignore: decorator
+@inline
+function jump(op: MicroOp, rip: u64): u32 {
+  const target = rip + op.immediate;
+  if ((target ^ rip) >> 12 != 0 || target >= cpu.codeEnd || op.operandBytes == 2) return jumpChecked(op);
+  cpu.rip = target;
+  return END;
+}
+
+function jumpChecked(op: MicroOp): u32 {
   let target = cpu.rip + op.immediate;
   if (op.operandBytes == 2) target &= 0xffff;
   else if (!code64()) target &= 0xffffffff;
@@ -185,7 +194,7 @@ function popRegister<T>(op: MicroOp): u32 {
 @inline
 function callRelative<T>(op: MicroOp): u32 {
   const next = cpu.rip;
-  if (jump(op) == ABORT) return ABORT;
+  if (jumpChecked(op) == ABORT) return ABORT;
   return pushValue<T>(<T>next) == ABORT ? ABORT : END;
 }
 
@@ -206,16 +215,57 @@ function returnNear<T>(): u32 {
 function loopFast(op: MicroOp): u32 {
   const wide = op.addressShift == 0;
   const count = wide ? cpu.rcx - 1 : (cpu.rcx - 1) & 0xffffffff;
-  if (count != 0 && jump(op) == ABORT) return ABORT;
+  if (count != 0 && jumpChecked(op) == ABORT) return ABORT;
   cpu.rcx = count;
   return NEXT;
 }
 
-/** The micro-op that stopped the trace, for `run` to look at. */
+/** Where `execute` ended, for `run` to look at: the micro-op, and the RIP at which it started. */
 let current: MicroOp = changetype<MicroOp>(0);
+let currentRip: u64 = 0;
+
+/**
+ * Executes `count` instructions of a trace, and goes on with the traces that follow as long as nothing but the next
+ * instruction can happen. `allowed` bounds all of them. How the last instruction ended.
+ */
+function execute(start: TraceHeader, count: u32, allowed: u64): u32 {
+  let trace = start;
+  let left = allowed;
+  let number = count;
+  const head = cpu.eventHead;
+  const page = cpu.codePage;
+  // A trace that passes over its point, or has one, is not entered again without a look.
+  let plain = trace.point == 0 && (<u32>(trace.key >> 32) & (KEY_SKIP_POINT | KEY_SINGLE)) == 0;
+  let status: u32;
+  for (;;) {
+    const traceRip = cpu.rip;
+    const first = changetype<usize>(trace) + TRACE_HEADER_SIZE;
+    status = executeTrace(first, first + number * MICRO_OP_SIZE);
+    if (status == ABORT) {
+      cpu.retired += <u32>(changetype<usize>(current) - first) / MICRO_OP_SIZE;
+      return ABORT;
+    }
+    const done = <u32>(changetype<usize>(current) - first) / MICRO_OP_SIZE + 1;
+    cpu.retired += done;
+    left -= done;
+    currentRip = traceRip;
+    // Whatever asks for a look between instructions ends the chain; so does another page, which must be translated.
+    if ((cpu.attention | cpu.afterWrite | cpu.stopKind) != 0 || cpu.eventHead != head || cpu.codePage != page) break;
+    const rip = cpu.rip;
+    if (!plain || rip != traceRip) {
+      const next = followingTrace(rip);
+      if (changetype<usize>(next) == 0) break;
+      trace = next;
+      plain = true;
+    }
+    number = trace.count;
+    if (left < number) break;
+  }
+  return status;
+}
 
 /** Executes the micro-ops from `first` up to `end`; how the last one ended. */
-function execute(first: usize, end: usize): u32 {
+function executeTrace(first: usize, end: usize): u32 {
   let at = first;
   let rip = cpu.rip;
   let status: u32 = NEXT;
@@ -284,23 +334,23 @@ function execute(first: usize, end: usize): u32 {
       case OP_BINARY + 76: moveRegister<u64>(op); break;
       case OP_BINARY + 77: status = moveLoad<u64>(op); break;
       case OP_BINARY + 78: status = moveStore<u64>(op); break;
-      case OP_JCC + 0: if (overflowFlag() != 0) status = jump(op); break;
-      case OP_JCC + 1: if (overflowFlag() == 0) status = jump(op); break;
-      case OP_JCC + 2: if (carryFlag() != 0) status = jump(op); break;
-      case OP_JCC + 3: if (carryFlag() == 0) status = jump(op); break;
-      case OP_JCC + 4: if (zeroFlag()) status = jump(op); break;
-      case OP_JCC + 5: if (!zeroFlag()) status = jump(op); break;
-      case OP_JCC + 6: if (carryFlag() != 0 || zeroFlag()) status = jump(op); break;
-      case OP_JCC + 7: if (carryFlag() == 0 && !zeroFlag()) status = jump(op); break;
-      case OP_JCC + 8: if (signFlag() != 0) status = jump(op); break;
-      case OP_JCC + 9: if (signFlag() == 0) status = jump(op); break;
-      case OP_JCC + 10: if (parityFlag() != 0) status = jump(op); break;
-      case OP_JCC + 11: if (parityFlag() == 0) status = jump(op); break;
-      case OP_JCC + 12: if (signFlag() != overflowFlag()) status = jump(op); break;
-      case OP_JCC + 13: if (signFlag() == overflowFlag()) status = jump(op); break;
-      case OP_JCC + 14: if (zeroFlag() || signFlag() != overflowFlag()) status = jump(op); break;
-      case OP_JCC + 15: if (!zeroFlag() && signFlag() == overflowFlag()) status = jump(op); break;
-      case OP_JMP: status = jump(op); break;
+      case OP_JCC + 0: if (overflowFlag() != 0) status = jump(op, rip); break;
+      case OP_JCC + 1: if (overflowFlag() == 0) status = jump(op, rip); break;
+      case OP_JCC + 2: if (carryFlag() != 0) status = jump(op, rip); break;
+      case OP_JCC + 3: if (carryFlag() == 0) status = jump(op, rip); break;
+      case OP_JCC + 4: if (zeroFlag()) status = jump(op, rip); break;
+      case OP_JCC + 5: if (!zeroFlag()) status = jump(op, rip); break;
+      case OP_JCC + 6: if (carryFlag() != 0 || zeroFlag()) status = jump(op, rip); break;
+      case OP_JCC + 7: if (carryFlag() == 0 && !zeroFlag()) status = jump(op, rip); break;
+      case OP_JCC + 8: if (signFlag() != 0) status = jump(op, rip); break;
+      case OP_JCC + 9: if (signFlag() == 0) status = jump(op, rip); break;
+      case OP_JCC + 10: if (parityFlag() != 0) status = jump(op, rip); break;
+      case OP_JCC + 11: if (parityFlag() == 0) status = jump(op, rip); break;
+      case OP_JCC + 12: if (signFlag() != overflowFlag()) status = jump(op, rip); break;
+      case OP_JCC + 13: if (signFlag() == overflowFlag()) status = jump(op, rip); break;
+      case OP_JCC + 14: if (zeroFlag() || signFlag() != overflowFlag()) status = jump(op, rip); break;
+      case OP_JCC + 15: if (!zeroFlag() && signFlag() == overflowFlag()) status = jump(op, rip); break;
+      case OP_JMP: status = jump(op, rip); break;
       case OP_LOOP: status = loopFast(op); break;
       case OP_CALL64: status = callRelative<u64>(op); break;
       case OP_CALL32: status = callRelative<u32>(op); break;
@@ -391,26 +441,18 @@ export function run(budget: u64): u32 {
       continue;
     }
 
-    // Step 2: as many of its instructions as the budget and the deadline allow.
-    const first = changetype<usize>(trace) + TRACE_HEADER_SIZE;
-    const allowed = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
-    const count = <u32>min<u64>(allowed, trace.count);
-    trace.executions++;
+    // Step 2: as many instructions as the budget and the deadline allow.
+    const allowed = oneOnly ? 1 : min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
     const startShadow = cpu.shadow;
     const startAttention = cpu.attention;
     const resumed = (cpu.systemFlags & RF) != 0;
-    const startRip = cpu.rip;
-    const status = execute(first, first + count * MICRO_OP_SIZE);
-    const op = current;
-    const done = <u32>(changetype<usize>(op) - first) / MICRO_OP_SIZE;
+    const status = execute(trace, <u32>min<u64>(allowed, trace.count), allowed);
     if (status == ABORT) {
-      cpu.retired += done;
-      abort(op);
+      abort(current);
       continue;
     }
-    cpu.retired += done + 1;
     cpu.afterWrite = 0;
-    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, resumed, startRip);
+    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;
 }

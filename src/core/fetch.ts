@@ -9,7 +9,7 @@ import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
 import { isRam, physicalRead } from "./physical";
 import { tagOf, tlbEntry } from "./tlb";
 import { decode, DECODE_SHORT } from "./decode";
-import { endsTrace } from "./ops";
+import { endsTrace, readsTime } from "./ops";
 import { findPoint, newTrace, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
 import { raiseProtection } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
@@ -41,6 +41,22 @@ export function fetchTrace(wanted: u32): TraceHeader {
     if (rip + trace.bytes <= cpu.codeEnd) return trace;
   }
   return decodeTrace(at, linear, key);
+}
+
+/** The decoded trace at a RIP of the current code page that has no point, or null. */
+// @ts-ignore: decorator
+@inline
+export function followingTrace(rip: u64): TraceHeader {
+  const linear = code64() ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
+  if ((linear & ~0xfff) != cpu.codeLinear || cpu.codePage == 0) return changetype<TraceHeader>(0);
+  const at = <usize>cpu.codePage + (<usize>linear & 0xfff);
+  const slot = traceSlot(at);
+  const trace = changetype<TraceHeader>(<usize>slot.trace);
+  if (slot.key != traceKey(at, cpu.codeKey) || trace.point != 0 || rip + trace.bytes > cpu.codeEnd) {
+    return changetype<TraceHeader>(0);
+  }
+  trace.executions++;
+  return trace;
 }
 
 /** Finds the host page of a linear address for instruction fetch; false with a fault pending. */
@@ -82,6 +98,7 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
     // A point begins a trace of its own, so that it is met whenever control comes there.
     if (count > 0 && findPoint(<u64>(from - RAM_BASE)) != 0) break;
     if (decode(from, limit, changetype<MicroOp>(op)) == DECODE_SHORT) break;
+    if (count > 0 && readsTime(changetype<MicroOp>(op))) break;
     const length = <u32>changetype<MicroOp>(op).length;
     if (<u64>(from - at) + length > reach) break;
     from += length;
