@@ -2,13 +2,14 @@
 // and where the operands are; all other forms get OP_COLD plus the execute number of the decode table.
 
 import {
-  cpu, KEY_CODE64, KEY_SIZE, KEY_STACK32, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_LOCK, PREFIX_SECOND_IMMEDIATE,
-  PREFIX_SECOND_MEMORY,
+  cpu, KEY_CODE64, KEY_SIZE, KEY_STACK32, MICRO_OP_SIZE, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_LOCK,
+  PREFIX_SECOND_IMMEDIATE, PREFIX_SECOND_MEMORY,
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_FORMS, EXEC_ADC, EXEC_ADD, EXEC_AND, EXEC_CALL, EXEC_CMP, EXEC_DEC, EXEC_IMUL2, EXEC_INC, EXEC_JCC, EXEC_JMP,
-  EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_POP, EXEC_PUSH, EXEC_RET, EXEC_SAR,
-  EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
+  EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_PAUSE, EXEC_POP, EXEC_PUSH,
+  EXEC_RDMSR, EXEC_RDTSC, EXEC_RDTSCP, EXEC_RET, EXEC_SAR, EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_TEST, EXEC_XOR,
+  FORM_ENDS_BLOCK,
 } from "./decode-table.generated"; // prettier-ignore
 
 // Binary operations: OP_BINARY + operation * 8 + (64-bit ? 4 : 0) + shape.
@@ -58,6 +59,9 @@ export const OP_PUSH32: u32 = 128;
 export const OP_POP32: u32 = 129;
 export const OP_LOOP: u32 = 130; // counter of 32 or 64 bits, no condition
 
+/** Register shapes of ADD, OR, AND, SUB, XOR without flags: + operation * 2 + (64-bit ? 1 : 0). */
+export const OP_QUIET: u32 = 132;
+
 export const OP_UNDEFINED: u32 = 200;
 export const OP_TOO_LONG: u32 = 201;
 export const OP_COLD: u32 = 256;
@@ -67,6 +71,18 @@ export function endsTrace(op: MicroOp): bool {
   const number = <u32>op.op;
   if (number == OP_UNDEFINED || number == OP_TOO_LONG) return true;
   return (load<u32>(DECODE_FORMS + <usize>op.form * 32, 24) & FORM_ENDS_BLOCK) != 0;
+}
+
+/** True where the instruction reads the virtual time, which is exact at the start of a trace only. */
+export function readsTime(op: MicroOp): bool {
+  const execute = <u32>op.op - OP_COLD;
+  return (
+    execute == EXEC_RDTSC ||
+    execute == EXEC_RDTSCP ||
+    execute == EXEC_RDMSR ||
+    execute == EXEC_WRMSR ||
+    execute == EXEC_PAUSE
+  );
 }
 
 /** The operation number of a decoded form. */
@@ -159,4 +175,32 @@ function binaryOperation(execute: u32): u32 {
   if (execute == EXEC_ADC) return OPERATION_ADC;
   if (execute == EXEC_SBB) return OPERATION_SBB;
   return OP_COLD;
+}
+
+/**
+ * Takes the flags out of operations whose flags the rest of the trace replaces before anything reads them or can fault.
+ * `first` and `end` are the trace's micro-ops; it must be executed whole.
+ */
+export function quietFlags(first: usize, end: usize): void {
+  let dead = false;
+  for (let at = end - MICRO_OP_SIZE; at >= first; at -= MICRO_OP_SIZE) {
+    const op = changetype<MicroOp>(at);
+    const number = <u32>op.op;
+    if (number < OP_MOV8 && (number & 3) == SHAPE_REGISTER) {
+      const operation = number >> 3;
+      if (operation == OPERATION_MOV) continue;
+      const reads = operation == OPERATION_ADC || operation == OPERATION_SBB;
+      const writes = operation != OPERATION_CMP && operation != OPERATION_TEST;
+      if (dead && writes && !reads) op.op = <u16>(OP_QUIET + (operation << 1) + ((number >> 2) & 1));
+      dead = !reads;
+    } else if (!keepsFlags(number)) dead = false;
+  }
+}
+
+/** Operations that neither read nor write flags and cannot fault. */
+function keepsFlags(number: u32): bool {
+  return (
+    number == OP_MOV8 || number == OP_MOVZX8 || number == OP_MOVZX16 || number == OP_MOVSXD || number == OP_LEA32 ||
+    number == OP_LEA64 || number == OP_NOP
+  ); // prettier-ignore
 }

@@ -1,18 +1,30 @@
 // The instructions of SVM. AMD APM vol. 3, chapter "System Instruction Reference"; vol. 2, chapter "Secure Virtual
 // Machine", "Enabling SVM", "VMSAVE and VMLOAD Instructions", "Global Interrupt Flag, STGI and CLGI Instructions".
 
-import { MicroOp, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_TR, cpu } from "./layout.generated";
+import {
+  ATTENTION_VIRTUALIZATION, MicroOp, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_TR, cpu,
+} from "./layout.generated"; // prettier-ignore
 import {
   EXEC_CLGI, EXEC_INVLPGA, EXEC_SKINIT, EXEC_STGI, EXEC_VMLOAD, EXEC_VMMCALL, EXEC_VMRUN, EXEC_VMSAVE,
+  FEATURE_V_VMSAVE_VMLOAD,
 } from "./decode-table.generated"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
+import { ACCESS_READ, ACCESS_WRITE } from "./paging";
 import { beforeWrite } from "./physical";
-import { ABORT, EFER_SVME, END, NEXT, code64, realOrVirtual, segment, updateAttention, updateCodeKey } from "./state";
+import {
+  ABORT, EFER_SVME, END, NEXT, NO_ADDRESS, code64, hasFeature, realOrVirtual, segment, updateAttention, updateCodeKey,
+} from "./state"; // prettier-ignore
 import { flushTlbPage } from "./tlb";
 import { attributesOf, exitForInstruction } from "./svm-exit";
 import * as S from "./svm-facts.generated";
 import { loadVmcbSegment, runGuest } from "./svm-run";
-import { intercepted, svmPage } from "./svm-state";
+import { translateNested } from "./svm-nested-paging";
+import {
+  V_GIF, V_IRQ, intercepted, setVmcb64, svmPage, vintr, virtualGif, vmcb64,
+} from "./svm-state"; // prettier-ignore
+
+/** Bit of the VMCB's VIRT_EXT: virtualized VMLOAD and VMSAVE. */
+const VIRTUAL_VMLOAD: u64 = 2;
 
 /** An instruction of SVM by execute number, with its faults in the manual's order. */
 export function executeSvm(op: MicroOp, execute: u32): u32 {
@@ -27,7 +39,13 @@ export function executeSvm(op: MicroOp, execute: u32): u32 {
   if (execute == EXEC_VMRUN || execute == EXEC_VMLOAD || execute == EXEC_VMSAVE) {
     if (!validVmcb(vmcbOperand())) return raiseProtection(S.RULE_VMCB_ADDRESS);
   }
-  if (cpu.guestMode != 0 && interceptedInstruction(execute)) return ABORT;
+  if (cpu.guestMode != 0) {
+    if (interceptedInstruction(execute)) return ABORT;
+    if ((execute == EXEC_STGI || execute == EXEC_CLGI) && virtualGif()) return setVirtualGif(execute == EXEC_STGI);
+    if ((execute == EXEC_VMLOAD || execute == EXEC_VMSAVE) && virtualizesVmload()) {
+      return virtualVmloadOrVmsave(execute == EXEC_VMSAVE);
+    }
+  }
   if (execute == EXEC_VMRUN) {
     runGuest(vmcbOperand(), cpu.rip);
     return END;
@@ -77,6 +95,28 @@ function vmmcall(): u32 {
 function setGif(value: u32): u32 {
   cpu.gif = value;
   updateAttention();
+  return END;
+}
+
+/** "Virtual GIF": the guest's own GIF holds back its virtual interrupts. */
+function setVirtualGif(value: bool): u32 {
+  const field = vmcb64(S.VMCB_VINTR);
+  setVmcb64(S.VMCB_VINTR, value ? field | V_GIF : field & ~V_GIF);
+  if (value && vintr(V_IRQ)) cpu.attention |= ATTENTION_VIRTUALIZATION;
+  return END;
+}
+
+/** "Virtualized VMLOAD and VMSAVE": on nested paging, where the VMCB asks for it. */
+function virtualizesVmload(): bool {
+  return hasFeature(FEATURE_V_VMSAVE_VMLOAD) && cpu.nestedPaging != 0 && (vmcb64(S.VMCB_VIRT_EXT) & VIRTUAL_VMLOAD) != 0;
+}
+
+/** The operand is a guest-physical address. */
+function virtualVmloadOrVmsave(saves: bool): u32 {
+  const address = translateNested(vmcbOperand(), saves ? ACCESS_WRITE : ACCESS_READ, false);
+  if (address == NO_ADDRESS) return ABORT;
+  if (saves) vmsaveTo(address);
+  else vmloadFrom(address);
   return END;
 }
 

@@ -14,7 +14,8 @@ import { CR0_MP, CR0_TS, IF, NO_ADDRESS, hasFeature } from "./state";
 import { exitForInstruction, exitSvm } from "./svm-exit";
 import * as S from "./svm-facts.generated";
 import {
-  V_IGN_TPR, V_INTR_MASKING, V_INTR_PRIO, V_IRQ, V_TPR, intercepted, setVmcb64, svm, vintr, vmcb32, vmcb64,
+  V_GIF, V_IGN_TPR, V_INTR_MASKING, V_INTR_PRIO, V_IRQ, V_TPR, intercepted, setVmcb64, svm, vintr, virtualGif, vmcb32,
+  vmcb64,
 } from "./svm-state"; // prettier-ignore
 import * as I from "./virtualization";
 
@@ -219,6 +220,7 @@ export function interceptSvmTaskSwitch(selector: u32, source: u32): bool {
 /** True when the virtual interrupt of the VMCB can be taken ("Virtual Interrupts"). */
 function virtualInterruptOpen(): bool {
   if (!vintr(V_IRQ) || (cpu.systemFlags & IF) == 0 || cpu.shadow != 0) return false;
+  if (virtualGif() && !vintr(V_GIF)) return false;
   const field = vmcb64(S.VMCB_VINTR);
   const priority = (field & V_INTR_PRIO) >> 16;
   const tpr = vintr(V_INTR_MASKING) ? cpu.cr8 : field & V_TPR & 15;

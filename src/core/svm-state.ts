@@ -2,6 +2,9 @@
 // AMD APM vol. 2, chapter "Secure Virtual Machine".
 
 import { CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, RAM_BASE, VIRTUALIZATION_BASE, cpu } from "./layout.generated";
+import { FEATURE_TSC_RATE_MSR, FEATURE_VGIF } from "./decode-table.generated";
+import { msrValue } from "./msr";
+import { hasFeature } from "./state";
 import { VMCB_VINTR } from "./svm-facts.generated";
 
 @unmanaged
@@ -90,6 +93,22 @@ export const V_GIF_ENABLE: u64 = 0x2000000;
 
 export function vintr(bits: u64): bool {
   return (vmcb64(VMCB_VINTR) & bits) != 0;
+}
+
+/** Virtual GIF is in force for the guest. */
+export function virtualGif(): bool {
+  return hasFeature(FEATURE_VGIF) && vintr(V_GIF_ENABLE);
+}
+
+const TSC_RATIO: u32 = 0xc0000104;
+
+/** The guest's time-stamp counter: the ratio of TSC_RATIO (32 fraction bits) where the model has it, then the offset. */
+export function guestTimeStampSvm(value: u64): u64 {
+  if (!hasFeature(FEATURE_TSC_RATE_MSR)) return value + svm.tscOffset;
+  const ratio = msrValue(TSC_RATIO);
+  const fraction = ratio & 0xffffffff;
+  const scaled = value * (ratio >> 32) + (value >> 32) * fraction + (((value & 0xffffffff) * fraction) >> 32);
+  return scaled + svm.tscOffset;
 }
 
 const SVM_FEATURES: u32 = 0x8000000a;

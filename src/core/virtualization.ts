@@ -27,7 +27,7 @@ import {
   interceptSvmIo, interceptSvmMsr, interceptSvmNmi, interceptSvmShutdown, interceptSvmTaskSwitch, svmBoundary,
 } from "./svm-intercepts"; // prettier-ignore
 import { translateNested } from "./svm-nested-paging";
-import { svm } from "./svm-state";
+import { guestTimeStampSvm } from "./svm-state";
 import { translateByEpt } from "./vmx-ept";
 import {
   interceptVmxException, interceptVmxInterrupt, interceptVmxNmi, interceptVmxTaskSwitch, interceptVmxTripleFault,
@@ -160,7 +160,7 @@ export function interceptMsr(address: u32, write: bool): bool {
 
 /** The value of RDTSC and RDTSCP in a guest. */
 export function guestTsc(value: u64): u64 {
-  return cpu.guestMode == VMX_GUEST ? guestTimeStamp(value) : value + svm.tscOffset;
+  return cpu.guestMode == VMX_GUEST ? guestTimeStamp(value) : guestTimeStampSvm(value);
 }
 
 /** IN, OUT, INS, OUTS after the permission checks. `linear` is the string's address or NO_ADDRESS. */

@@ -166,6 +166,55 @@ describe("#VMEXIT", () => {
   });
 });
 
+describe("later parts of SVM", () => {
+  test("the pause filter lets as many PAUSEs pass as its count says", () => {
+    const vmm = new Vmm().intercept("PAUSE").write("PAUSE_FILTER_COUNT", 2).code("f3 90 f3 90 f3 90");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "PAUSE", rip: place.guestCode + 4n });
+  });
+
+  test("the pause threshold starts the count anew when the PAUSEs are far apart", () => {
+    const vmm = new Vmm().intercept("PAUSE", "CPUID").write("PAUSE_FILTER_COUNT", 1).write("PAUSE_FILTER_THRESHOLD", 2);
+    vmm.code("f3 90 90 90 90 f3 90 90 90 90 f3 90 0f a2").run();
+    expect(vmm.exit().subject).toBe("CPUID");
+  });
+
+  test("virtual GIF: STGI and CLGI of the guest change V_GIF", () => {
+    const vmm = new Vmm().intercept("CPUID").write("VINTR", 0x200_0000n).code("0f 01 dc 0f a2");
+    vmm.run();
+    expect(vmm.read("VINTR")).toBe(0x200_0200n);
+    const clearing = new Vmm().intercept("CPUID").write("VINTR", 0x200_0200n).code("0f 01 dd 0f a2");
+    clearing.run();
+    expect(clearing.read("VINTR")).toBe(0x200_0000n);
+  });
+
+  test("a virtual interrupt waits for V_GIF", () => {
+    const vintr = 0x200_0000n | 0x10_0100n | (0x20n << 32n);
+    const vmm = new Vmm().intercept("HLT").write("VINTR", vintr).write("RFLAGS", 0x202).code("90 0f 01 dc 90");
+    vmm.run();
+    expect(vmm.machine.readU64(vmm.read("RSP"))).toBe(place.guestCode + 4n);
+  });
+
+  test("virtual VMLOAD takes a guest-physical address", () => {
+    const vmm = new Vmm().withNestedPaging().intercept("CPUID").write("VIRT_EXT", 2).write("RAX", 0x60_0000n);
+    vmm.machine.writeU64(place.nested + 0x2018n, 0x40_00e7n);
+    vmm.machine.writeU64(0x40_0000n + 0x400n + 0x208n, 0x4444n);
+    vmm.code("0f 01 da 0f a2").run();
+    expect(vmm.machine.readMsr(0xc000_0082)).toBe(0x4444n);
+  });
+
+  test("TSC_RATIO scales what the guest reads", () => {
+    const read = (ratio: bigint): bigint => {
+      const vmm = new Vmm().intercept("CPUID").write("TSC_OFFSET", 0x1000).code("90 90 90 0f 31 0f a2");
+      vmm.machine.writeMsr(0xc000_0104, ratio);
+      vmm.run();
+      return vmm.read("RAX") - 0x1000n;
+    };
+    expect(read(2n << 32n)).toBe(read(1n << 32n) * 2n);
+    expect(read(1n << 31n)).toBe(read(1n << 32n) / 2n);
+  });
+});
+
 describe("nested paging", () => {
   test("maps guest-physical addresses", () => {
     const vmm = new Vmm().withNestedPaging().intercept("CPUID").write("RAX", data).code("8a 00 0f a2");

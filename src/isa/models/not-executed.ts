@@ -24,13 +24,5 @@ export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   // Measured launch.
   ...(["SMX", "SKINIT"] as const),
   // Parts of SVM that are not there yet.
-  ...([
-    "LBRVIRT",
-    "TSC_RATE_MSR",
-    "PAUSE_FILTER",
-    "PAUSE_FILTER_THRESHOLD",
-    "AVIC",
-    "V_VMSAVE_VMLOAD",
-    "VGIF",
-  ] as const),
+  ...(["LBRVIRT", "AVIC"] as const),
 ]);
