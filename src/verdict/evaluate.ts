@@ -1,18 +1,16 @@
 // `expect`: conditions over values that were read from the guest.
 
 import { applyBinary, applyUnary, assert, toValue } from "../base/index.js";
-import type { Condition, Expectation, Lowering, Read, RunEvent } from "../program/index.js";
+import type { Condition, EventPattern, Expectation, Read } from "../program/index.js";
 import { valueText } from "./event-text.js";
-import { matchesPattern } from "./match.js";
 
 /** What the values of an expectation's reads are taken from, besides the machine. */
 export interface Readings {
   /** Values as the machine gave them, in the order of the reads. */
   readonly values: readonly bigint[];
-  /** Events up to the place of the expectation, for `count`. */
-  readonly events: readonly RunEvent[];
+  /** How many events so far are as described. */
+  readonly count: (pattern: EventPattern) => number;
   readonly cycles: ReadonlyMap<string, bigint>;
-  readonly lowering: Lowering;
 }
 
 /** Whether a condition holds, and if not, what stood against it. */
@@ -31,13 +29,7 @@ export function evaluate(expectation: Expectation, readings: Readings): Evaluati
 }
 
 function valueOf(read: Read, index: number, readings: Readings): bigint {
-  if (read.kind === "count") {
-    const { pattern } = read;
-    const found = readings.events.filter(
-      (event) => event.class !== "internal" && matchesPattern(pattern, event, readings.lowering),
-    );
-    return BigInt(found.length);
-  }
+  if (read.kind === "count") return BigInt(readings.count(read.pattern));
   if (read.kind === "cycles") return readings.cycles.get(read.of) ?? 0n;
   const value = readings.values[index];
   assert(value !== undefined, "every read of an expectation has a value");

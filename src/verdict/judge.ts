@@ -3,6 +3,7 @@
 
 import { assert } from "../base/index.js";
 import type { EventPlan, Expectation, Judgement, PlannedLine, RunEvent, RunLog } from "../program/index.js";
+import { Counts } from "./counts.js";
 import { evaluate, type Readings } from "./evaluate.js";
 import { eventInFull } from "./event-text.js";
 import { explainEvent } from "./explain.js";
@@ -34,6 +35,9 @@ class Judging {
   private readonly places: Places;
   private readonly lines: (LineJudge | undefined)[];
   private readonly probed = new Set<number>();
+  private readonly counts: Counts;
+  /** Expectations and lines without a judgement that have failed: in a loop they would fail each time. */
+  private readonly told = new Set<string>();
 
   constructor(
     private readonly plan: EventPlan,
@@ -41,6 +45,7 @@ class Judging {
     private readonly context: JudgeContext,
   ) {
     this.places = new Places(plan);
+    this.counts = new Counts(log, context.lowering);
     this.lines = plan.lines.map((line, index) =>
       line.judgement === undefined || line.claimedBy !== undefined
         ? undefined
@@ -98,6 +103,7 @@ class Judging {
 
   /** An event on a line that owes none, or outside all lines. */
   private reportStray(event: RunEvent, at: number, index: number | undefined): void {
+    if (!this.tellOnce(`line ${index ?? event.rip}`)) return;
     const line = index === undefined ? undefined : this.plan.lines[index];
     this.failures.push({
       at,
@@ -109,6 +115,12 @@ class Judging {
     });
   }
 
+  private tellOnce(what: string): boolean {
+    if (this.told.has(what)) return false;
+    this.told.add(what);
+    return true;
+  }
+
   private takeProbe(event: RunEvent, at: number): void {
     assert(event.index !== undefined, "a probe names its expectation");
     this.probed.add(event.index);
@@ -118,11 +130,13 @@ class Judging {
   private check(index: number, values: readonly bigint[], at: number): void {
     const expectation = this.plan.expectations[index];
     assert(expectation !== undefined, "a probe's expectation is in the plan");
-    const events = this.log.events.slice(0, at);
-    const { lowering, cycles = noCycles } = this.context;
-    const readings: Readings = { values, events, cycles, lowering };
+    const readings: Readings = {
+      values,
+      count: (pattern) => this.counts.before(at, pattern),
+      cycles: this.context.cycles ?? noCycles,
+    };
     const { holds, got } = evaluate(expectation, readings);
-    if (holds) return;
+    if (holds || !this.tellOnce(`expectation ${index}`)) return;
     const event = this.log.events[at];
     this.failures.push({
       at,

@@ -40,6 +40,8 @@ interface Execution {
 export class LineJudge {
   private execution: Execution | undefined;
   private executions = 0n;
+  /** Only the first failure of a line is told: in a loop it would fail each time. */
+  private isTold = false;
 
   constructor(
     private readonly judged: JudgedLine,
@@ -101,7 +103,7 @@ export class LineJudge {
     if (judgement.kind !== "rounds" || round !== undefined) return;
     const { exactly = 0n } = owedExecutions(judgement.rounds);
     this.execution.failed = true;
-    if (this.executions > exactly + 1n) return;
+    if (this.isTold) return;
     const got = `it runs once more${this.nextPlace(log.events[at], at)}`;
     this.report(at, { expected: `the line runs exactly ${times(exactly)}`, got });
   }
@@ -117,6 +119,7 @@ export class LineJudge {
   /** The event that came is not the one that is next, or none came. */
   private fail(execution: Execution, at: number, event: RunEvent | undefined): void {
     execution.failed = true;
+    if (this.isTold) return;
     const { context, log } = this.judged;
     const events = execution.round?.events ?? [];
     const pattern = events[execution.matched]?.[0];
@@ -172,6 +175,8 @@ export class LineJudge {
   }
 
   private report(at: number, facts: Pick<Failure, "expected" | "got" | "rule">): void {
+    if (this.isTold) return;
+    this.isTold = true;
     const { index, line } = this.judged;
     const { judgementSpan, place, span } = line;
     this.failures.push({ at, line: index, span, ...(judgementSpan && { judgementSpan }), place, ...facts });

@@ -3,6 +3,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
+import type { RunEvent } from "../../src/program/index.js";
 import { judge, renderFailure, transcript } from "../../src/verdict/index.js";
 import { expectGolden, projectRoot } from "../support/golden.js";
 import { readCase } from "./case-file.js";
@@ -21,4 +22,16 @@ test.each(cases)("%s", (name) => {
   expectGolden(`${room}/${name}.golden`, `${verdict.outcome}\n\n${transcript(plan, log)}${report}`);
   const outcome = /-(passes|fails)(?:-|$)/.exec(name)?.[1];
   expect(verdict.outcome).toBe(outcome === "passes" ? "passed" : "failed");
+});
+
+test("a line and an expectation that fail in a hot loop are told once, and the judge stays linear", () => {
+  const source = "---\nguest g {\n  cpuid => exit CPUID\n  expect count(exit HLT) == 1\n}\n---\ncpuid: visit\n";
+  const { plan, log, context } = readCase("loop.txt", source);
+  const [visit] = log.events;
+  if (visit === undefined) throw new Error("the case has its visit");
+  const events = Array.from({ length: 200_000 }, (_, i): RunEvent =>
+    i % 2 === 0 ? { ...visit, retired: BigInt(i) } : { ...visit, kind: "probe", index: 0, values: [0n] },
+  );
+  const verdict = judge(plan, { ...log, events }, context);
+  expect(verdict.failures.map((failure) => failure.expected)).toEqual(["exit CPUID", "count(exit HLT) == 1"]);
 });
