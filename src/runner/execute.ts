@@ -32,6 +32,8 @@ class Run {
   private readonly rings: RingSwitches;
   private readonly vmm: BundledVmm | undefined;
   private readonly machine: Machine;
+  /** The last interrupt whose return to its `raise` was seen. */
+  private servedInterrupt: RunEvent | undefined;
 
   constructor(
     private readonly on: TestMachine,
@@ -120,13 +122,22 @@ class Run {
         this.rings.leave();
         return undefined;
       case "raise":
-        return raiseEvent(this.machine, this.on.interrupts, point);
+        return this.returnedFrom(point) ? undefined : raiseEvent(this.machine, this.on.interrupts, point);
       case "done":
         this.log.append({ kind: "done", guest: point.guest, rip: this.machine.register("RIP") });
         return { kind: "done" };
       default:
         return assertNever(point);
     }
+  }
+
+  /** The interrupt that this point raised has been served, and its handler has come back to the same instruction. */
+  private returnedFrom(point: Point): boolean {
+    this.log.drain();
+    const served = this.log.lastDelivery?.event;
+    if (served?.kind !== "interrupt" || served.rip !== point.address || served === this.servedInterrupt) return false;
+    this.servedInterrupt = served;
+    return true;
   }
 
   private takeProbe(index: number): void {

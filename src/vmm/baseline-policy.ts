@@ -55,6 +55,12 @@ export const baselinePolicy: readonly BaselineRow[] = [
     does: "CR0.NE and CR4.VMXE stay 1 unseen; setting CR4.VMXE or CR4.SMXE raises #GP(0)",
   },
   {
+    what: "CR3, on the first generation",
+    intel: ["CR_ACCESS"],
+    unconditional: ["intel"],
+    does: "carries the access out; only processors whose controls leave no choice exit there",
+  },
+  {
     what: "virtualization instructions",
     intel: [
       "VMCALL",

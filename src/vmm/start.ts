@@ -1,11 +1,13 @@
 // Starts the bundled VMMs of a stack on a machine, each on the virtualization interface of the one outside it.
 
+import { cr0Bits } from "../isa/index.js";
 import { SerialPort, type Machine } from "../machine/index.js";
 import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
 import { GuestDevices } from "./hardware/devices.js";
 import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
+import { VmxControls } from "./hardware/vmx/controls.js";
 import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
@@ -32,7 +34,7 @@ export function startVmm(
   options: VmmOptions,
 ): BundledVmm {
   const [choice] = stack;
-  const why = choice ? whyNot(machine, stack) : "there is no VMM to start";
+  const why = choice ? (whyNot(machine, stack) ?? whyNotMode(machine, start)) : "there is no VMM to start";
   if (choice === undefined || why !== undefined) return new RefusingVmm(machine, why ?? "", options.events);
   const { memoryBytes } = machine.platform;
   const pages = new PageAllocator(memoryBytes, memoryBytes + vmmMemoryBytes);
@@ -68,6 +70,14 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";
   if (vendor === "amd" && (svm === "disabled" || svm === "disabled_locked")) return "the firmware has disabled SVM";
   return undefined;
+}
+
+/** Why a guest cannot begin in this state under the VMM: real mode needs help that only later processors give. */
+function whyNotMode(machine: Machine, start: StartState): string | undefined {
+  const { name, cpu } = machine.platform;
+  if (cpu.vendor !== "intel" || (start.cr0 & cr0Bits.PE) !== 0n) return undefined;
+  const allows = new VmxControls((address) => machine.readMsr(address)).allows("UNRESTRICTED_GUEST");
+  return allows ? undefined : `a guest in real mode needs "unrestricted guest", which ${name} does not have`;
 }
 
 /** Stands where a VMM cannot run: it refuses its guest before the first instruction. */

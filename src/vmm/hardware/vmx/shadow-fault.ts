@@ -7,7 +7,7 @@ import { denyMemory } from "../memory-denied.js";
 import { pageFaultBits } from "../../../isa/index.js";
 import { allMemoryRights, isGuestMemory } from "../identity-tables.js";
 import type { PhysicalRights, ShadowTables } from "../shadow-paging.js";
-import { injectRaised } from "./exceptions.js";
+import { injectRaised } from "./delivery.js";
 import type { VmxVcpu } from "./vcpu.js";
 import { field } from "./vmcs-fields.js";
 

@@ -180,6 +180,9 @@ export class VmxVcpu implements BundledVmm {
 
   private wakeWith(event: InjectedEvent): void {
     this.vmx.write(field.activity, 0n);
+    for (const window of ["INTERRUPT_WINDOW_EXITING", "NMI_WINDOW_EXITING"] as const) {
+      if (this.controlIsSet(window)) this.setControl(window, false);
+    }
     this.guest.inject(event);
   }
 }
