@@ -211,6 +211,74 @@ describe("the TPR shadow", () => {
   });
 });
 
+describe("task switches", () => {
+  const switching = (code: string): Vmm => {
+    const vmm = new Vmm("skylake", undefined, "legacy").write("GUEST_GDTR_LIMIT", 0x2f).code(code);
+    vmm.machine.writeU64(place.gdt + 0x28n, 0x0000_8914_3000_0067n);
+    vmm.machine.writeU64(place.guestIdt + 6n * 8n, 0x0000_8500_0028_0000n);
+    return vmm;
+  };
+
+  test("a far jump to a TSS exits", () => {
+    const vmm = switching("ea 00 00 00 00 28 00");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "TASK_SWITCH", fields: { selector: 0x28n, source: "jmp" } });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode);
+    expect(vmm.read("VM_EXIT_INSTRUCTION_LENGTH")).toBe(7n);
+  });
+
+  test("a far call to a TSS exits", () => {
+    const vmm = switching("9a 00 00 00 00 28 00");
+    vmm.run();
+    expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "call" });
+  });
+
+  test("an exception through a task gate exits with IDT-vectoring information", () => {
+    const vmm = switching("0f 0b");
+    vmm.run();
+    expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "task_gate" });
+    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0306n);
+  });
+});
+
+describe("exits during the delivery of an event", () => {
+  /** A guest under EPT whose stack lies in memory that EPT does not let it write. */
+  const deniedStack = (code: string): Vmm => {
+    const vmm = new Vmm().withEpt().write("GUEST_RSP", 0x60_0000n).code(code);
+    vmm.machine.writeU64(place.ept + 0x2010n, 0x40_00b5n);
+    return vmm;
+  };
+
+  test("an exception keeps its RIP and its error code", () => {
+    const vmm = deniedStack("90 cd 80");
+    vmm.run();
+    expect(vmm.exit()).toMatchObject({ subject: "EPT_VIOLATION", fields: { access: "write" } });
+    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0b0dn);
+    expect(vmm.read("IDT_VECTORING_ERROR_CODE")).toBe(0x402n);
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
+  });
+
+  test("INT3 keeps the RIP of its instruction and its length", () => {
+    const vmm = deniedStack("90 cc");
+    vmm.run();
+    expect(vmm.exit().subject).toBe("EPT_VIOLATION");
+    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0603n);
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
+    expect(vmm.read("VM_EXIT_INSTRUCTION_LENGTH")).toBe(1n);
+  });
+
+  test("a second exception that becomes a double fault reports no vectoring when it exits itself", () => {
+    const vmm = new Vmm()
+      .write("EXCEPTION_BITMAP", 1 << 8)
+      .write("GUEST_IDTR_LIMIT", 0xd0)
+      .code("cd 0d");
+    vmm.run();
+    // Vector 13 lies behind the IDT's limit, so that the #GP of its delivery and the next one make a double fault.
+    expect(vmm.exit().fields).toMatchObject({ vector: 8n, code: 0n });
+    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0n);
+  });
+});
+
 test("the preemption timer ends a halt", () => {
   const vmm = new Vmm().set("ACTIVATE_VMX_PREEMPTION_TIMER").write("VMX_PREEMPTION_TIMER_VALUE", 50).code("f4");
   vmm.run(100_000);
