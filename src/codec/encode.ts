@@ -7,6 +7,7 @@ import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
 import { existsIn, findMnemonic, formsFor, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
 import { fits, fitsRegister } from "./match.js";
+import { needsMemorySize, sizeOfImmediate, unsizedMemory, withMemorySize } from "./memory-size.js";
 import { findRegister } from "./registers.js";
 
 /** Where an instruction is encoded. */
@@ -59,28 +60,22 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
   readPrefixes(value.prefixes);
   readRegisters(value.operands);
   const unsized = unsizedMemory(value.operands);
+  const told = unsized < 0 || !mnemonic.immediateTellsSize ? undefined : sizeOfImmediate(value.operands);
+  if (told !== undefined) return encodeForm(withMemorySize(value, told), place);
+  if (unsized >= 0 && !mnemonic.defaultMemorySize && needsMemorySize(mnemonic, value.operands, place.bits)) {
+    obstacle = { kind: "size-not-stated", operand: unsized };
+    return undefined;
+  }
   let best: EncoderForm | undefined;
   let bestLength = 0;
-  let width = 0;
   for (const form of formsFor(mnemonic, place.bits, value.operands.length)) {
     if (!applies(form, value, place.bits, mnemonic)) continue;
     const length = emit(form, value, place);
     if (length === 0) continue;
-    if (unsized >= 0 && form.memoryWidth !== 0) {
-      if (width !== 0 && width !== form.memoryWidth) {
-        obstacle = { kind: "size-not-stated", operand: unsized };
-        return undefined;
-      }
-      width = form.memoryWidth;
-    }
     if (best !== undefined && length >= bestLength) continue;
     best = form;
     bestLength = length;
     shortest.set(scratch);
-  }
-  if (best !== undefined && unsized >= 0 && !mnemonic.defaultMemorySize && isStackOperand(best, width)) {
-    obstacle = { kind: "size-not-stated", operand: unsized };
-    return undefined;
   }
   return best && { bytes: shortest.slice(0, bestLength), form: best.form };
 }
@@ -108,21 +103,6 @@ function readRegisters(operands: readonly OperandValue[]): void {
     const operand = operands[i];
     registers[i] = operand?.kind === "register" ? findRegister(operand.name) : undefined;
   }
-}
-
-/** Index of a memory operand without stated size, or -1. */
-function unsizedMemory(operands: readonly OperandValue[]): number {
-  for (let i = 0; i < operands.length; i++) {
-    const operand = operands[i];
-    if (operand?.kind === "memory" && operand.sizeBits === undefined) return i;
-  }
-  return -1;
-}
-
-/** PUSH and POP of memory exist in each size, and no other operand tells which is meant. */
-function isStackOperand(form: EncoderForm, width: number): boolean {
-  const { mnemonic } = form.instruction;
-  return width !== 0 && (mnemonic === "PUSH" || mnemonic === "POP");
 }
 
 function readPrefixes(words: readonly string[]): void {

@@ -30,6 +30,8 @@ export interface Mnemonic {
   readonly byShape: (readonly EncoderForm[])[];
   /** JMP and CALL take the size of the mode where memory states none. */
   readonly defaultMemorySize: boolean;
+  /** Immediates are as wide as the memory beside them: `add [rbx], byte 5` says what is added to, `shl` does not. */
+  readonly immediateTellsSize: boolean;
   /** Where no operand tells the operand size, it is that of the mode. */
   readonly severalOperandSizes: boolean;
   /** LOOP counts in CX, ECX or RCX: that of the mode where nothing else is said. */
@@ -51,11 +53,19 @@ export function findMnemonic(mnemonic: string): Mnemonic | undefined {
     forms,
     byShape: [],
     defaultMemorySize: instruction.mnemonic === "JMP" || instruction.mnemonic === "CALL",
+    immediateTellsSize: forms.every(isImmediateOfMemory),
     severalOperandSizes: new Set(forms.map((form) => form.encoding.operandSize)).size > 1,
     severalAddressSizes: mnemonic.startsWith("loop"),
   };
   known.set(mnemonic, made);
   return made;
+}
+
+/** True unless the form has memory and an immediate of another width. */
+function isImmediateOfMemory({ operands, memoryWidth }: EncoderForm): boolean {
+  const immediate = operands.find((operand) => operand.kind === "imm" || operand.kind === "constant");
+  if (memoryWidth === 0 || immediate === undefined) return true;
+  return (immediate.argument === 0 ? immediate.width : immediate.argument) === memoryWidth;
 }
 
 /** The forms of a mnemonic that can be meant in a mode with so many operands; found once for each. */

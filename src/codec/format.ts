@@ -2,9 +2,9 @@
 
 import { hex } from "../base/index.js";
 import { sizeWords } from "../isa/index.js";
-import { findMnemonic } from "./encoder-forms.js";
+
 import type { InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
-import { fits } from "./match.js";
+import { mustStateSize } from "./memory-size.js";
 
 const wordsByBits: ReadonlyMap<number, string> = new Map(
   Object.entries(sizeWords).map(([word, bits]): [number, string] => [bits, word]),
@@ -17,7 +17,7 @@ export const sizeWordOf = (bits: number): string | undefined => wordsByBits.get(
 export function format(value: InstructionValue): string {
   const words = [...value.prefixes, value.mnemonic].join(" ");
   if (value.operands.length === 0) return words;
-  const knownSize = tellsMemorySize(value);
+  const knownSize = !mustStateSize(value);
   return `${words} ${value.operands.map((operand) => operandText(operand, knownSize)).join(", ")}`;
 }
 
@@ -64,24 +64,4 @@ export function addressText(m: MemoryOperand): string {
   if (sum === "") return `[${words}${segment}${hex(m.displacement)}]`;
   if (m.displacement === 0n && m.displacementBits === undefined) return `[${words}${segment}${sum}]`;
   return `[${words}${segment}${sum}${m.displacement < 0n ? "" : "+"}${hex(m.displacement)}]`;
-}
-
-/** True where only one width of memory goes with the other operands, so that no size word is needed. */
-function tellsMemorySize(value: InstructionValue): boolean {
-  const unsized = value.operands.map((operand) => (operand.kind === "memory" ? withoutSize(operand) : operand));
-  const widths = new Set<number>();
-  for (const form of findMnemonic(value.mnemonic)?.forms ?? []) {
-    if (form.form.use === "decode" || form.memoryWidth === 0 || form.operands.length !== unsized.length) continue;
-    const takes = form.operands.every((operand, i) => {
-      const given = unsized[i];
-      return given !== undefined && fits(operand, given, form, 64);
-    });
-    if (takes) widths.add(form.memoryWidth);
-  }
-  return widths.size < 2 && !/^(push|pop)$/.test(value.mnemonic);
-}
-
-function withoutSize(operand: MemoryOperand): MemoryOperand {
-  const { sizeBits: _stated, ...rest } = operand;
-  return rest;
 }

@@ -9,6 +9,7 @@ import {
   type Instruction,
   type OperandForm,
 } from "../../src/isa/index.js";
+import { numbers } from "./random.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue, SizeBits } from "../../src/codec/index.js";
 
 /** One value with the form and mode that it was made for. */
@@ -51,6 +52,7 @@ function* valuesOf(instruction: Instruction, form: Form, bits: CodeBits): Genera
       yield { mnemonic, prefixes: [], operands: first.map((operand, j) => (i === j ? shape : operand)) };
     }
   }
+  yield* mixtures(mnemonic, shapes);
   if (form.lock) {
     const memory = shapes[0]?.find((shape) => shape.kind === "memory");
     if (memory) yield { mnemonic, prefixes: ["lock"], operands: [memory, ...first.slice(1)] };
@@ -58,6 +60,15 @@ function* valuesOf(instruction: Instruction, form: Form, bits: CodeBits): Genera
   if (form.repeat === "rep") yield { mnemonic, prefixes: ["rep"], operands: first };
   if (form.repeat === "repe") yield { mnemonic, prefixes: ["repe"], operands: first };
   if (form.repeat === "repe") yield { mnemonic, prefixes: ["repne"], operands: first };
+}
+
+/** Some values in which all operands take a shape by chance: what no single operand decides shows there. */
+function* mixtures(mnemonic: string, shapes: readonly (readonly OperandValue[])[]): Generator<InstructionValue> {
+  if (shapes.length < 2) return;
+  const next = numbers(mnemonic.length * 31 + shapes.length);
+  for (let i = 0; i < 12; i++) {
+    yield { mnemonic, prefixes: [], operands: shapes.flatMap((list) => list[next() % list.length] ?? []) };
+  }
 }
 
 const register = (name: string): OperandValue => ({ kind: "register", name: name.toLowerCase() });
