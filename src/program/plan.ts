@@ -52,6 +52,8 @@ export interface PlannedLine {
    * that line begin rounds; executions of claimed lines go on with the round.
    */
   readonly claimedBy?: number;
+  /** All executions of the line, and of those that it answers for, count as one. */
+  readonly judgedOnce?: true;
   readonly address: bigint;
   readonly lengthBytes: number;
   /** Where the guest goes on after an expected trap: the next statement, or the label of `goto`. */

@@ -1,8 +1,8 @@
 // What resolving a guest builds up, statement by statement.
 
-import { spanText, type Span } from "../base/index.js";
+import { resolving, spanText, type Span } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
-import type { Frame } from "./frame.js";
+import { report, type Frame } from "./frame.js";
 import type { JudgedLine } from "./judgements.js";
 import type { Handler, Item, LineInfo, PageRule } from "./resolved.js";
 
@@ -59,4 +59,10 @@ export function makeLine(statement: Statement, frame: Frame, own: JudgedLine | u
   const head = { ...base, ...claim.judged };
   claim.head = head;
   return head;
+}
+
+/** Reports a judgement that no line took: what it judges executes nothing, or only lines with their own judgements. */
+export function reportUnclaimed(claim: Claim | undefined, what: string, frame: Frame): void {
+  if (!claim || claim.head || !claim.judged.judgementSpan) return;
+  report(frame, resolving.nothingToJudge, { what: `\`${what}\`` }, claim.judged.judgementSpan);
 }

@@ -3,7 +3,7 @@
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
-import { makeLine, statementText, type Target } from "./build.js";
+import { makeLine, reportUnclaimed, statementText, type Claim, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
 import { countStatement, report, type Frame } from "./frame.js";
@@ -13,6 +13,7 @@ import { collectLabels, fullLabel, passLabel } from "./labels.js";
 import { expandMacro, findMacro } from "./macros.js";
 import { onlyExpr } from "./names.js";
 import { Scope } from "./scope.js";
+import { misshapen } from "./shape.js";
 
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {
@@ -60,6 +61,7 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
     refusePrefixes(statement, frame);
     return declaration(statement, frame, target, place.statements, place.index);
   }
+  if (word === "within") return resolveWithin(statement, frame, target);
   const macro = findMacro(word, frame);
   if (macro) {
     refusePrefixes(statement, frame);
@@ -80,6 +82,18 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
   if (instruction) {
     target.items.push({ kind: "instruction", line: makeLine(statement, frame, own, target.claim), instruction });
   }
+}
+
+/** `within { … } => events`: the events happen somewhere in the block, in this order, however often it goes round. */
+function resolveWithin(statement: Statement, frame: Frame, target: Target): void {
+  refusePrefixes(statement, frame);
+  const judged = bindJudgement(statement, frame);
+  if (!statement.block || statement.args.length > 0 || statement.judgements.length === 0) {
+    return misshapen(statement, "guest", frame);
+  }
+  const claim: Claim | undefined = judged && { judged: { ...judged, judgedOnce: true } };
+  resolveCode(statement.block.statements, frame, claim ? { ...target, claim } : target);
+  reportUnclaimed(claim, "within", frame);
 }
 
 function wordOf(arg: Parameters<typeof onlyExpr>[0]): string | undefined {

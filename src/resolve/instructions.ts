@@ -62,5 +62,5 @@ function* candidates(frame: Frame): Iterable<string> {
   yield* codeDeclarations.keys();
   yield* dataUnits.keys();
   yield* macroNames(frame);
-  yield* ["zero", "align"];
+  yield* ["zero", "align", "within"];
 }

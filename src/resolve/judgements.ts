@@ -10,7 +10,7 @@ import { checkPlatformNames, isOn } from "./on.js";
 import type { BoundEvent, BoundJudgement, BoundRound, LineInfo, Value } from "./resolved.js";
 
 /** What a judgement adds to its line. */
-export type JudgedLine = Pick<LineInfo, "judgement" | "judgementSpan" | "goto">;
+export type JudgedLine = Pick<LineInfo, "judgement" | "judgementSpan" | "goto" | "judgedOnce">;
 
 /** Binds the judgement of a statement; undefined where it has none. */
 export function bindJudgement(statement: Statement, frame: Frame): JudgedLine | undefined {

@@ -42,6 +42,7 @@ export const keywords: readonly Keyword[] = [
   row("guest", "ring 3 { … }", "runs the block in that ring and comes back with registers and flags as they were"),
   row("guest", "handler #PF { … }", "code to which the interrupt table's gate of a vector points"),
   row("guest", "map START..END RIGHTS [to ADDRESS]", "how the guest's own page tables map a range"),
+  row("guest", "within { … } => EVENTS", "the events happen somewhere in the block, in this order"),
   row("guest", "on PLATFORM, GROUP { … }", "code for some platforms; of neighbours the first that holds counts"),
   row("guest", "if CONDITION { … }", "code that is there when a number is not 0, or NAME is WORD"),
   row("guest", "else { … }", "code that is there when that of the `if` before it is not"),

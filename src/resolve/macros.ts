@@ -3,7 +3,7 @@
 
 import { resolving, type Span } from "../base/index.js";
 import type { Arg, Expr, Name, Statement, Term } from "../syntax/index.js";
-import type { Claim, Target } from "./build.js";
+import { reportUnclaimed, type Claim, type Target } from "./build.js";
 import { maxExpansionDepth, report, type Frame } from "./frame.js";
 import { bindJudgement } from "./judgements.js";
 import { collectLabels } from "./labels.js";
@@ -52,9 +52,7 @@ export function expandMacro(macro: FoundMacro, statement: Statement, frame: Fram
   collectLabels(statements, inner);
   const claim: Claim | undefined = judged && { judged };
   target.resolve(statements, inner, claim ? { ...target, claim } : target);
-  if (claim && !claim.head && judged?.judgementSpan) {
-    report(frame, resolving.nothingToJudge, { what: `\`${name}\`` }, judged.judgementSpan);
-  }
+  reportUnclaimed(claim, name, frame);
 }
 
 /** A library's macro sees its own module only; one of the test's file sees the labels of the guest too. */

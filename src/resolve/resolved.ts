@@ -144,6 +144,8 @@ export interface LineInfo {
    * whole body in order. Absent on that line itself, and on lines of a body that have their own judgement.
    */
   readonly claimedBy?: LineInfo;
+  /** `within`: all executions of the line, and of those that it answers for, count as one. */
+  readonly judgedOnce?: true;
   /** Label of `goto`, bound; absent means the next statement. */
   readonly goto?: Value;
   /** The macro uses that led here, outermost first. */

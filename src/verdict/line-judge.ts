@@ -55,6 +55,7 @@ export class LineJudge {
   /** The line begins to execute. A restart without an instruction retired in between is the same visit. */
   visit(event: RunEvent, at: number): void {
     const { execution } = this;
+    if (execution && this.judged.line.judgedOnce) return;
     if (execution && execution.visitedAt === event.retired && !execution.owed) return;
     this.close();
     this.begin(event.retired, at);
