@@ -21,8 +21,9 @@ import { binary, decrement, increment, multiplySigned, shiftArithmeticRight, shi
 import {
   OP_BINARY, OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC,
   OP_JMP, OP_LEA32, OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32,
-  OP_PUSH64, OP_RET32, OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OPERATION_ADC, OPERATION_ADD,
-  OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST, OPERATION_XOR,
+  OP_PUSH64, OP_QUIET, OP_RET32, OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OPERATION_ADC,
+  OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST,
+  OPERATION_XOR,
 } from "./ops"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_LENGTH } from "./rules.generated";
@@ -30,7 +31,7 @@ import { executeOther } from "./execute-other";
 import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
-import { pointRecord } from "./trace";
+import { pointRecord, TRACE_LIMIT } from "./trace";
 import { fetchTrace, followingTrace } from "./fetch";
 import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
@@ -41,6 +42,21 @@ import { atBoundary } from "./interrupts";
 @inline
 function binaryRegister<T>(op: MicroOp, operation: u32): void {
   setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source)));
+}
+
+/** As binaryRegister where the next instruction replaces the flags. */
+// @ts-ignore: decorator
+@inline
+function quietRegister<T>(op: MicroOp, operation: u32): void {
+  const a = registerPart<T>(op.first);
+  const b = load<T>(<usize>op.source);
+  let result: T;
+  if (operation == OPERATION_ADD) result = <T>(a + b);
+  else if (operation == OPERATION_SUB) result = <T>(a - b);
+  else if (operation == OPERATION_AND) result = <T>(a & b);
+  else if (operation == OPERATION_OR) result = <T>(a | b);
+  else result = <T>(a ^ b);
+  setRegisterPart<T>(op.first, result);
 }
 
 // @ts-ignore: decorator
@@ -192,9 +208,8 @@ function popRegister<T>(op: MicroOp): u32 {
 
 // @ts-ignore: decorator
 @inline
-function callRelative<T>(op: MicroOp): u32 {
-  const next = cpu.rip;
-  if (jumpChecked(op) == ABORT) return ABORT;
+function callRelative<T>(op: MicroOp, next: u64): u32 {
+  if (jump(op, next) == ABORT) return ABORT;
   return pushValue<T>(<T>next) == ABORT ? ABORT : END;
 }
 
@@ -350,10 +365,20 @@ function executeTrace(first: usize, end: usize): u32 {
       case OP_JCC + 13: if (signFlag() == overflowFlag()) status = jump(op, rip); break;
       case OP_JCC + 14: if (zeroFlag() || signFlag() != overflowFlag()) status = jump(op, rip); break;
       case OP_JCC + 15: if (!zeroFlag() && signFlag() == overflowFlag()) status = jump(op, rip); break;
+      case OP_QUIET + 0: quietRegister<u32>(op, OPERATION_ADD); break;
+      case OP_QUIET + 1: quietRegister<u64>(op, OPERATION_ADD); break;
+      case OP_QUIET + 2: quietRegister<u32>(op, OPERATION_OR); break;
+      case OP_QUIET + 3: quietRegister<u64>(op, OPERATION_OR); break;
+      case OP_QUIET + 8: quietRegister<u32>(op, OPERATION_AND); break;
+      case OP_QUIET + 9: quietRegister<u64>(op, OPERATION_AND); break;
+      case OP_QUIET + 10: quietRegister<u32>(op, OPERATION_SUB); break;
+      case OP_QUIET + 11: quietRegister<u64>(op, OPERATION_SUB); break;
+      case OP_QUIET + 12: quietRegister<u32>(op, OPERATION_XOR); break;
+      case OP_QUIET + 13: quietRegister<u64>(op, OPERATION_XOR); break;
       case OP_JMP: status = jump(op, rip); break;
       case OP_LOOP: status = loopFast(op); break;
-      case OP_CALL64: status = callRelative<u64>(op); break;
-      case OP_CALL32: status = callRelative<u32>(op); break;
+      case OP_CALL64: status = callRelative<u64>(op, rip); break;
+      case OP_CALL32: status = callRelative<u32>(op, rip); break;
       case OP_RET64: status = returnNear<u64>(); break;
       case OP_RET32: status = returnNear<u32>(); break;
       case OP_PUSH64: status = pushValue<u64>(registerPart<u64>(op.first)); break;
@@ -424,7 +449,10 @@ export function run(budget: u64): u32 {
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
     const oneOnly =
       (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
-    const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (oneOnly ? KEY_SINGLE : 0));
+    // A trace is executed whole or not at all, because it leaves out flags that nobody in it reads.
+    const remaining = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
+    const single = oneOnly || remaining < TRACE_LIMIT;
+    const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (single ? KEY_SINGLE : 0));
     skipsPoint = false;
     if (changetype<usize>(trace) == 0) {
       cpu.instructionRip = cpu.rip;
@@ -442,7 +470,7 @@ export function run(budget: u64): u32 {
     }
 
     // Step 2: as many instructions as the budget and the deadline allow.
-    const allowed = oneOnly ? 1 : min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
+    const allowed = oneOnly ? 1 : remaining;
     const startShadow = cpu.shadow;
     const startAttention = cpu.attention;
     const resumed = (cpu.systemFlags & RF) != 0;

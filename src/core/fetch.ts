@@ -9,7 +9,7 @@ import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
 import { isRam, physicalRead } from "./physical";
 import { tagOf, tlbEntry } from "./tlb";
 import { decode, DECODE_SHORT } from "./decode";
-import { endsTrace, readsTime } from "./ops";
+import { endsTrace, quietFlags, readsTime } from "./ops";
 import { findPoint, newTrace, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
 import { raiseProtection } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
@@ -107,6 +107,8 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
     op += MICRO_OP_SIZE;
   }
   if (count == 0) return gatheredTrace(linear, key);
+  const opened = changetype<usize>(trace) + TRACE_HEADER_SIZE;
+  quietFlags(opened, opened + count * MICRO_OP_SIZE);
   trace.count = <u16>count;
   trace.bytes = <u16>max<u32>(<u32>(from - at), 1);
   trace.point = (key & KEY_SKIP_POINT) != 0 ? 0 : findPoint(<u64>(at - RAM_BASE));
