@@ -29,8 +29,8 @@ export function withMemorySize(value: InstructionValue, sizeBits: SizeBits): Ins
 }
 
 /**
- * Whether forms with memory of several widths take the operands, so that its size has to be stated. Values of immediates
- * do not count: that a number is large does not tell how much memory is meant.
+ * Whether forms with memory of several widths take the operands, so that its size has to be stated. Values of
+ * immediates do not count: that a number is large does not tell how much memory is meant.
  */
 export function needsMemorySize(mnemonic: Mnemonic, operands: readonly OperandValue[], bits: CodeBits): boolean {
   let width = 0;
