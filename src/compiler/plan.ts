@@ -95,10 +95,14 @@ function nextPlace(placed: PlacedSection, index: number): number {
   return placed.addresses[next] ?? placed.end;
 }
 
-function judgementOf({ info }: SourceLine, scope: Scope): Pick<PlannedLine, "judgement" | "judgementSpan"> {
+function judgementOf(
+  { info }: SourceLine,
+  scope: Scope,
+): Pick<PlannedLine, "judgement" | "judgementSpan" | "judgedOnce"> {
   return {
     ...(info.judgement && { judgement: bindJudgement(info.judgement, scope) }),
     ...(info.judgementSpan && { judgementSpan: info.judgementSpan }),
+    ...(info.judgedOnce && { judgedOnce: true }),
   };
 }
 

@@ -4,7 +4,7 @@ import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect } from "vitest";
 import { renderDiagnostic, type Diagnostic } from "../../src/base/index.js";
-import { compile, toMultiboot } from "../../src/compiler/index.js";
+import { compile } from "../../src/compiler/index.js";
 import { resolve, type ModuleSources, type ResolvedCase } from "../../src/resolve/index.js";
 import { execute, MachinePool } from "../../src/runner/index.js";
 import { parse } from "../../src/syntax/index.js";
@@ -49,7 +49,7 @@ export function runBundled(one: ResolvedCase): Verdict {
 export function runCarried(one: ResolvedCase, machine: BootMachine): Verdict {
   const { output, diagnostics } = compile(one, { lowering: "carried" });
   expectNone(diagnostics);
-  const { serialText, ended } = machine.boot(toMultiboot(output.image), one.platform);
+  const { serialText, ended } = machine.boot(output.image, one.platform);
   const log = readReport(serialText, output.plan, { ended });
   return judge(output.plan, log, { lowering: "carried", vendor: one.platform.cpu.vendor });
 }

@@ -77,6 +77,7 @@ point:
   lea   {si}, [{di} + POINT_ARGUMENT]
   call  put_short
   call  put_newline
+  call  drain_port
   jmp   return
 .launch:
   call  put_visits

@@ -10,6 +10,7 @@ done:
   call  put_place
   mov   ebx, 0
 exit:
+  call  drain_port
   mov   eax, ebx                        ; isa-debug-exit
   mov   edx, 0xf4
   out   dx, eax
@@ -170,6 +171,14 @@ put:                                    ; al to the port, once it is ready; keep
   mov   al, ah
   mov   edx, COM1
   out   dx, al
+  ret
+
+drain_port:                             ; until the last bit has left the port
+  mov   edx, COM1 + 5
+.sending:
+  in    al, dx
+  test  al, 0x40
+  jz    .sending
   ret
 
 open_port:                              ; 115200 bits a second, 8N1, no interrupts
