@@ -41,9 +41,19 @@ export function lastWalkAllowsWrite(): bool {
   return walkAllowsWrite;
 }
 
+/** Of the last walk: whether the linear address is a user-mode one; without paging all are. */
+let walkUserPage: bool = true;
+
+// @ts-ignore: decorator
+@inline
+export function lastWalkUserPage(): bool {
+  return walkUserPage;
+}
+
 /** Physical address of a linear one for an access, or NO_ADDRESS with a page fault or an exit pending. */
 export function translate(linear: u64, access: u32): u64 {
   walkAllowsWrite = false;
+  walkUserPage = true;
   let physical: u64;
   if (cpu.pagingMode == PAGING_NONE) {
     physical = linear & 0xffffffff;
@@ -154,6 +164,7 @@ function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
   const write = (access & ACCESS_WRITE) != 0;
   const fetch = (access & ACCESS_FETCH) != 0;
   const userPage = (rights & US) != 0;
+  walkUserPage = userPage;
   let denied = false;
   if (fetch && (rights & XD) != 0 && (cpu.efer & EFER_NXE) != 0) denied = true;
   if ((access & ACCESS_USER) != 0) {

@@ -2,7 +2,7 @@
 // Intel SDM vol. 3, chapter "VMX Support for Address Translation", "The Extended Page Table Mechanism (EPT)".
 
 import { cpu } from "./layout.generated";
-import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE } from "./paging";
+import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE, lastWalkUserPage } from "./paging";
 import { physicalRead, physicalWrite } from "./physical";
 import { VECTOR_VE, raise } from "./faults";
 import { CR0_PE, NO_ADDRESS } from "./state";
@@ -16,6 +16,8 @@ const READ: u64 = 1;
 const WRITE: u64 = 2;
 const EXECUTE: u64 = 4;
 const RIGHTS: u64 = 7;
+/** With mode-based execute control, EXECUTE is for supervisor-mode linear addresses and this for user-mode ones. */
+const EXECUTE_USER: u64 = 0x400;
 const LARGE: u64 = 0x80;
 const ACCESSED: u64 = 0x100;
 const DIRTY: u64 = 0x200;
@@ -27,6 +29,7 @@ const CAP_2M: u64 = 1 << 16;
 const CAP_1G: u64 = 1 << 17;
 
 // Bits of the exit qualification.
+const USER_EXECUTE_ALLOWED: u64 = 0x40;
 const LINEAR_VALID: u64 = 0x80;
 const FINAL: u64 = 0x100;
 const NMI_UNBLOCKING: u64 = 0x1000;
@@ -51,20 +54,23 @@ function flagsEnabled(): bool {
  */
 export function translateByEpt(address: u64, access: u32, linear: u64, walk: bool): u64 {
   const probe = (access & ACCESS_PROBE) != 0;
-  let wanted: u64 = (access & ACCESS_FETCH) != 0 ? EXECUTE : (access & ACCESS_WRITE) != 0 ? WRITE : READ;
+  const modeBased = (vmx.secondary & X.MODE_BASED_EXECUTE_CONTROL_FOR_EPT) != 0;
+  const execute: u64 = modeBased && lastWalkUserPage() ? EXECUTE_USER : EXECUTE;
+  const anyRight: u64 = modeBased ? RIGHTS | EXECUTE_USER : RIGHTS;
+  let wanted: u64 = (access & ACCESS_FETCH) != 0 ? execute : (access & ACCESS_WRITE) != 0 ? WRITE : READ;
   // With accessed and dirty flags the processor's accesses to the guest's paging structures count as writes.
   if (walk && flagsEnabled()) wanted = READ | WRITE;
   if (probe) wanted = 0;
   let table = vmx.eptp & ADDRESS;
-  let allowed: u64 = RIGHTS;
+  let allowed: u64 = anyRight;
   for (let level: u32 = 4; ; level--) {
     const shift = level * 9 + 3;
     const at = table + (((address >> shift) & 0x1ff) << 3);
     const entry = physicalRead(at, 8);
     allowed &= entry;
-    if ((entry & RIGHTS) == 0) return violation(address, linear, wanted, 0, walk, probe, entry);
+    if ((entry & anyRight) == 0) return violation(address, linear, wanted, 0, walk, probe, entry);
     const leaf = level == 1 || (entry & LARGE) != 0;
-    if (misconfigured(entry, level, leaf)) {
+    if (misconfigured(entry, level, leaf, modeBased)) {
       if (probe) return NO_ADDRESS;
       exitBecause(X.EXIT_EPT_MISCONFIGURATION, X.CAUSE_ENABLE_EPT);
       vmx.guestPhysical = address;
@@ -109,10 +115,10 @@ function logModification(address: u64): bool {
 }
 
 /** "EPT Misconfigurations". */
-function misconfigured(entry: u64, level: u32, leaf: bool): bool {
-  const rights = entry & RIGHTS;
-  if (rights == WRITE || rights == (WRITE | EXECUTE)) return true;
-  if (rights == EXECUTE && (vmx.eptVpid & CAP_EXECUTE_ONLY) == 0) return true;
+function misconfigured(entry: u64, level: u32, leaf: bool, modeBased: bool): bool {
+  if ((entry & (READ | WRITE)) == WRITE) return true;
+  const executes = (entry & EXECUTE) != 0 || (modeBased && (entry & EXECUTE_USER) != 0);
+  if ((entry & READ) == 0 && executes && (vmx.eptVpid & CAP_EXECUTE_ONLY) == 0) return true;
   if ((entry & ADDRESS) >> cpu.physicalAddressBits != 0) return true;
   if (!leaf) return (entry & (level == 4 ? <u64>0xf8 : <u64>0x78)) != 0;
   if (level == 4) return true;
@@ -133,7 +139,10 @@ function violation(
   entry: u64,
 ): u64 {
   if (probe) return NO_ADDRESS;
-  let qualification = wanted | ((allowed & RIGHTS) << 3);
+  // A fetch is bit 2 whichever of the two execute rights it needed; bit 6 tells the user-mode one.
+  const attempted = (wanted & EXECUTE_USER) != 0 ? EXECUTE : wanted;
+  let qualification = attempted | ((allowed & RIGHTS) << 3);
+  if ((allowed & EXECUTE_USER) != 0) qualification |= USER_EXECUTE_ALLOWED;
   if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL;
   if ((entry & SUPPRESS_VE) == 0 && becomesException(address, linear, qualification)) return NO_ADDRESS;
   if (vmx.nmiUnblocking != 0) qualification |= NMI_UNBLOCKING;

@@ -180,6 +180,36 @@ describe("EPT", () => {
   });
 });
 
+describe("mode-based execute control", () => {
+  // The guest's code page is a user-mode one by the driver's tables; clearing U/S makes it a supervisor-mode one.
+  const guest = (rights: bigint, user: boolean): Vmm => {
+    const vmm = small().set("MODE_BASED_EXECUTE_CONTROL_FOR_EPT").code("0f a2");
+    for (const at of [table.pml4, table.pdpt, table.pd, table.pd + 8n]) {
+      vmm.machine.writeU64(at, vmm.machine.readU64(at) | 0x400n);
+    }
+    vmm.machine.writeU64(entryOf(place.guestCode), place.guestCode | writeBack | rights);
+    if (!user) vmm.machine.writeU64(place.guestTables + 0x2008n, 0x20_00e3n);
+    return vmm;
+  };
+
+  for (const [title, rights, user, passes] of [
+    ["a supervisor-mode page with XS", 5n, false, true],
+    ["a supervisor-mode page with XU only", 0x401n, false, false],
+    ["a user-mode page with XU", 0x401n, true, true],
+    ["a user-mode page with XS only", 5n, true, false],
+  ] as const) {
+    test(`${title} is ${passes ? "" : "not "}executable`, () => {
+      const vmm = guest(rights, user);
+      vmm.run();
+      const exit = vmm.exit();
+      expect(exit.subject).toBe(passes ? "CPUID" : "EPT_VIOLATION");
+      if (passes) return;
+      expect(exit.fields["access"]).toBe("execute");
+      expect(exit.fields["user_execute"]).toBe(user ? undefined : 1n);
+    });
+  }
+});
+
 describe("virtualization exceptions", () => {
   const area = 0x16_0000n;
   const converting = (suppress: bigint): Vmm => {

@@ -74,7 +74,14 @@ const eptViolationFields: readonly DecodedField[] = [
     wordField("stage", "qualification", 8, 1, ["page_walk", "final"], "access to a paging entry, or to the page itself"),
     "qualification", 7, 1, 1,
   ), // prettier-ignore
-  flagField("nmi_unblocking", "qualification", 12, "1 when IRET had lifted blocking by NMI"),
+  onlyWhen(
+    flagField("user_execute", "qualification", 6, "1 when the entries allow fetches from user-mode addresses"),
+    "qualification", 6, 1, 1,
+  ), // prettier-ignore
+  onlyWhen(
+    flagField("nmi_unblocking", "qualification", 12, "1 when IRET had lifted blocking by NMI"),
+    "qualification", 12, 1, 1,
+  ), // prettier-ignore
 ];
 
 const exceptionFields: readonly DecodedField[] = [
