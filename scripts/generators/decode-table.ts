@@ -202,7 +202,8 @@ function record(instruction: Instruction, form: Form, execute: number): Uint8Arr
   bytes[formRecord.immediate2] = encoding.immediate2;
   bytes[formRecord.repeat] = repeatKinds.indexOf(form.repeat);
   view.setUint32(formRecord.flags, flagsOf(instruction, form, encoding), true);
-  view.setUint16(formRecord.feature, featureNumber(form.feature ?? instruction.feature ?? ""), true);
+  const feature = instruction.nopWithoutFeature ? "" : (form.feature ?? instruction.feature ?? "");
+  view.setUint16(formRecord.feature, featureNumber(feature), true);
   return bytes;
 }
 

@@ -72,6 +72,8 @@ export interface Instruction {
   readonly execute: string;
   readonly argument: number;
   readonly feature?: CpuFeature;
+  /** Its opcode was a no-operation before the feature came, and still is on processors without it. */
+  readonly nopWithoutFeature: boolean;
   readonly unit: "integer" | "x87" | "mmx" | "sse";
   readonly sensitivity: Sensitivity;
   readonly intercepts: Intercepts;
@@ -90,6 +92,7 @@ type Optional =
   | "execute"
   | "argument"
   | "feature"
+  | "nopWithoutFeature"
   | "unit"
   | "sensitivity"
   | "intercepts"
@@ -123,6 +126,7 @@ export function instruction(facts: InstructionFacts): Instruction {
     implicit: "",
     execute: facts.mnemonic.toLowerCase(),
     argument: 0,
+    nopWithoutFeature: false,
     unit: "integer",
     sensitivity: "plain",
     intercepts: {},
