@@ -61,7 +61,6 @@ function hardwareProblem(vmm: Stack[number], outer: Stack[number] | undefined, p
   if (generation === "vtx1" || generation === "svm1") {
     const lacking = vendor === "intel" ? "EPT" : "nested paging";
     if (vmm.nested) return `the bundled VMM nests only with ${lacking}, which ${platform.name} does not have`;
-    if (generation === "svm1") return `${platform.name} has no ${lacking}, and the bundled VMM needs it on SVM`;
     return undefined;
   }
   return vmm.nested ? "the bundled VMM does not nest yet" : undefined;

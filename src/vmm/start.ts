@@ -54,7 +54,9 @@ export function startVmm(
     return new VmxVcpu({ ...common, vmx, setup, shadow });
   }
   const { svm } = machine;
-  return new SvmVcpu({ ...common, svm, setup: setUpSvm({ ...common, svm }) });
+  const setup = setUpSvm({ ...common, svm });
+  const tables = setup.nestedRoot === 0n ? new ShadowTables(machine, pages) : undefined;
+  return new SvmVcpu({ ...common, svm, setup, tables });
 }
 
 /** Why this stack cannot run on this platform; undefined where it can. */
@@ -65,7 +67,6 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   if (choice?.kind !== "hardware") return `the form ${choice?.kind ?? ""} of the VMM is not there`;
   if (choice.nested) return "this VMM does not give virtualization to its guest";
   if (generation === "unassisted") return `${platform.name} has no hardware virtualization`;
-  if (generation === "svm1") return `this VMM needs nested paging, and ${platform.name} has none`;
   const { vmx, svm } = platform.firmware;
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";
   if (vendor === "amd" && (svm === "disabled" || svm === "disabled_locked")) return "the firmware has disabled SVM";

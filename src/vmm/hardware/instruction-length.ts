@@ -1,12 +1,17 @@
-// The length of an instruction that exited without telling it: the VMM decodes the guest's bytes itself.
+// An instruction that exited without telling what it is, or how long: the VMM decodes the guest's bytes itself.
 
-import { decode } from "../../codec/index.js";
+import { decode, type Decoded } from "../../codec/index.js";
 import type { ExitedGuest } from "./exited-guest.js";
 
 const longestInstruction = 15;
 
 /** Length of the instruction at the guest's RIP; undefined where its bytes cannot be read or decoded. */
 export function instructionLength(guest: ExitedGuest): number | undefined {
+  return decodeAtRip(guest)?.length;
+}
+
+/** The instruction at the guest's RIP; undefined where its bytes cannot be read or decoded. */
+export function decodeAtRip(guest: ExitedGuest): Extract<Decoded, { kind: "instruction" }> | undefined {
   const bytes = new Uint8Array(longestInstruction);
   const start = guest.segment("CS").base + guest.rip;
   let count = 0;
@@ -18,5 +23,5 @@ export function instructionLength(guest: ExitedGuest): number | undefined {
     count += inPage;
   }
   const decoded = decode(bytes.subarray(0, count), 0, guest.codeBits);
-  return decoded.kind === "instruction" ? decoded.length : undefined;
+  return decoded.kind === "instruction" ? decoded : undefined;
 }

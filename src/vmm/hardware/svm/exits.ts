@@ -13,6 +13,9 @@ import { general32, gpr, type InjectedEvent } from "../exited-guest.js";
 import { deniedPort, emulateIo, type IoAccess } from "../io.js";
 import { denyMemory } from "../memory-denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
+import { allMemoryRights, isGuestMemory } from "../identity-tables.js";
+import { crAccess } from "./cr-access.js";
+import type { SvmShadow } from "./shadow-registers.js";
 import type { SvmGuest } from "./svm-guest.js";
 import type { SvmVcpu } from "./vcpu.js";
 
@@ -133,7 +136,7 @@ function nestedPageFault(vcpu: SvmVcpu): VmmStop | undefined {
   const rule = findMemory(guest.policy.memory, guestPhysical);
   if (rule === undefined) {
     guest.classify("internal");
-    return refuse(guest, `the guest has no memory at 0x${guestPhysical.toString(16)}`);
+    return vcpu.refuse(`the guest has no memory at 0x${guestPhysical.toString(16)}`);
   }
   const { rights } = rule;
   if (write ? rights.write : fetch ? rights.execute : rights.read) {
@@ -144,18 +147,13 @@ function nestedPageFault(vcpu: SvmVcpu): VmmStop | undefined {
   }
   guest.classify("public");
   if (rule.denied !== "stop" && (guest.vmcb.get("exitintinfo") & valid) !== 0n) {
-    return refuse(guest, "the delivery of an event needs memory that the declared policy denies");
+    return vcpu.refuse("the delivery of an event needs memory that the declared policy denies");
   }
   // The exit does not tell the linear address; without paging it is the physical one.
   const linear = (guest.vmcb.get("cr0") & cr0Bits.PG) === 0n ? guestPhysical : undefined;
   const access = write ? "write" : fetch ? "execute" : "read";
   const end = denyMemory(guest, rule, { guestPhysical, linear, access });
-  return end?.kind === "refused" ? refuse(guest, end.why) : end;
-}
-
-function refuse(guest: SvmGuest, why: string): VmmStop {
-  if (guest.events.listening) guest.events.append({ kind: "refuse", rip: guest.rip, note: why });
-  return { kind: "refused", why };
+  return end?.kind === "refused" ? vcpu.refuse(end.why) : end;
 }
 
 /** An exception that the test asked for goes back into the guest; a #DB may be the end of the VMM's own step. */
@@ -166,6 +164,7 @@ function exception(vector: number): ExitHandler {
       guest.classify("internal");
       return undefined;
     }
+    if (vector === pageFault && vcpu.shadow) return shadowFault(vcpu, vcpu.shadow);
     guest.classify("public");
     const raised: InjectedEvent = {
       vector,
@@ -174,15 +173,65 @@ function exception(vector: number): ExitHandler {
       }),
       ...(vector === pageFault && { cr2: guest.vmcb.get("exitinfo2") }),
     };
-    const interrupted = guest.vmcb.get("exitintinfo");
-    const injected = (interrupted & valid) === 0n ? raised : combine(readEvent(interrupted), raised);
-    if (injected === undefined) {
-      if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
-      return { kind: "shutdown" };
-    }
-    guest.inject(injected);
-    return undefined;
+    return injectRaised(guest, raised);
   };
+}
+
+/** Gives the guest an exception, or what it becomes together with the event whose delivery it interrupted. */
+function injectRaised(guest: SvmGuest, raised: InjectedEvent): VmmStop | undefined {
+  const interrupted = guest.vmcb.get("exitintinfo");
+  const injected = (interrupted & valid) === 0n ? raised : combine(readEvent(interrupted), raised);
+  if (injected === undefined) {
+    if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
+    return { kind: "shutdown" };
+  }
+  guest.inject(injected);
+  return undefined;
+}
+
+/** A page fault of a guest on shadow page tables: a miss of the VMM's own, the guest's, or a declared rule's. */
+function shadowFault(vcpu: SvmVcpu, shadow: SvmShadow): VmmStop | undefined {
+  const { guest } = vcpu;
+  const linear = guest.vmcb.get("exitinfo2");
+  const errorCode = guest.vmcb.get("exitinfo1");
+  const outcome = shadow.tables.ask(shadow, linear, errorCode);
+  if (outcome.kind === "guest") {
+    guest.classify(guest.policy.intercepts.includes("#PF") ? "public" : "internal");
+    return injectRaised(guest, { vector: pageFault, errorCode: outcome.errorCode, cr2: linear });
+  }
+  const { physical } = outcome.mapping;
+  const access = accessOf(errorCode);
+  const rule = findMemory(guest.policy.memory, physical);
+  if (rule && !rule.rights[access]) {
+    guest.classify("public");
+    if (rule.denied !== "stop" && (guest.vmcb.get("exitintinfo") & valid) !== 0n) {
+      return vcpu.refuse("the delivery of an event needs memory that the declared policy denies");
+    }
+    const end = denyMemory(guest, rule, { guestPhysical: physical, linear, access });
+    return end?.kind === "refused" ? vcpu.refuse(end.why) : end;
+  }
+  guest.classify("internal");
+  if (!isGuestMemory(guest.platform, physical))
+    return vcpu.refuse(`the guest has no memory at 0x${physical.toString(16)}`);
+  shadow.tables.fill(shadow, linear, errorCode, outcome.mapping, rule?.rights ?? allMemoryRights);
+  return undefined;
+}
+
+function accessOf(code: bigint): "read" | "write" | "execute" {
+  if ((code & pageFaultBits.W) !== 0n) return "write";
+  return (code & pageFaultBits.I) !== 0n ? "execute" : "read";
+}
+
+/** On shadow page tables INVLPG is the VMM's to carry out. */
+function invlpg(vcpu: SvmVcpu): VmmStop | undefined {
+  const { guest, shadow } = vcpu;
+  if (!shadow) return asked("INVLPG")(vcpu);
+  const isAsked = guest.policy.intercepts.includes("INVLPG");
+  guest.classify(isAsked ? "public" : "internal");
+  shadow.flush();
+  if (isAsked) guest.emulated("INVLPG");
+  guest.advance();
+  return undefined;
 }
 
 function readEvent(information: bigint): InjectedEvent {
@@ -225,6 +274,10 @@ const byName = new Map<string, ExitHandler>([
   ["INTR", passToGuest("INTR")],
   ["NMI", passToGuest("NMI")],
   ["NPF", nestedPageFault],
+  ["INVLPG", invlpg],
+  ...["CR0_READ", "CR0_WRITE", "CR3_READ", "CR3_WRITE", "CR4_READ", "CR4_WRITE"].map(
+    (name) => [name, (vcpu: SvmVcpu) => crAccess(vcpu, name)] as const,
+  ),
   ["INVD", nothingToDo("INVD")],
   ["WBINVD", nothingToDo("WBINVD")],
   ["PAUSE", nothingToDo("PAUSE")],

@@ -26,6 +26,17 @@ export interface SvmSetup {
 
 /** Exits whose intercept bit has another name. */
 const bitOfExit: Readonly<Record<string, readonly string[]>> = { IOIO: ["IOIO_PROT"], MSR: ["MSR_PROT"] };
+/** What shadow page tables need to see. */
+const shadowExits = [
+  "#PF",
+  "CR0_READ",
+  "CR0_WRITE",
+  "CR3_READ",
+  "CR3_WRITE",
+  "CR4_READ",
+  "CR4_WRITE",
+  "INVLPG",
+] as const;
 const nestedPagingEnable = 1n;
 const guestAsid = 1n;
 const patReset = 0x0007_0406_0007_0406n;
@@ -52,9 +63,11 @@ export function setUpSvm(input: SvmSetupInput): SvmSetup {
   const msrs = BigInt(pages.take(msrMapBytes / 0x1000));
   processor.writePhysical(msrs, msrPermissionMap(policy));
   vmcb.put("MSRPM_BASE_PA", msrs);
-  const nestedRoot = buildNestedTables(processor, pages, policy.memory);
-  vmcb.put("NESTED_CTL", nestedPagingEnable);
+  const nests = processor.platform.cpu.features.includes("NP");
+  const nestedRoot = nests ? buildNestedTables(processor, pages, policy.memory) : 0n;
+  vmcb.put("NESTED_CTL", nests ? nestedPagingEnable : 0n);
   vmcb.put("N_CR3", nestedRoot);
+  if (!nests) for (const name of shadowExits) interceptExit(vmcb, name);
   vmcb.put("GUEST_ASID", guestAsid);
   svm.save(vmcb.address);
   writeGuestState(vmcb, start);
@@ -78,9 +91,11 @@ export function interceptBits(name: string): readonly { readonly offset: number;
 }
 
 function writeIntercepts(vmcb: Vmcb, policy: VmmPolicy): void {
-  for (const name of askedExits(policy)) {
-    for (const { offset, mask } of interceptBits(name)) vmcb.writeU32(offset, vmcb.readU32(offset) | mask);
-  }
+  for (const name of askedExits(policy)) interceptExit(vmcb, name);
+}
+
+function interceptExit(vmcb: Vmcb, name: string): void {
+  for (const { offset, mask } of interceptBits(name)) vmcb.writeU32(offset, vmcb.readU32(offset) | mask);
 }
 
 /** The VMM's own state: long mode, as its nested tables need it. It runs no instruction there. */

@@ -10,6 +10,7 @@ import type { GuestDevices } from "../devices.js";
 import { injectedSubject } from "../events.js";
 import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
 import { instructionLength } from "../instruction-length.js";
+import type { SvmShadow } from "./shadow-registers.js";
 import type { Vmcb } from "./vmcb.js";
 
 const valid = 1n << 31n;
@@ -53,6 +54,8 @@ export interface SvmGuestParts {
   readonly policy: VmmPolicy;
   readonly devices: GuestDevices;
   readonly events: VmmEvents;
+  /** Where the hardware has no nested paging. */
+  readonly shadow: SvmShadow | undefined;
 }
 
 export class SvmGuest implements ExitedGuest {
@@ -62,6 +65,7 @@ export class SvmGuest implements ExitedGuest {
   readonly events: VmmEvents;
   readonly vmcb: Vmcb;
   private readonly processor: Processor;
+  readonly shadow: SvmShadow | undefined;
   private readonly savesNextRip: boolean;
   /** Set once a handler injected something: SVM's EVENTINJ is written at the entry. */
   hasInjected = false;
@@ -73,6 +77,7 @@ export class SvmGuest implements ExitedGuest {
     this.devices = parts.devices;
     this.events = parts.events;
     this.vmcb = parts.vmcb;
+    this.shadow = parts.shadow;
     this.savesNextRip = this.platform.cpu.features.includes("NRIPS");
   }
 
@@ -100,12 +105,18 @@ export class SvmGuest implements ExitedGuest {
 
   /** As the guest reads it: EFER.SVME, which VMRUN needs, is not shown. */
   register(name: string): bigint {
+    const shadowed = this.shadow && shadowedValue(this.shadow, name);
+    if (shadowed !== undefined) return shadowed;
     if (name === "EFER") return this.vmcb.get("efer") & ~eferBits.SVME;
     const place = inVmcb.get(name as Parameters<typeof inVmcb.get>[0]);
     return place === undefined ? this.processor.register(name) : this.vmcb.get(place);
   }
 
   setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void {
+    if (this.shadow && name !== "RFLAGS" && name !== "XCR0") {
+      this.shadow[shadowedNames[name]] = value;
+      return;
+    }
     switch (name) {
       case "EFER":
         this.vmcb.set("efer", value | eferBits.SVME);
@@ -155,14 +166,17 @@ export class SvmGuest implements ExitedGuest {
 
   translate(linear: bigint): bigint | undefined {
     const { vmcb } = this;
-    const state = { cr0: vmcb.get("cr0"), cr3: vmcb.get("cr3"), cr4: vmcb.get("cr4"), efer: vmcb.get("efer") };
-    return translateGuest(this.memory, state, linear);
+    const own = { cr0: vmcb.get("cr0"), cr3: vmcb.get("cr3"), cr4: vmcb.get("cr4"), efer: vmcb.get("efer") };
+    return translateGuest(this.memory, this.shadow ?? own, linear);
   }
 
   /** The guest's state while it runs: the processor's, but for EFER.SVME. */
   get running(): GuestState {
     const { processor } = this;
+    const { shadow } = this;
     const register = (name: string): bigint => {
+      const shadowed = shadow && shadowedValue(shadow, name);
+      if (shadowed !== undefined) return shadowed;
       const real = processor.register(name);
       return name === "EFER" ? real & ~eferBits.SVME : real;
     };
@@ -208,4 +222,22 @@ export class SvmGuest implements ExitedGuest {
     readU32: (address: number): number => this.processor.readU32(BigInt(address)),
     readU64: (address: number): bigint => this.processor.readU64(BigInt(address)),
   };
+}
+
+const shadowedNames = { CR0: "cr0", CR3: "cr3", CR4: "cr4", EFER: "efer" } as const;
+
+/** What a guest on shadow page tables believes a register holds; undefined for all that it has to itself. */
+function shadowedValue(shadow: SvmShadow, name: string): bigint | undefined {
+  switch (name) {
+    case "CR0":
+      return shadow.cr0;
+    case "CR3":
+      return shadow.cr3;
+    case "CR4":
+      return shadow.cr4;
+    case "EFER":
+      return shadow.efer;
+    default:
+      return undefined;
+  }
 }

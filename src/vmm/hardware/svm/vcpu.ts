@@ -1,11 +1,14 @@
 // The `hardware` VMM on SVM: one guest on one virtual processor. VMRUN, run, handle the #VMEXIT, and VMRUN again.
 
 import { flagBits } from "../../../isa/index.js";
+import type { StartState } from "../../../program/index.js";
 import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
 import type { Processor, SvmOperations } from "../../virtualization.js";
 import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
 import { openNestedPage } from "./nested-tables.js";
+import type { ShadowTables } from "../shadow-paging.js";
+import { SvmShadow } from "./shadow-registers.js";
 import { interceptBits, type SvmSetup } from "./setup.js";
 import { SvmGuest, type SvmGuestParts } from "./svm-guest.js";
 import type { Vmcb } from "./vmcb.js";
@@ -13,13 +16,17 @@ import type { Vmcb } from "./vmcb.js";
 const valid = 1n << 31n;
 const invalidVmcb = 0xffff_ffff_ffff_ffffn;
 
-export interface SvmVcpuParts extends Omit<SvmGuestParts, "vmcb"> {
+export interface SvmVcpuParts extends Omit<SvmGuestParts, "vmcb" | "shadow"> {
   readonly svm: SvmOperations;
   readonly setup: SvmSetup;
+  readonly start: StartState;
+  /** Where the hardware has no nested paging. */
+  readonly tables: ShadowTables | undefined;
 }
 
 export class SvmVcpu implements BundledVmm {
   readonly guest: SvmGuest;
+  readonly shadow: SvmShadow | undefined;
   private readonly processor: Processor;
   private readonly svm: SvmOperations;
   private readonly vmcb: Vmcb;
@@ -31,7 +38,10 @@ export class SvmVcpu implements BundledVmm {
   private flagsBeforeStep: bigint | undefined;
 
   constructor(parts: SvmVcpuParts) {
-    this.guest = new SvmGuest({ ...parts, vmcb: parts.setup.vmcb });
+    const { vmcb } = parts.setup;
+    const { tables, svm, start } = parts;
+    this.shadow = tables && new SvmShadow(tables, vmcb, svm, start);
+    this.guest = new SvmGuest({ ...parts, vmcb, shadow: this.shadow });
     this.processor = parts.processor;
     this.budget = new ExitBudget(parts.processor);
     this.svm = parts.svm;
@@ -55,6 +65,13 @@ export class SvmVcpu implements BundledVmm {
 
   get state(): GuestState {
     return this.inGuest ? this.guest.running : this.guest;
+  }
+
+  /** Ends the guest with a reason. */
+  refuse(why: string): VmmStop {
+    const { events, rip } = this.guest;
+    if (events.listening) events.append({ kind: "refuse", rip, note: why });
+    return { kind: "refused", why };
   }
 
   /** What to do first when the guest exits again. */
