@@ -21,7 +21,7 @@ export function buildArgs(build: Build, nodes: readonly CstNode[]): Arg[] {
 
 function buildArg(build: Build, node: CstNode): Arg {
   const terms: Term[] = [];
-  const parts = filledParts(node);
+  const parts = filledParts(build, node);
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
     if (isToken(part)) {
@@ -78,7 +78,7 @@ function buildPair(build: Build, left: Expr, joiner: Token, rest: readonly Part[
 
 /** A row of operands and operators becomes a tree: the operator that binds less stands higher. */
 export function buildExpr(build: Build, node: CstNode): Expr {
-  const parts = filledParts(node);
+  const parts = filledParts(build, node);
   const only = parts[0];
   if (parts.length === 1 && only !== undefined && !isOperator(only)) return buildOperand(build, only);
   const row: Row = { build, parts, at: 0 };

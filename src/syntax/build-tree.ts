@@ -97,17 +97,19 @@ function finish(build: Build, pieces: Pieces): Statement {
   const end = Math.max(lastWord.endOffset, args[args.length - 1]?.span.end ?? 0);
   const fullEnd = Math.max(end, judgements[0]?.span.end ?? block?.span.end ?? 0);
   const doc = build.docs.get(first.startOffset);
-  return {
+  const statement: Mutable<Statement> = {
     labels: pieces.labels.map((token) => buildLabel(build, token)),
     prefixes: pieces.prefixes.map((token) => nameOf(build, token)),
-    ...(head !== undefined && { head: nameOf(build, head) }),
     args,
-    ...(block !== undefined && { block }),
     judgements,
-    ...(doc !== undefined && { doc }),
     span: span(build, first.startOffset, end),
     fullSpan: span(build, first.startOffset, fullEnd),
   };
+  // Statements are many: spreading optional parts into them would cost more than parsing them.
+  if (head !== undefined) statement.head = nameOf(build, head);
+  if (block !== undefined) statement.block = block;
+  if (doc !== undefined) statement.doc = doc;
+  return statement;
 }
 
 /** A line that could not be read whole gets an unreadable argument, so that nobody reports what is missing there. */

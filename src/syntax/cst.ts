@@ -58,11 +58,10 @@ export function startOf(part: Part): number | undefined {
   return undefined;
 }
 
-/** Parts that hold at least one token. */
-export function filledParts(node: CstNode): readonly Part[] {
-  return node.parts.every((part) => startOf(part) !== undefined)
-    ? node.parts
-    : node.parts.filter((part) => startOf(part) !== undefined);
+/** Parts that hold at least one token; only a recovery leaves others. */
+export function filledParts(build: Build, node: CstNode): readonly Part[] {
+  if (build.brokenLines.size === 0) return node.parts;
+  return node.parts.filter((part) => startOf(part) !== undefined);
 }
 
 /** True on lines that could not be read whole. */
