@@ -46,7 +46,7 @@ const foundOut: Readonly<Record<string, string>> = {
   "a goto out of a ring leaves it": "out+0x00: trap #GP(0): nothing; guest went on at out+0x01",
 };
 
-describe.each(ways)("$name", ({ run, runs }) => {
+describe.each(ways)("$name", { timeout: 120_000 }, ({ run, runs }) => {
   test.each([...ownCases, ...exampleCases].filter(runs))("$file, $title: passes", (one) => {
     expect(run(one)).toEqual({ outcome: "passed", failures: [] });
   });

@@ -7,7 +7,7 @@ import { join } from "node:path";
 import { CYLINDER_BYTES, toDisk, toMultiboot } from "../../src/compiler/index.js";
 import type { Platform } from "../../src/isa/index.js";
 import { boot, loadCore, loadMultiboot } from "../../src/machine/index.js";
-import type { Image } from "../../src/program/index.js";
+import type { EventPlan, Program } from "../../src/program/index.js";
 import type { ResolvedCase } from "../../src/resolve/index.js";
 
 /** A machine under test. */
@@ -15,7 +15,7 @@ export interface BootMachine {
   readonly name: string;
   /** Whether it can stand for the case's platform: QEMU's TCG has no VMX; a VMCS revision is a model's own. */
   has(one: ResolvedCase): boolean;
-  boot(image: Image, platform: Platform): BootOutcome;
+  boot(program: Program, platform: Platform): BootOutcome;
 }
 
 export interface BootOutcome {
@@ -24,15 +24,22 @@ export interface BootOutcome {
 }
 
 const QEMU = "qemu-system-x86_64";
-/** A halted machine says nothing until its time is up; a test takes milliseconds. */
-const TIME_LIMIT_MS = 4000;
+/** Far more than a test takes on a busy machine; a machine that is to halt says nothing until its time is up. */
+const TIME_LIMIT_MS = 90_000;
+const HALTING_LIMIT_MS = 8000;
+
+function timeLimit({ lines }: EventPlan): number {
+  const rounds = lines.flatMap(({ judgement }) => (judgement?.kind === "rounds" ? judgement.rounds : []));
+  const halts = rounds.some((round) => round.events.flat().some((event) => event.kind === "halt"));
+  return halts ? HALTING_LIMIT_MS : TIME_LIMIT_MS;
+}
 const BUDGET_INSTRUCTIONS = 5_000_000;
 
 const bundled: BootMachine = {
   name: "the bundled machine",
   has: () => true,
   boot(program, platform) {
-    const image = loadMultiboot(toMultiboot(program), {
+    const image = loadMultiboot(toMultiboot(program.image), {
       memoryBytes: platform.memoryBytes,
       commandLine: "test",
       modules: [],
@@ -49,13 +56,16 @@ const bundled: BootMachine = {
 const qemu: BootMachine = {
   name: "QEMU",
   has: ({ platform }) => !platform.cpu.features.includes("VMX"),
-  boot(image) {
+  boot({ image, plan }) {
     return inFolder((folder) => {
       const kernel = join(folder, "test.elf");
       writeFileSync(kernel, toMultiboot(image));
       const exit = ["-device", "isa-debug-exit,iobase=0xf4,iosize=4"];
       const quiet = ["-display", "none", "-serial", "stdio", "-no-reboot", "-m", "64", "-cpu", "max"];
-      const run = spawnSync(QEMU, ["-kernel", kernel, ...exit, ...quiet], { timeout: TIME_LIMIT_MS, encoding: "utf8" });
+      const run = spawnSync(QEMU, ["-kernel", kernel, ...exit, ...quiet], {
+        timeout: timeLimit(plan),
+        encoding: "utf8",
+      });
       return { serialText: run.stdout, ended: run.error === undefined ? "stopped" : "timed-out" };
     });
   },
@@ -78,7 +88,7 @@ const bochsModels: Readonly<Record<string, string>> = {
 const bochs: BootMachine = {
   name: "Bochs",
   has: ({ platform, span }) => platform.name in bochsModels && !span.source.text.includes("VMX.REVISION"),
-  boot(image, platform) {
+  boot({ image, plan }, platform) {
     return inFolder((folder) => {
       const disk = toDisk(image);
       const file = join(folder, "disk.img");
@@ -100,7 +110,7 @@ const bochs: BootMachine = {
       writeFileSync(join(folder, "commands"), "c\nq\n");
       const command = `bochs -q -f ${join(folder, "bochsrc")} -rc ${join(folder, "commands")}`;
       const environment = { ...process.env, TERM: "xterm" };
-      const options = { timeout: TIME_LIMIT_MS, env: environment, stdio: "ignore" } as const;
+      const options = { timeout: timeLimit(plan), env: environment, stdio: "ignore" } as const;
       const run = spawnSync("script", ["-qec", command, "/dev/null"], options);
       const serialText = readFileSync(join(folder, "serial"), "latin1");
       return { serialText, ended: run.error === undefined ? "stopped" : "timed-out" };

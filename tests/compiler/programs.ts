@@ -49,7 +49,7 @@ export function runBundled(one: ResolvedCase): Verdict {
 export function runCarried(one: ResolvedCase, machine: BootMachine): Verdict {
   const { output, diagnostics } = compile(one, { lowering: "carried" });
   expectNone(diagnostics);
-  const { serialText, ended } = machine.boot(output.image, one.platform);
+  const { serialText, ended } = machine.boot(output, one.platform);
   const log = readReport(serialText, output.plan, { ended });
   return judge(output.plan, log, { lowering: "carried", vendor: one.platform.cpu.vendor });
 }
