@@ -31,7 +31,8 @@ const introduction = (rows: number, forms: number): string => `# Instructions
 ${rows} instructions with ${forms} forms: what the assembler takes, what the disassembler shows, what the machine
 decodes.
 Opcodes are in the notation of Intel's manual: \`/r\` a ModRM byte, \`/0\` to \`/7\` one with that extension,
-\`ib\` to \`iq\` immediates, \`cb\` to \`cd\` branch displacements, \`+r\` a register in the opcode; \`o16\`, \`o32\`, \`a16\` … name operand and address sizes.
+\`ib\` to \`iq\` immediates, \`cb\` to \`cd\` branch displacements, \`+r\` a register in the opcode;
+\`o16\`, \`o32\`, \`a16\` … name operand and address sizes.
 \`simm8\` is sign-extended to the operand size. A form marked *decoded only* is what processors accept and assemblers do
 not write; one marked *written only* is another spelling of bytes that a form before it owns.
 
