@@ -11,10 +11,7 @@ export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   ...(["SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "AES", "PCLMULQDQ", "SHA"] as const),
   ...(["XSAVE", "XSAVEOPT", "XSAVEC", "XGETBV_ECX1", "XSAVES"] as const),
   // Later general-purpose instructions.
-  ...(["BMI1", "BMI2", "ADX", "MOVBE", "LZCNT", "POPCNT", "RDRAND", "RDSEED", "CLZERO", "MONITORX"] as const),
-  ...(["CLFLUSHOPT", "CLWB", "PREFETCHW"] as const),
-  // Memory protection that is not there yet.
-  "PKU",
+  ...(["RDRAND", "RDSEED", "CLZERO", "MONITORX"] as const),
   // Transactional memory: a processor may offer none, as later steppings do.
   ...(["HLE", "RTM"] as const),
   // Debug store, performance and thermal monitoring, several threads in one package: this machine has none.
