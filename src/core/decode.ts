@@ -205,8 +205,6 @@ function decodeBody(op: MicroOp): bool {
   if (form == 0xffff) return false;
   const record: usize = DECODE_FORMS + form * FORM_BYTES;
   const flags = load<u32>(record, 24);
-  const feature = <u32>load<u16>(record, 28);
-  if (feature != 0 && !hasFeature(feature)) return false;
   if ((flags & FORM_PROTECTED_ONLY) != 0 && (cpu.codeKey & KEY_REAL) != 0) return false;
   op.form = <u16>form;
   op.argument = load<u8>(record, 2);
@@ -250,7 +248,12 @@ function findForm(slot: u32, key: u32): u32 {
   let candidate: usize = DECODE_CANDIDATES + (slot & 0xffff) * 12;
   const count = (slot >> 16) & 0xff;
   for (let i: u32 = 0; i < count; i++) {
-    if ((key & load<u32>(candidate)) == load<u32>(candidate, 4)) return load<u32>(candidate, 8);
+    if ((key & load<u32>(candidate)) == load<u32>(candidate, 4)) {
+      // What the model lacks is not there: LZCNT is then BSR, and a hint a NOP.
+      const form = load<u32>(candidate, 8);
+      const feature = <u32>load<u16>(DECODE_FORMS + form * FORM_BYTES, 28);
+      if (feature == 0 || hasFeature(feature)) return form;
+    }
     candidate += 12;
   }
   return 0xffff;

@@ -30,6 +30,7 @@ import {
 import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL } from "./rules.generated";
 import { flushTlb } from "./tlb";
 import { decimal } from "./decimal";
+import { addWithFlag, bitManipulation } from "./bmi";
 import * as T from "./decode-table.generated";
 import * as C from "./control-registers";
 import * as D from "./descriptor-tables";
@@ -241,6 +242,27 @@ function executeSystem(op: MicroOp, execute: u32): u32 {
     case T.EXEC_CLGI:
     case T.EXEC_SKINIT:
     case T.EXEC_INVLPGA: return executeVirtualization(op, execute);
+    case T.EXEC_ANDN:
+    case T.EXEC_BEXTR:
+    case T.EXEC_BLSR:
+    case T.EXEC_BLSMSK:
+    case T.EXEC_BLSI:
+    case T.EXEC_BZHI:
+    case T.EXEC_MULX:
+    case T.EXEC_PDEP:
+    case T.EXEC_PEXT:
+    case T.EXEC_SARX:
+    case T.EXEC_SHLX:
+    case T.EXEC_SHRX:
+    case T.EXEC_RORX: return bitManipulation(op, execute);
+    case T.EXEC_ADCX:
+    case T.EXEC_ADOX: return addWithFlag(op, execute);
+    case T.EXEC_MOVBE: return G.moveSwapped(op);
+    case T.EXEC_XGETBV: return S.getExtendedControl();
+    case T.EXEC_XSETBV: return S.setExtendedControl(op);
+    // Without CET, ENDBR and RDSSP are NOPs.
+    case T.EXEC_RDSSP:
+    case T.EXEC_ENDBR: return NEXT;
     default: return stopUnsupported(execute);
   }
 } // prettier-ignore

@@ -1,16 +1,16 @@
 // Data transfer, arithmetic and logic in any operand size and shape, through pointers to the operands. The frequent
 // forms of the same operations are in execute.ts, with the same formulas of arith.ts.
 
+import {
+  effectiveAddress, finishWrite, forRead, forWrite, loadSized, operandForRead, operandForUpdate, operandForWrite,
+  segmentedForRead, segmentedForWrite, storeSized,
+} from "./memory"; // prettier-ignore
 import { cpu, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY, SEGMENT_FLAT } from "./layout.generated";
 import { DECODE_FORMS } from "./decode-table.generated";
 import {
   ABORT, carryFlag, maskOf, NEXT, overflowFlag, parityFlag, registerPart, registerSized, segment, setRegisterPart,
   setRegisterSized, setZero, signExtend, signFlag, zeroFlag,
 } from "./state"; // prettier-ignore
-import {
-  effectiveAddress, finishWrite, forRead, forWrite, loadSized, operandForUpdate, operandForWrite, segmentedForRead,
-  segmentedForWrite, storeSized,
-} from "./memory"; // prettier-ignore
 import { binary, decrement, increment, negate } from "./arith";
 import { OPERATION_ADD, OPERATION_CMP, OPERATION_TEST } from "./ops";
 import { raiseProtection } from "./faults";
@@ -69,6 +69,25 @@ function absoluteForRead(op: MicroOp, bytes: u32): usize {
 function absoluteForWrite(op: MicroOp, bytes: u32): usize {
   if (op.segment == SEGMENT_FLAT) return forWrite(op.immediate, bytes, op.segmentName);
   return segmentedForWrite(op.segment, op.immediate, bytes);
+}
+
+/** MOVBE. */
+export function moveSwapped(op: MicroOp): u32 {
+  const bytes = <u32>op.operandBytes;
+  if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) {
+    const at = operandForWrite(op, bytes);
+    if (at == 0) return ABORT;
+    storeSized(at, swapped(registerSized(op.second, bytes), bytes), bytes);
+    return finishWrite();
+  }
+  const at = operandForRead(op, bytes);
+  if (at == 0) return ABORT;
+  setRegisterSized(op.first, swapped(loadSized(at, bytes), bytes), bytes);
+  return NEXT;
+}
+
+function swapped(value: u64, bytes: u32): u64 {
+  return bswap<u64>(value) >> (64 - (bytes << 3));
 }
 
 /** MOVZX, MOVSX, MOVSXD. */
