@@ -108,7 +108,8 @@ function setVirtualGif(value: bool): u32 {
 
 /** "Virtualized VMLOAD and VMSAVE": on nested paging, where the VMCB asks for it. */
 function virtualizesVmload(): bool {
-  return hasFeature(FEATURE_V_VMSAVE_VMLOAD) && cpu.nestedPaging != 0 && (vmcb64(S.VMCB_VIRT_EXT) & VIRTUAL_VMLOAD) != 0;
+  if (!hasFeature(FEATURE_V_VMSAVE_VMLOAD) || cpu.nestedPaging == 0) return false;
+  return (vmcb64(S.VMCB_VIRT_EXT) & VIRTUAL_VMLOAD) != 0;
 }
 
 /** The operand is a guest-physical address. */

@@ -71,7 +71,8 @@ function walkWide(address: u64, write: bool, fetch: bool): u64 {
     if ((entry & P) == 0) return fault(0);
     const root = level == 3 && !longWalk();
     const leaf = level == 1 || (!root && (entry & PS) != 0);
-    if ((entry & ADDRESS) >> width != 0 || ((entry & NX) != 0 && !noExecute)) return fault(ERROR_PRESENT | ERROR_RESERVED);
+    const reservedNx = (entry & NX) != 0 && !noExecute;
+    if ((entry & ADDRESS) >> width != 0 || reservedNx) return fault(ERROR_PRESENT | ERROR_RESERVED);
     if (leaf && level == 4) return fault(ERROR_PRESENT | ERROR_RESERVED);
     if (leaf && level == 3 && !hasFeature(FEATURE_PAGE1GB)) return fault(ERROR_PRESENT | ERROR_RESERVED);
     const inPage = (<u64>1 << shift) - 1;

@@ -1,7 +1,8 @@
 // VMRUN: from host mode into a guest. AMD APM vol. 2, chapter "Secure Virtual Machine", "VMRUN Instruction".
 
 import {
-  ACTIVITY_ACTIVE, ATTENTION_VIRTUALIZATION, EVENT_ENTER, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS, cpu,
+  ACTIVITY_ACTIVE, ATTENTION_VIRTUALIZATION, EVENT_ENTER, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS,
+  cpu,
 } from "./layout.generated"; // prettier-ignore
 import { appendEvent } from "./events";
 import { loadPdptes } from "./paging";

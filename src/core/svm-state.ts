@@ -102,7 +102,7 @@ export function virtualGif(): bool {
 
 const TSC_RATIO: u32 = 0xc0000104;
 
-/** The guest's time-stamp counter: the ratio of TSC_RATIO (32 fraction bits) where the model has it, then the offset. */
+/** The guest's time-stamp counter: the ratio of TSC_RATIO (32 fraction bits) where the model has it, and the offset. */
 export function guestTimeStampSvm(value: u64): u64 {
   if (!hasFeature(FEATURE_TSC_RATE_MSR)) return value + svm.tscOffset;
   const ratio = msrValue(TSC_RATIO);

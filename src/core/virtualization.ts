@@ -5,16 +5,13 @@
 // instruction then ends with ABORT, nothing of it having happened, and the run loop calls `performExit()` at the
 // boundary, RIP being that of the instruction (`cpu.instructionRip`, its length in `cpu.instructionLength`).
 //
-// Where the hooks are called (file: function):
-//   system.ts       cpuid, hlt, invd, wbinvd, invlpg, rdtsc, rdtscp, rdpmc, pause, monitor, mwait, xsetbv, clts, lmsw, smsw,
-//                   mov to and from CRn and DRn, lgdt, lidt, sgdt, sidt, lldt, ltr, sldt, str, swapgs, rdrand, rdseed
-//   msr.ts          rdmsr, wrmsr
-//   io.ts           in, out, ins, outs
-//   stack.ts        pushf, popf;   interrupts.ts: int n, iret, ICEBP
-//   exceptions.ts   settle: exceptions before delivery, triple fault;  interrupts.ts: INTR, NMI;  task.ts: task switch
-//   paging.ts       guestPhysical: every physical address, of a page-table entry or of data
-//   execute.ts      boundary: once between two instructions while ATTENTION_VIRTUALIZATION is set
-//   execute-other.ts the instructions of VMX and SVM themselves: executeVirtualization
+// Where the hooks are called:
+//   system.ts, descriptor-tables and control-registers.ts  system instructions, MOV to and from CRn and DRn
+//   msr.ts, io.ts, execute-other.ts                        RDMSR, WRMSR; IN, OUT, INS, OUTS; PUSHF, POPF, INT n, IRET
+//   exceptions.ts, interrupts.ts, task.ts                  exceptions before delivery, INTR, NMI, task switches
+//   paging.ts                                              every physical address under nested paging
+//   interrupts.ts (atBoundary)                             between two instructions under ATTENTION_VIRTUALIZATION
+//   execute-other.ts                                       the instructions of VMX and SVM themselves
 
 import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
 import { CR0_TS } from "./state";
@@ -84,7 +81,7 @@ export function pendExit(): void {
   cpu.pending = PENDING_VM_EXIT;
 }
 
-/** An instruction without operands that matter, or with one: linear address of INVLPG, vector of INT, index of XSETBV. */
+/** An instruction with at most one operand that matters: linear address of INVLPG, vector of INT, index of XSETBV. */
 export function interceptInstruction(intercept: u32, operand: u64, op: MicroOp): bool {
   if (cpu.guestMode == VMX_GUEST) return interceptByControl(intercept, operand, op);
   return interceptBySvm(intercept, operand);
@@ -118,7 +115,7 @@ export function guestCrReadValue(number: u32, value: u64): u64 {
   return number == 4 ? (value & ~vmx.cr4Mask) | (vmx.cr4Shadow & vmx.cr4Mask) : value;
 }
 
-/** MOV to CR8 in a guest: true when it went to the virtual TPR. Under SVM V_INTR_MASKING gives the guest a CR8 of its own. */
+/** MOV to CR8 in a guest: true when it went to the virtual TPR. Under SVM the guest has a CR8 of its own. */
 export function guestWritesTpr(value: u64): bool {
   return cpu.guestMode == VMX_GUEST && writeVirtualTpr(value);
 }

@@ -135,7 +135,8 @@ function checkRights(): u32 {
   }
   for (let i: u32 = 0; i < 6; i++) {
     const register = inOrder(i);
-    if ((i == 0 || usable(register)) && (rightsOf(register) & RESERVED) != 0) return X.RULE_GUEST_CS_RIGHTS_RESERVED + i;
+    const reserved = (rightsOf(register) & RESERVED) != 0;
+    if ((i == 0 || usable(register)) && reserved) return X.RULE_GUEST_CS_RIGHTS_RESERVED + i;
   }
   const code = rightsOf(CS);
   if (guestIsLong() && (code & L) != 0 && (code & DB) != 0) return X.RULE_GUEST_CS_DB;

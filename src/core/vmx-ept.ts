@@ -154,8 +154,8 @@ function violation(
 }
 
 /**
- * "Virtualization Exceptions": the violation raises #VE instead, with its description in the information area, unless an
- * event is being delivered or the area still holds an earlier description.
+ * "Virtualization Exceptions": the violation raises #VE instead, with its description in the information area, unless
+ * an event is being delivered or the area still holds an earlier description.
  */
 function becomesException(address: u64, linear: u64, qualification: u64): bool {
   if ((vmx.secondary & X.EPT_VIOLATION_VE) == 0 || cpu.delivering != 0 || (cpu.cr0 & CR0_PE) == 0) return false;

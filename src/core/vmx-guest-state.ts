@@ -143,7 +143,7 @@ function saveSegment(register: u32): void {
   write(F.GUEST_ES_LIMIT + slot, it.limit);
 }
 
-/** "Saving Segment Registers and Descriptor-Table Registers". The DPL of SS is always the CPL, even of an unusable SS. */
+/** "Saving Segment Registers and Descriptor-Table Registers". The DPL of SS is the CPL even where SS is unusable. */
 function saveSegments(): void {
   for (let register = SEGMENT_ES; register <= SEGMENT_GS; register++) saveSegment(register);
   saveSegment(SEGMENT_LDTR);

@@ -34,7 +34,7 @@ const SHADOW_INDICATOR: u32 = 0x80000000;
 /** The width in bits 3:2 of a slot's kind, as in an encoding. */
 const WIDTH_64: u32 = 1;
 
-// Outcomes ("Conventions" of the chapter): VMsucceed, VMfailInvalid, VMfailValid ---------------------------------------
+// Outcomes ("Conventions" of the chapter): VMsucceed, VMfailInvalid, VMfailValid --------------------------------------
 
 export function vmSucceed(): u32 {
   writeStatusFlags(0);

@@ -6,8 +6,8 @@ import {
   Cpu, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_REP, PREFIX_REPNE, PREFIX_SECOND_MEMORY, cpu,
 } from "./layout.generated"; // prettier-ignore
 import {
-  DECODE_FORMS, EXEC_INVEPT, EXEC_INVVPID, EXEC_VMCALL, EXEC_VMCLEAR, EXEC_VMLAUNCH, EXEC_VMPTRLD, EXEC_VMPTRST, EXEC_VMREAD,
-  EXEC_VMRESUME, EXEC_VMWRITE, EXEC_VMXOFF, EXEC_VMXON, FORM_RECORD_BYTES,
+  DECODE_FORMS, EXEC_INVEPT, EXEC_INVVPID, EXEC_VMCALL, EXEC_VMCLEAR, EXEC_VMLAUNCH, EXEC_VMPTRLD, EXEC_VMPTRST,
+  EXEC_VMREAD, EXEC_VMRESUME, EXEC_VMWRITE, EXEC_VMXOFF, EXEC_VMXON, FORM_RECORD_BYTES,
 } from "./decode-table.generated"; // prettier-ignore
 import { raiseUndefined } from "./faults";
 import { CR0_TS, NO_ADDRESS, code64 } from "./state";
@@ -169,7 +169,7 @@ export function interceptMovFromCr(number: u32, gpr: u32): bool {
   return false;
 }
 
-/** MOV to CR8 under the TPR shadow: VTPR gets the value, and falling below the threshold exits after the instruction. */
+/** MOV to CR8 under the TPR shadow: VTPR gets the value; falling below the threshold exits after the instruction. */
 export function writeVirtualTpr(value: u64): bool {
   const page = virtualTprPage();
   if (page == 0) return false;
@@ -316,7 +316,8 @@ function isShadowed(op: MicroOp, execute: u32): bool {
   if (!secondary(X.VMCS_SHADOWING)) return false;
   const reads = execute == EXEC_VMREAD;
   const register = reads ? op.second : op.first;
-  const encoding = code64() ? load<u64>(changetype<usize>(cpu) + register) : load<u32>(changetype<usize>(cpu) + register);
+  const at = changetype<usize>(cpu) + register;
+  const encoding = code64() ? load<u64>(at) : load<u32>(at);
   if (encoding >> 15 != 0) return false;
   const bitmap = read(reads ? F.VMREAD_BITMAP_ADDRESS : F.VMWRITE_BITMAP_ADDRESS);
   return !bitmapBit(bitmap, 0, <u32>encoding);

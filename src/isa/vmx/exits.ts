@@ -71,7 +71,7 @@ const eptViolationFields: readonly DecodedField[] = [
   wordField("allowed", "qualification", 3, 3, rights, "what the EPT entries together allow"),
   onlyWhen(numberField("linear", "guestLinear", 0, 64, "guest-linear address"), "qualification", 7, 1, 1),
   onlyWhen(
-    wordField("stage", "qualification", 8, 1, ["page_walk", "final"], "access to a paging entry, or to the page itself"),
+    wordField("stage", "qualification", 8, 1, ["page_walk", "final"], "access to a paging entry, or to the page"),
     "qualification", 7, 1, 1,
   ), // prettier-ignore
   onlyWhen(
