@@ -26,7 +26,7 @@ const ways: readonly Way[] = [
   })),
 ];
 
-const own = ["ring3-fault", "sgdt-ring3", "page-rights", "modes", "compat", "ends"];
+const own = ["ring3-fault", "sgdt-ring3", "page-rights", "modes", "compat", "ends", "findings"];
 const ownCases = own.flatMap((name) => casesOf(`tests/compiler/carried/${name}.trap`));
 
 /** The examples that need no VMM, each test on the first platform of its matrix. */
