@@ -3,7 +3,7 @@
 import { assertNever, toUnsigned } from "../base/index.js";
 import { registerByName } from "../isa/index.js";
 import type { Machine } from "../machine/index.js";
-import type { Read, ReadAddress } from "../program/index.js";
+import type { Read, ReadAddress, SegmentName } from "../program/index.js";
 import { littleEndian, readLinear } from "./guest-memory.js";
 
 /** Where reads find a guest's state: the processor itself, or what a VMM keeps of a guest that is not running. */
@@ -23,7 +23,7 @@ export function takeReads(machine: Machine, state: GuestState, reads: readonly R
 function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
   switch (read.kind) {
     case "register":
-      return readRegister(state, read.name, read.sizeBits);
+      return readRegister(machine, state, read.name, read.sizeBits);
     case "flags":
       return state.register("RFLAGS");
     case "memory":
@@ -42,8 +42,10 @@ function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
   }
 }
 
-function readRegister(state: GuestState, name: string, sizeBits: number): bigint {
+function readRegister(machine: Machine, state: GuestState, name: string, sizeBits: number): bigint {
   const info = registerByName(name.toUpperCase());
+  // The guest is what runs when reads are taken, so the processor holds its selectors.
+  if (info?.class === "segment") return BigInt(machine.segment(info.name as SegmentName).selector);
   const value = state.register(info?.whole ?? name.toUpperCase());
   return toUnsigned(info?.highByte === true ? value >> 8n : value, sizeBits);
 }
