@@ -7,17 +7,15 @@
 import {
   ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
   ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
-  SEGMENT_CS, SEGMENT_SS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
+  SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
   TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, carryFlag, code64, END, isCanonical, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF,
-  setRegisterPart, signFlag, updateAttention, zeroFlag,
+  ABORT, carryFlag, END, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, setRegisterPart,
+  signFlag, updateAttention, zeroFlag,
 } from "./state"; // prettier-ignore
-import {
-  effectiveAddress, finishWrite, forRead, forWrite, operandForRead, operandForUpdate, operandForWrite,
-} from "./memory"; // prettier-ignore
-import { binary, decrement, increment, multiplySigned, shiftArithmeticRight, shiftLeft, shiftRight } from "./arith";
+import { effectiveAddress } from "./memory";
+import { decrement, increment } from "./arith";
 import {
   OP_BINARY, OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC,
   OP_JMP, OP_LEA32, OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32,
@@ -26,7 +24,7 @@ import {
   OPERATION_XOR,
 } from "./ops"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
-import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_LENGTH } from "./rules.generated";
+import { RULE_INSTRUCTION_LENGTH } from "./rules.generated";
 import { executeOther } from "./execute-other";
 import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
@@ -35,205 +33,11 @@ import { pointRecord, TRACE_LIMIT } from "./trace";
 import { fetchTrace, followingTrace } from "./fetch";
 import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
-
-// Operations of the switch. Inlined: each is one case.
-
-// @ts-ignore: decorator
-@inline
-function binaryRegister<T>(op: MicroOp, operation: u32): void {
-  setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source)));
-}
-
-/** As binaryRegister where the next instruction replaces the flags. */
-// @ts-ignore: decorator
-@inline
-function quietRegister<T>(op: MicroOp, operation: u32): void {
-  const a = registerPart<T>(op.first);
-  const b = load<T>(<usize>op.source);
-  let result: T;
-  if (operation == OPERATION_ADD) result = <T>(a + b);
-  else if (operation == OPERATION_SUB) result = <T>(a - b);
-  else if (operation == OPERATION_AND) result = <T>(a & b);
-  else if (operation == OPERATION_OR) result = <T>(a | b);
-  else result = <T>(a ^ b);
-  setRegisterPart<T>(op.first, result);
-}
-
-// @ts-ignore: decorator
-@inline
-function binaryLoad<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(at)));
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function binaryStore<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForUpdate(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  store<T>(at, binary<T>(operation, load<T>(at), load<T>(<usize>op.source)));
-  return finishWrite();
-}
-
-// @ts-ignore: decorator
-@inline
-function compareRegister<T>(op: MicroOp, operation: u32): void {
-  binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source));
-}
-
-// @ts-ignore: decorator
-@inline
-function compareLoad<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  binary<T>(operation, registerPart<T>(op.first), load<T>(at));
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function compareStore<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  binary<T>(operation, load<T>(at), load<T>(<usize>op.source));
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function moveRegister<T>(op: MicroOp): void {
-  setRegisterPart<T>(op.first, load<T>(<usize>op.source));
-}
-
-// @ts-ignore: decorator
-@inline
-function moveLoad<T>(op: MicroOp): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  setRegisterPart<T>(op.first, load<T>(at));
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function moveStore<T>(op: MicroOp): u32 {
-  const at = operandForWrite(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  store<T>(at, load<T>(<usize>op.source));
-  return finishWrite();
-}
-
-/** Zero-extends a memory operand of type T to at least 32 bits. */
-// @ts-ignore: decorator
-@inline
-function extendLoad<T>(op: MicroOp): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
-  setRegisterPart<u64>(op.first, <u64>load<T>(at));
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function signExtendLoad(op: MicroOp): u32 {
-  const at = operandForRead(op, 4);
-  if (at == 0) return ABORT;
-  setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(at)));
-  return NEXT;
-}
-
-/** SHL, SHR or SAR of a register by an immediate that is not 0. */
-// @ts-ignore: decorator
-@inline
-function shiftRegister<T>(op: MicroOp, kind: u32): void {
-  const value = registerPart<T>(op.first);
-  const count = (<u32>op.immediate) & (sizeof<T>() == 8 ? 63 : 31);
-  let result: T;
-  if (kind == 0) result = shiftLeft<T>(value, count);
-  else if (kind == 1) result = shiftRight<T>(value, count);
-  else result = shiftArithmeticRight<T>(value, count);
-  setRegisterPart<T>(op.first, result);
-}
-
-// @ts-ignore: decorator
-@inline
-function multiplyRegister<T>(op: MicroOp): void {
-  setRegisterPart<T>(op.first, multiplySigned<T>(registerPart<T>(op.first), load<T>(<usize>op.source)));
-}
-
-/** A near jump by the displacement: within a page and below the limit of CS there is nothing to check. */
-// @ts-ignore: decorator
-@inline
-function jump(op: MicroOp, rip: u64): u32 {
-  const target = rip + op.immediate;
-  if ((target ^ rip) >> 12 != 0 || target >= cpu.codeEnd || op.operandBytes == 2) return jumpChecked(op);
-  cpu.rip = target;
-  return END;
-}
-
-function jumpChecked(op: MicroOp): u32 {
-  let target = cpu.rip + op.immediate;
-  if (op.operandBytes == 2) target &= 0xffff;
-  else if (!code64()) target &= 0xffffffff;
-  if (target >= cpu.codeEnd || (code64() && !isCanonical(target))) {
-    return raiseProtection(code64() ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
-  }
-  cpu.rip = target;
-  return END;
-}
-
-// @ts-ignore: decorator
-@inline
-function pushValue<T>(value: T): u32 {
-  const top: u64 = sizeof<T>() == 8 ? cpu.rsp - 8 : (cpu.rsp - 4) & 0xffffffff;
-  const at = forWrite(top, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
-  store<T>(at, value);
-  cpu.rsp = top;
-  return finishWrite();
-}
-
-// @ts-ignore: decorator
-@inline
-function popRegister<T>(op: MicroOp): u32 {
-  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
-  const value = load<T>(at);
-  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
-  setRegisterPart<T>(op.first, value);
-  return NEXT;
-}
-
-// @ts-ignore: decorator
-@inline
-function callRelative<T>(op: MicroOp, next: u64): u32 {
-  if (jump(op, next) == ABORT) return ABORT;
-  return pushValue<T>(<T>next) == ABORT ? ABORT : END;
-}
-
-// @ts-ignore: decorator
-@inline
-function returnNear<T>(): u32 {
-  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
-  const target = <u64>load<T>(at);
-  if (sizeof<T>() == 8 ? !isCanonical(target) : target >= cpu.codeEnd) {
-    return raiseProtection(sizeof<T>() == 8 ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
-  }
-  cpu.rip = target;
-  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
-  return END;
-}
-
-function loopFast(op: MicroOp): u32 {
-  const wide = op.addressShift == 0;
-  const count = wide ? cpu.rcx - 1 : (cpu.rcx - 1) & 0xffffffff;
-  if (count != 0 && jumpChecked(op) == ABORT) return ABORT;
-  cpu.rcx = count;
-  return NEXT;
-}
+import {
+  binaryLoad, binaryRegister, binaryStore, callRelative, compareLoad, compareRegister, compareStore, extendLoad, jump,
+  loopFast, moveLoad, moveRegister, moveStore, multiplyRegister, popRegister, pushValue, quietRegister, returnNear,
+  shiftRegister, signExtendLoad,
+} from "./hot-operations"; // prettier-ignore
 
 /** Where `execute` ended, for `run` to look at: the micro-op, and the RIP at which it started. */
 let current: MicroOp = changetype<MicroOp>(0);

@@ -69,7 +69,8 @@ test("code goes from real mode to protected mode, and a data segment stays big a
 test("virtual-8086 mode: IRETD enters it, INT n with IOPL 0 raises #GP with the whole frame on the ring-0 stack", () => {
   const machine = newMachine();
   const frame =
-    "push 0 | push 0 | push 0x1000 | push 0x2000 | push 0x3000 | push 0xfff0 | push 0x20002 | push 0x800 | push 0x10 | iretd";
+    "push 0 | push 0 | push 0x1000 | push 0x2000 | push 0x3000 | push 0xfff0 | push 0x20002 | " +
+    "push 0x800 | push 0x10 | iretd";
   prepare(machine, code(frame, "6a006a0068001000006800200000680030000068f0ff0000680200020068000800006a10cf"), "prot32");
   machine.writePhysical(0x8010n, code("mov ax, ds | int 0x21", "8cd8cd21"));
   const { stop, events } = runToStop(machine);
