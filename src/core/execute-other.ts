@@ -31,6 +31,7 @@ import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL } from "./rules.generat
 import { flushTlb } from "./tlb";
 import { decimal } from "./decimal";
 import { addWithFlag, bitManipulation } from "./bmi";
+import { virtualInterrupt } from "./virtual-8086";
 import * as T from "./decode-table.generated";
 import * as C from "./control-registers";
 import * as D from "./descriptor-tables";
@@ -438,8 +439,11 @@ function trap(vector: u32, type: u32): u32 {
 }
 
 function softwareInterrupt(op: MicroOp, vector: u32): u32 {
-  if (virtual8086() && iopl() < 3 && (cpu.cr4 & CR4_VME) == 0) return raiseProtection(RULE_INSTRUCTION_IOPL);
   if (cpu.guestMode != 0 && interceptInstruction(INTERCEPT_INT, vector, op)) return ABORT;
+  if (virtual8086()) {
+    const status = virtualInterrupt(vector);
+    if (status != NEXT) return status;
+  }
   return trap(vector, TYPE_SOFTWARE_INTERRUPT);
 }
 

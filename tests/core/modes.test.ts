@@ -295,3 +295,22 @@ test("SMEP, SMAP and WP stop the supervisor at user and read-only pages", () => 
     expect(events[0]?.a).toBe(errorCode);
   }
 });
+test("with CR4.VME an INT n that the TSS redirects enters the 8086 handler, VIF standing in for IF", () => {
+  const machine = newMachine();
+  const frame =
+    "push 0 | push 0 | push 0 | push 0 | push 0x3000 | push 0xfff0 | push 0xa0002 | " +
+    "push 0x800 | push 0x10 | iretd";
+  prepare(machine, code(frame, "6a006a006a006a00680030000068f0ff00006802000a0068000800006a10cf"), "prot32");
+  machine.setRegister("CR4", 0x11n);
+  machine.setSegment("TR", { selector: 0x48, base: 0x20_2000n, limitBytes: 0xff, rights: 0x8b });
+  machine.writeU16(0x20_2066n, 0xa0);
+  machine.writePhysical(0x8010n, code("int 0x21", "cd21"));
+  machine.writeU32(0x21n * 4n, 0x0900_0000);
+  machine.writePhysical(0x9000n, code("pushfd", "669c"));
+  const { stop, events } = runToStop(machine);
+  expect(stop).toEqual({ kind: "point", index: 13 });
+  expect(events[0]?.rip).toBe(0n);
+  expect([machine.readU16(0x3_ffean), machine.readU16(0x3_ffecn), machine.readU16(0x3_ffeen)]).toEqual([
+    0x12, 0x800, 0x3202,
+  ]);
+});
