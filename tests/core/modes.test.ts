@@ -66,7 +66,7 @@ test("code goes from real mode to protected mode, and a data segment stays big a
   expect(machine.register("RCX")).toBe(0xabcd_0123n);
 });
 
-test("virtual-8086 mode: IRETD enters it, INT n with IOPL 0 raises #GP with the whole frame on the ring-0 stack", () => {
+test("IRETD enters virtual-8086 mode; INT n with IOPL 0 raises #GP with the whole frame on the ring-0 stack", () => {
   const machine = newMachine();
   const frame =
     "push 0 | push 0 | push 0x1000 | push 0x2000 | push 0x3000 | push 0xfff0 | push 0x20002 | " +
