@@ -14,6 +14,12 @@ export function parseNumber(option: string, text: string): number {
   return scaled;
 }
 
+/** Collects names: an option that may be given several times, and several names at once, separated by commas. */
+export function collectNames(value: string, before: readonly string[] = []): string[] {
+  const names = value.split(",").map((name) => name.trim());
+  return [...before, ...names.filter((name) => name !== "")];
+}
+
 /** Collects the values of an option that may be given several times. */
 export function collect(value: string, before: readonly string[] = []): string[] {
   return [...before, value];

@@ -1,6 +1,6 @@
 // The compiler as one function over its phases: a resolved case in, image and plan out.
 
-import type { Diagnostic, Phase } from "../base/index.js";
+import { encoding, type Diagnostic, type Phase } from "../base/index.js";
 import { encode as codecEncode } from "../codec/index.js";
 import type { Lowering, Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
@@ -43,6 +43,16 @@ export function compile(input: ResolvedCase, options: CompileOptions): Phase<Pro
   const plan = makePlan(bundled);
   const image = makeImage({ ...bundled, lowering: "bundled", lines: plan.lines });
   return { output: { image, plan }, diagnostics: refusal ? [refusal, ...checked] : checked };
+}
+
+/**
+ * What cannot be encoded of a case of a file in which other mistakes were found. What these left out may be why a label
+ * has no place, so a value without a number is no news here.
+ */
+export function checkEncoding(input: ResolvedCase): readonly Diagnostic[] {
+  const assembly = flatten(input);
+  const { layout } = place(assembly, assembly.sections, setUpGuests(input), codecEncode);
+  return layout.diagnostics.filter((found) => found.code !== encoding.valueUnknown.entry.code);
 }
 
 /** The carried lowering: the same lines at other addresses, with code in place of points. */

@@ -1,6 +1,6 @@
 // compiler: a resolved case becomes a program: bytes at addresses, the state in which they start, and the event plan.
 
-export { compile, type CompileOptions } from "./compile.js";
+export { checkEncoding, compile, type CompileOptions } from "./compile.js";
 export { renderListing, renderMap } from "./listing.js";
 export { CYLINDER_BYTES, toDisk } from "./disk.js";
 export { toMultiboot } from "./multiboot.js";

@@ -96,7 +96,7 @@ function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean 
 }
 
 function vendorOf(frame: Frame): Vendor | undefined {
-  return frame.unit.ask("vendor", (platform) => platform.cpu.vendor);
+  return frame.unit.vendor;
 }
 
 /** A name of one vendor's manual on a platform of the other can never happen. */

@@ -11,7 +11,7 @@ import {
   type Span,
 } from "../base/index.js";
 import type { CodeBits } from "../codec/index.js";
-import type { Platform } from "../isa/index.js";
+import type { Platform, Vendor } from "../isa/index.js";
 import type { Statement } from "../syntax/index.js";
 import type { GuestMode, SymbolId, Value } from "./resolved.js";
 import type { ConstantDeclaration, Module, Scope } from "./scope.js";
@@ -53,6 +53,8 @@ export const maxConstantDepth = 256;
 /** The circumstances of one cell of a test's matrix. */
 export interface Cell {
   readonly platform: Platform;
+  /** The platform only stands in for one that is not known: nothing that others do otherwise is a mistake. */
+  readonly isAnyPlatform?: boolean | undefined;
   /** Names of every platform and group that `on` can list. */
   readonly platformNames: ReadonlySet<string>;
   /** Whether a bundled VMM runs the outermost guest. */
@@ -108,6 +110,16 @@ export class CaseUnit {
     const answer = question(this.cell.platform);
     this.questions.set(key, { ask: question, answer });
     return answer;
+  }
+
+  /** Whether the case stands for every platform: plain code, or a test whose platforms are not known. */
+  get isAnyPlatform(): boolean {
+    return !this.cell || this.cell.isAnyPlatform === true;
+  }
+
+  /** The vendor whose names hold; undefined where both vendors' do. */
+  get vendor(): Vendor | undefined {
+    return this.isAnyPlatform ? undefined : this.ask("vendor", (platform) => platform.cpu.vendor);
   }
 
   /** Whether another platform gives every answer that was given so far. */

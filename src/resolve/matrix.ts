@@ -14,6 +14,8 @@ import { misshapen } from "./shape.js";
 export interface WrittenPlatform {
   readonly platform: Platform;
   readonly isDirect: boolean;
+  /** No platform that the test names is known: this one stands in, so that the rest of the test is looked at. */
+  readonly standsIn?: true;
 }
 
 /** One choice of values for the names of all `each` lines. */
@@ -38,10 +40,12 @@ export function readOn(statement: Statement | undefined, table: PlatformTable, f
       report(frame, resolving.unknownPlatform, { name: name.text, help }, name.span);
     }
   }
-  return [...found.values()];
+  if (found.size > 0) return [...found.values()];
+  const substitute = table.find(table.members("all")?.at(-1) ?? "");
+  return substitute ? [{ platform: substitute, isDirect: false, standsIn: true }] : [];
 }
 
-/** The VMMs that a `vmm` line lists; without one, none. */
+/** The VMMs that a `vmm` line lists; without one, none. Nothing is left where none of them is known. */
 export function readVmms(statement: Statement | undefined, frame: Frame): Omit<WrittenVmm, "span">[] {
   if (!statement) return [noVmm];
   if (statement.args.length === 0) misshapen(statement, "test", frame);

@@ -13,8 +13,9 @@ export function holdsOn(name: string, platform: Platform): boolean {
   return name === "all" || name === platform.name || name === platform.cpu.generation;
 }
 
-/** Whether one of the names holds on the platform of the case; undefined where there is none. */
+/** Whether one of the names holds on the platform of the case; undefined where it stands for every platform. */
 export function isOn(names: readonly string[], frame: Frame): boolean | undefined {
+  if (frame.unit.isAnyPlatform) return undefined;
   return frame.unit.ask(`on ${names.join(" ")}`, (platform) => names.some((name) => holdsOn(name, platform)));
 }
 
@@ -29,10 +30,10 @@ export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
 
 /**
  * Whether the `on` block at `index` is the one that counts on the case's platform: of blocks that stand directly one
- * after the other, the first whose names hold.
+ * after the other, the first whose names hold. Where the platform is not known, the first stands for all of them.
  */
 export function isSelectedBlock(statements: readonly Statement[], index: number, frame: Frame): boolean {
-  const holds = (statement: Statement): boolean => isOn(statement.args.flatMap(wordsOf), frame) === true;
+  const holds = (statement: Statement): boolean => isOn(statement.args.flatMap(wordsOf), frame) !== false;
   const block = statements[index];
   if (!block || !holds(block)) return false;
   for (let before = index - 1; before >= 0; before--) {

@@ -128,7 +128,7 @@ function readIntercepts(statement: Statement, draft: Draft, frame: Frame): void 
       continue;
     }
     const name = expr.kind === "exception" ? `#${expr.name}` : expr.name;
-    const vendor = frame.unit.ask("vendor", (platform) => platform.cpu.vendor);
+    const { vendor } = frame.unit;
     const subject = eventSubjects("exit").find((s) => s.name === name);
     if (exceptions.some((e) => e.name === name) || (subject && (!vendor || subject.vendors.includes(vendor)))) {
       draft.intercepts.push(name);

@@ -4,14 +4,14 @@
 import { resolving, type Span } from "../base/index.js";
 import type { SourceFile, Statement } from "../syntax/index.js";
 import { bindExpectation } from "./conditions.js";
-import { CaseUnit, report, suggestion, type Frame, type Reports } from "./frame.js";
+import { CaseUnit, report, suggestion, type Cell, type Frame, type Reports } from "./frame.js";
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
 import { checkTitle, readBudget, readHeader, xfailReason, type Header } from "./header.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
 import { declarationFrame, readConstant } from "./modules.js";
 import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
-import { readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
+import { noVmm, readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
 import type { Item, ResolvedCase, ResolvedExpectation, ResolvedGuest, ResolvedTest, VmmStack } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
 import { featureProblem, modeProblem, requirableNames, vmmProblem } from "./support.js";
@@ -62,15 +62,16 @@ function resolveCases(statement: Statement, header: Header, context: FileContext
   if (header.guests.length === 0) report(frame, resolving.noGuest, { name: header.name }, statement.span);
   const first = rows[0];
   if (!first || header.guests.length === 0) return [];
-  const platforms = listed.filter(({ platform }) => context.wanted?.(platform) ?? true);
+  const platforms = listed.filter(({ platform, standsIn }) => standsIn ?? context.wanted?.(platform) ?? true);
   const cases: ResolvedCase[] = [];
   // What was resolved for earlier platforms, by VMM and row.
   const shared = new Map<string, Body[]>();
   for (const written of platforms) {
     // `vmm` may name values of `each`, so it is read in the frame of a row.
     for (const [rowIndex, row] of rows.entries()) {
-      const vmms = readVmms(vmmLine, rowFrame(row, header, context, written, false));
-      for (const [vmmIndex, vmm] of vmms.entries()) {
+      const vmms = readVmms(vmmLine, rowFrame({ header, context, written, row }, { underVmm: false }));
+      const known: readonly CellInputs["vmm"][] = vmms.length > 0 ? vmms : [{ ...noVmm, standsIn: true }];
+      for (const [vmmIndex, vmm] of known.entries()) {
         const key = `${rowIndex} ${vmmIndex}`;
         const cell: CellInputs = { statement, header, context, written, vmm, row, budgetInstructions };
         cases.push(resolveCell(cell, shared, key));
@@ -86,7 +87,8 @@ interface CellInputs {
   readonly header: Header;
   readonly context: FileContext;
   readonly written: WrittenPlatform;
-  readonly vmm: Omit<WrittenVmm, "span">;
+  /** One that stands in for what is not known may be any. */
+  readonly vmm: Omit<WrittenVmm, "span"> & { readonly standsIn?: true };
   readonly row: Row;
   readonly budgetInstructions: number;
 }
@@ -101,9 +103,13 @@ interface Body {
 }
 
 /** The frame of a cell at test level: the values of `each` and the test's constants. */
-function rowFrame(row: Row, header: Header, context: FileContext, written: WrittenPlatform, underVmm: boolean): Frame {
+function rowFrame(
+  { row, header, context, written }: Pick<CellInputs, "row" | "header" | "context" | "written">,
+  { underVmm, isAnyPlatform }: Pick<Cell, "underVmm" | "isAnyPlatform">,
+): Frame {
   const { platform } = written;
-  const unit = new CaseUnit(context.reports, { platform, platformNames: context.platforms.names, underVmm });
+  const names = context.platforms.names;
+  const unit = new CaseUnit(context.reports, { platform, platformNames: names, underVmm, isAnyPlatform });
   const { module } = context;
   const outer: Frame = { unit, scope: new Scope(), module, bits: 64, expansions: [], labelOwner: "" };
   const frame: Frame = { ...outer, scope: new Scope(outer.scope) };
@@ -118,20 +124,22 @@ function rowFrame(row: Row, header: Header, context: FileContext, written: Writt
 function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: string): ResolvedCase {
   const { statement, header, context, written, vmm, row, budgetInstructions } = inputs;
   const { platform } = written;
-  const frame = rowFrame(row, header, context, written, vmm.stack.length > 0);
+  const standsIn = written.standsIn === true || vmm.standsIn === true;
+  const underVmm = standsIn || vmm.stack.length > 0;
+  const frame = rowFrame(inputs, { underVmm, isAnyPlatform: standsIn });
   const bindings = rowTexts(row);
-  const known = shared.get(key)?.find((body) => body.unit.answersAlike(platform));
+  const known = standsIn ? undefined : shared.get(key)?.find((body) => body.unit.answersAlike(platform));
   const headers = known?.headers ?? readGuestHeaders(header.guests, frame);
-  const problem =
+  const lacks =
     vmmProblem(vmm.stack, platform) ?? requirement(header, platform, frame) ?? firstModeProblem(headers, platform);
-  let skip: string | undefined;
-  if (problem !== undefined) {
-    if (written.isDirect)
-      report(frame, resolving.cannotRun, { platform: platform.name, why: problem }, placeOf(inputs));
-    else skip = problem;
-  }
-  const body = known ?? (problem === undefined ? resolveBody(inputs, headers, frame) : undefined);
-  if (body && !known) shared.set(key, [...(shared.get(key) ?? []), body]);
+  const problem = standsIn ? undefined : lacks;
+  const skip = written.isDirect ? undefined : problem;
+  const isRefused = problem !== undefined && skip === undefined;
+  if (isRefused) report(frame, resolving.cannotRun, { platform: platform.name, why: problem }, placeOf(inputs));
+  // The mistakes in the body of what is refused are told all the same, but for what only follows from the platform.
+  const at = isRefused ? rowFrame(inputs, { underVmm: true, isAnyPlatform: true }) : frame;
+  const body = known ?? (skip === undefined ? resolveBody(inputs, headers, at) : undefined);
+  if (body && !known && !standsIn && !isRefused) shared.set(key, [...(shared.get(key) ?? []), body]);
   const xfail = xfailReason(header, frame);
   return {
     file: context.file.span.source.name,
@@ -142,8 +150,8 @@ function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: strin
     vmmText: vmm.text,
     bindings,
     ...(skip !== undefined && { skip }),
-    guests: problem === undefined ? (body?.guests ?? []) : [],
-    finals: problem === undefined ? (body?.finals ?? []) : [],
+    guests: skip === undefined ? (body?.guests ?? []) : [],
+    finals: skip === undefined ? (body?.finals ?? []) : [],
     golden: header.once.has("golden"),
     ...(xfail !== undefined && { xfail }),
     budgetInstructions,

@@ -2,7 +2,7 @@
 // so that files can be given to any thread in any order.
 
 import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
-import { compile } from "../compiler/index.js";
+import { checkEncoding, compile } from "../compiler/index.js";
 import type { Program } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
@@ -88,11 +88,25 @@ function prepare(request: FileRequest, options: PrepareOptions): Prepared {
   const platforms = options.platforms && { platforms: options.platforms };
   const resolved = resolve(parsed.output, options.modules, { hasSyntaxErrors, ...platforms });
   const diagnostics = [...parsed.diagnostics, ...resolved.diagnostics];
-  if (hasErrors(diagnostics)) return { cases: [], partial: false, diagnostics };
+  if (hasErrors(diagnostics)) {
+    return { cases: [], partial: false, diagnostics: [...diagnostics, ...encodingProblems(resolved.output)] };
+  }
   const tests = wantedTests(resolved.output, request.line);
   if (options.ci === true) diagnostics.push(...refusedOnly(resolved.output));
   const cases = tests.flatMap((test) => test.cases).map(compileCell);
   return { cases, partial: tests.length < resolved.output.tests.length, diagnostics };
+}
+
+/** What cannot be encoded of the rest of a file with mistakes. Cells that share their guests share their problems. */
+function encodingProblems(file: ResolvedFile): Diagnostic[] {
+  const looked = new Set<ResolvedCase["guests"]>();
+  return file.tests.flatMap((test) =>
+    test.cases.flatMap((one) => {
+      if (looked.has(one.guests)) return [];
+      looked.add(one.guests);
+      return checkEncoding(one);
+    }),
+  );
 }
 
 /** All tests, or those that are marked `only`, or the one that stands on the line asked for. */

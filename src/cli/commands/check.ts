@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { exitStatus } from "../exit-status.js";
-import { collect } from "../options.js";
+import { collectNames } from "../options.js";
 
 interface CheckArguments {
   readonly platform?: readonly string[];
@@ -13,7 +13,7 @@ export function register(program: Command): void {
     .command("check")
     .description("Compile tests without running them")
     .argument("[paths...]", "test files or folders; the current directory when absent")
-    .option("-p, --platform <name>", "only on this platform or group; may be given several times", collect)
+    .option("-p, --platform <names>", "only on these platforms or groups: names separated by commas", collectNames)
     .action(async (paths: readonly string[], options: CheckArguments) => {
       process.exitCode = await check(paths, options);
     });

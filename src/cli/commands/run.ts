@@ -1,7 +1,7 @@
 // `trapline run [PATH…]`: compiles, runs and judges tests.
 
 import type { Command } from "commander";
-import { collect } from "../options.js";
+import { collectNames } from "../options.js";
 
 interface RunArguments {
   readonly platform?: readonly string[];
@@ -16,7 +16,7 @@ export function register(program: Command): void {
     .command("run")
     .description("Compile, run and judge tests")
     .argument("[paths...]", "test files, folders, or FILE:LINE for one test; the current directory when absent")
-    .option("-p, --platform <name>", "only on this platform or group; may be given several times", collect)
+    .option("-p, --platform <names>", "only on these platforms or groups: names separated by commas", collectNames)
     .option("-u, --update", "rewrite golden transcripts instead of comparing them (refused in CI)")
     .option("-t, --transcript", "print the transcript of every case")
     .option("-a, --all", "with --transcript: internal and assist exits too")
