@@ -39,7 +39,6 @@ const noAddress = 0xffff_ffff_ffff_ffffn;
 const unusable = 0x1_0000;
 
 export class Machine {
-  readonly platform: Platform;
   /** Bytes of memory on the bus: the platform's, then the VMM's. */
   readonly memoryBytes: number;
   /** The core's functions and linear memory, for the rooms beside this file (virtualization.ts). */
@@ -48,13 +47,14 @@ export class Machine {
   /** Root operation and host mode, for a bundled VMM that owns them. */
   readonly vmx: VmxOperations;
   readonly svm: SvmOperations;
+  #platform: Platform;
   #bytes: Uint8Array;
   #bus: DeviceBus;
   #event: RawEvent;
   #stale = true;
 
   constructor(module: CoreModule, options: MachineOptions) {
-    this.platform = options.platform;
+    this.#platform = options.platform;
     this.memoryBytes = options.platform.memoryBytes + (options.vmmMemoryBytes ?? 0);
     assert(this.memoryBytes % pageBytes === 0, "memory is whole pages");
     this.#bus = new DeviceBus(this);
@@ -67,6 +67,18 @@ export class Machine {
     writeModel(this.view, options.platform);
     this.vmx = new VmxOperations(this);
     this.svm = new SvmOperations(this);
+    this.reset();
+  }
+
+  get platform(): Platform {
+    return this.#platform;
+  }
+
+  /** Turns the machine into one of another platform with as much memory, as if it had been made for it. */
+  become(platform: Platform): void {
+    assert(platform.memoryBytes === this.#platform.memoryBytes, "a machine keeps its memory");
+    this.#platform = platform;
+    writeModel(this.view, platform);
     this.reset();
   }
 

@@ -87,8 +87,14 @@ function featureWords(model: CpuModel): bigint[] {
   return words;
 }
 
+/** The model before may have had more records. */
+function clear(view: DataView, start: number, lengthBytes: number): void {
+  new Uint8Array(view.buffer, start, lengthBytes).fill(0);
+}
+
 function writeCpuid(view: DataView, model: CpuModel): void {
   assert(model.cpuid.length * layout.CPUID_RECORD_SIZE <= layout.CPUID_BYTES, "the CPUID region holds every leaf");
+  clear(view, layout.CPUID_BASE, layout.CPUID_BYTES);
   view.setUint32(layout.CPU_BASE + cpu.cpuidCount.offset, model.cpuid.length, true);
   model.cpuid.forEach((leaf, index) => {
     const at = layout.CPUID_BASE + index * layout.CPUID_RECORD_SIZE;
@@ -107,6 +113,7 @@ function writeCpuid(view: DataView, model: CpuModel): void {
 function writeMsrs(view: DataView, platform: Platform): void {
   const msrs = platform.cpu.msrs;
   assert(msrs.length * layout.MSR_RECORD_SIZE <= layout.MSRS_BYTES, "the MSR region holds every MSR");
+  clear(view, layout.MSRS_BASE, layout.MSRS_BYTES);
   view.setUint32(layout.CPU_BASE + cpu.msrCount.offset, msrs.length, true);
   msrs.forEach((msr, index) => {
     const at = layout.MSRS_BASE + index * layout.MSR_RECORD_SIZE;

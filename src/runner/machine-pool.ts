@@ -1,4 +1,5 @@
-// Machines are reused: one for each platform, made when first asked for and reset between runs in microseconds.
+// Machines are reused: one for each size of memory, made when first asked for and reset between runs in microseconds.
+// Another platform is other contents of the same machine; a new one would cost milliseconds.
 
 import type { Platform } from "../isa/index.js";
 import { loadCore, Machine } from "../machine/index.js";
@@ -11,22 +12,26 @@ export interface TestMachine {
   readonly interrupts: InterruptSource;
 }
 
-/** The machines of one thread. At most `limit` are kept: platforms that a test declares are many and small. */
+/** The machines of one thread. At most `limit` are kept: tests may declare platforms with any size of memory. */
 export class MachinePool {
-  private readonly machines = new Map<Platform, TestMachine>();
+  private readonly machines = new Map<number, TestMachine>();
 
-  constructor(private readonly limit = 20) {}
+  constructor(private readonly limit = 4) {}
 
-  /** The machine of a platform, in whatever state its last run left it. */
+  /** A machine of a platform, in whatever state its last run left it. The next call may make another of it. */
   take(platform: Platform): TestMachine {
-    const known = this.machines.get(platform);
-    if (known) return known;
+    const known = this.machines.get(platform.memoryBytes) ?? this.make(platform);
+    if (known.machine.platform !== platform) known.machine.become(platform);
+    return known;
+  }
+
+  private make(platform: Platform): TestMachine {
     const machine = new Machine(loadCore(), { platform, vmmMemoryBytes });
     const made = { machine, interrupts: new InterruptSource(machine) };
     machine.attach(made.interrupts);
     const [oldest] = this.machines.keys();
-    if (oldest && this.machines.size >= this.limit) this.machines.delete(oldest);
-    this.machines.set(platform, made);
+    if (oldest !== undefined && this.machines.size >= this.limit) this.machines.delete(oldest);
+    this.machines.set(platform.memoryBytes, made);
     return made;
   }
 }

@@ -1,6 +1,7 @@
 // The machine around the core: points, budget, events, reset, self-modifying code, devices, translation.
 
 import { expect, test } from "vitest";
+import { layout, type Machine } from "../../src/machine/index.js";
 import { code, codeAddress, newMachine, prepare, runToStop } from "../core/support.js";
 
 test("a stop point ends the run before the instruction, and does not stop again when the run goes on", () => {
@@ -254,4 +255,24 @@ test("INTR is taken when IF allows, one instruction after STI, and wakes from HL
   expect(stop).toEqual({ kind: "point", index: 9 });
   expect(machine.register("RAX")).toBe(2n);
   expect(events.map((event) => [event.kind, event.code])).toEqual([[3, 9]]);
+});
+
+test("a machine that becomes another platform's is as one made for it", () => {
+  const made = newMachine("turion");
+  const changed = newMachine("haswell");
+  prepare(changed, code("inc eax | jmp $", "ffc0ebfe"), "long64");
+  expect(changed.run(10).kind).toBe("budget-spent");
+  changed.become(made.platform);
+  const { cpuLayout: cpu } = layout;
+  const seen = (machine: Machine) => ({
+    platform: machine.platform.name,
+    models: Buffer.from(machine.view.buffer, layout.CPUID_BASE, layout.CPUID_BYTES).toString("hex"),
+    msrs: Buffer.from(machine.view.buffer, layout.MSRS_BASE, layout.MSRS_BYTES).toString("hex"),
+    words: [cpu.vendor, cpu.eferAllowed, cpu.cr4Allowed, cpu.features0, cpu.features1, cpu.features2].map(
+      ({ offset }) => machine.view.getUint32(layout.CPU_BASE + offset, true),
+    ),
+    registers: ["RAX", "RDX", "RIP", "CR0", "CR3", "CR4", "EFER"].map((name) => machine.register(name)),
+    code: machine.readPhysical(codeAddress, 16),
+  });
+  expect(seen(changed)).toEqual(seen(made));
 });
