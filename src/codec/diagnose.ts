@@ -3,7 +3,14 @@
 import { encoder, nearNames, type Diagnostic, type Span } from "../base/index.js";
 import { mnemonics, type OperandForm } from "../isa/index.js";
 import { addressFacts } from "./address-problems.js";
-import { encodeForm, lastObstacle, type EncodedForm, type EncodeObstacle, type EncodePlace } from "./encode.js";
+import {
+  encodeForm,
+  fittingNotations,
+  lastObstacle,
+  type EncodedForm,
+  type EncodeObstacle,
+  type EncodePlace,
+} from "./encode.js";
 import { existsIn, findMnemonic, type EncoderForm } from "./encoder-forms.js";
 import { operandText, sizeWordOf } from "./format.js";
 import type { CodeBits, InstructionValue, OperandValue } from "./instruction.js";
@@ -14,17 +21,29 @@ import { findRegister } from "./registers.js";
 export interface InstructionSpans {
   readonly mnemonic: Span;
   readonly operands: readonly Span[];
+  /** Where a form is asked for. */
+  readonly form?: Span;
 }
 
 /** The bytes of an instruction, or what is wrong with it once it is known where it stands. */
 export type Encoded = EncodedForm | { readonly problem: (spans: InstructionSpans) => Diagnostic };
 
-/** Encodes an instruction in its shortest form. */
+/** Encodes an instruction in the form that it asks for, else in its shortest. */
 export function encode(value: InstructionValue, place: EncodePlace): Encoded {
   const encoded = encodeForm(value, place);
   if (encoded !== undefined) return encoded;
   const obstacle = lastObstacle();
-  return { problem: (spans) => diagnose(value, place, obstacle, spans) };
+  return { problem: (spans) => formProblem(value, place, spans) ?? diagnose(value, place, obstacle, spans) };
+}
+
+/** Undefined where no form is asked for, or none fits: then the operands are to blame. */
+function formProblem(value: InstructionValue, place: EncodePlace, spans: InstructionSpans): Diagnostic | undefined {
+  if (value.form === undefined) return undefined;
+  const fitting = fittingNotations(value, place);
+  if (fitting.length === 0) return undefined;
+  const exists = findMnemonic(value.mnemonic)?.forms.some(({ form }) => form.code === value.form) === true;
+  const facts = { mnemonic: value.mnemonic, notation: value.form, exists, fitting };
+  return encoder.formDoesNotFit(facts, { span: spans.form ?? spans.mnemonic });
 }
 
 /** A size prefix without which the instruction could be encoded. */

@@ -33,10 +33,13 @@ function disassembleOne(bytes: Uint8Array, at: number, bits: CodeBits, address: 
   }
   const own = bytes.subarray(at, at + decoded.length);
   if (decoded.kind === "invalid") return { address, bytes: own, text: dataText(own), remark: "no instruction" };
-  const text = format(decoded.value);
-  const again = encodeForm(decoded.value, { bits, address });
-  if (again !== undefined && sameBytes(again.bytes, own)) return { address, bytes: own, text };
-  return { address, bytes: own, text, remark: `as ${spacedHex(own)}` };
+  const { value } = decoded;
+  // The default form first; where the bytes have another one, it is named.
+  for (const written of [value, { ...value, form: decoded.form.code }]) {
+    const again = encodeForm(written, { bits, address });
+    if (again !== undefined && sameBytes(again.bytes, own)) return { address, bytes: own, text: format(written) };
+  }
+  return { address, bytes: own, text: format(value), remark: `as ${spacedHex(own)}` };
 }
 
 const dataText = (bytes: Uint8Array): string =>

@@ -57,6 +57,7 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
   obstacle = noObstacle;
   const mnemonic = findMnemonic(value.mnemonic);
   if (mnemonic === undefined) return undefined;
+  if (value.form !== undefined) return encodeNotation(value, value.form, mnemonic, place);
   readPrefixes(value.prefixes);
   readRegisters(value.operands);
   const unsized = unsizedMemory(value.operands);
@@ -78,6 +79,29 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
     shortest.set(scratch);
   }
   return best && { bytes: shortest.slice(0, bestLength), form: best.form };
+}
+
+/** The shortest of the forms that have a notation: `8C /r` is that of memory and of registers. */
+function encodeNotation(
+  value: InstructionValue,
+  notation: string,
+  mnemonic: Mnemonic,
+  place: EncodePlace,
+): EncodedForm | undefined {
+  let best: EncodedForm | undefined;
+  for (const { form } of mnemonic.forms) {
+    if (form.code !== notation) continue;
+    const encoded = encodeForced(value, form, place);
+    if (encoded !== undefined && (best === undefined || encoded.bytes.length < best.bytes.length)) best = encoded;
+  }
+  return best;
+}
+
+/** The notations of all forms that take an instruction, each once, in the order of the table. */
+export function fittingNotations(value: InstructionValue, place: EncodePlace): string[] {
+  const forms = findMnemonic(value.mnemonic)?.forms ?? [];
+  const fitting = forms.filter(({ form }) => encodeForced(value, form, place) !== undefined);
+  return [...new Set(fitting.map(({ form }) => form.code))];
 }
 
 /** Encodes an instruction in a given form, whatever its length; undefined when the form does not take it. */

@@ -13,8 +13,13 @@ const wordsByBits: ReadonlyMap<number, string> = new Map(
 /** The size word for a width in bits. */
 export const sizeWordOf = (bits: number): string | undefined => wordsByBits.get(bits);
 
-/** `lock add dword [rbx+0x10], eax`. */
+/** `lock add dword [rbx+0x10], eax`; with a form `encode "8A /r" { mov al, bl }`. */
 export function format(value: InstructionValue): string {
+  const text = withoutForm(value);
+  return value.form === undefined ? text : `encode "${value.form}" { ${text} }`;
+}
+
+function withoutForm(value: InstructionValue): string {
   const words = [...value.prefixes, value.mnemonic].join(" ");
   if (value.operands.length === 0) return words;
   const knownSize = !mustStateSize(value);

@@ -57,4 +57,6 @@ export interface InstructionValue {
   /** `lock`, `rep`, `repne`, segment overrides, `o16`, `a32` and the like, in written order. */
   readonly prefixes: readonly string[];
   readonly operands: readonly OperandValue[];
+  /** The form that is asked for, as docs/instructions.md writes its opcode (`8A /r`); absent for the shortest. */
+  readonly form?: string;
 }

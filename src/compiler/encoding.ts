@@ -3,7 +3,7 @@
 
 import { assert, encoding, fitsBits, type Diagnostic, type Span } from "../base/index.js";
 import type { Encoded, EncodePlace, InstructionValue, OperandValue } from "../codec/index.js";
-import type { LineInfo, OperandTemplate, Value } from "../resolve/index.js";
+import type { InstructionTemplate, LineInfo, OperandTemplate, Value } from "../resolve/index.js";
 import type { Piece } from "./pieces.js";
 import { evaluate, type Scope } from "./values.js";
 
@@ -33,8 +33,7 @@ export function encodeInstruction(
     if (operand === undefined) return undefined;
     operands.push(operand);
   }
-  const value = { mnemonic: instruction.mnemonic, prefixes: instruction.prefixes, operands };
-  const encoded = encode(value, { bits: instruction.bits, address: BigInt(scope.here) });
+  const encoded = encode(valueOf(instruction, operands), { bits: instruction.bits, address: BigInt(scope.here) });
   return "bytes" in encoded ? encoded.bytes : undefined;
 }
 
@@ -46,11 +45,20 @@ export function encodingProblem({ instruction, info }: InstructionPiece, scope: 
     if (operand === undefined) return unknownValue(template.span, info);
     operands.push(operand);
   }
-  const value = { mnemonic: instruction.mnemonic, prefixes: instruction.prefixes, operands };
-  const encoded = encode(value, { bits: instruction.bits, address: BigInt(scope.here) });
+  const encoded = encode(valueOf(instruction, operands), { bits: instruction.bits, address: BigInt(scope.here) });
   assert("problem" in encoded, "an instruction that has bytes has no problem");
-  const place = { mnemonic: instruction.mnemonicSpan, operands: instruction.operands.map((o) => o.span) };
+  const { form } = instruction;
+  const place = {
+    mnemonic: instruction.mnemonicSpan,
+    operands: instruction.operands.map((o) => o.span),
+    ...(form && { form: form.span }),
+  };
   return withExpansions(encoded.problem(place), info);
+}
+
+function valueOf(instruction: InstructionTemplate, operands: readonly OperandValue[]): InstructionValue {
+  const { mnemonic, prefixes, form } = instruction;
+  return { mnemonic, prefixes, operands, ...(form && { form: form.notation }) };
 }
 
 /** An operand with its open value filled in; undefined when the value is not known. */

@@ -1,10 +1,12 @@
-// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `expect`, `raise`, `done`.
+// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `encode`, `expect`, `raise`,
+// `done`.
 
 import { resolving, toUnsigned } from "../base/index.js";
 import { exceptions } from "../isa/index.js";
 import type { Expr, Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
+import { resolveEncode } from "./encode.js";
 import { evaluate, evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { onlyExpr } from "./names.js";
@@ -35,6 +37,7 @@ export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["else", resolveIf],
   ["repeat", resolveRepeat],
   ["for", resolveFor],
+  ["encode", resolveEncode],
   ["expect", resolveExpect],
   ["raise", resolveRaise],
   ["done", resolveDone],

@@ -52,6 +52,11 @@ export const keywords: readonly Keyword[] = [
     "for NAME in FIRST..LAST { … }",
     "the block with each number, or with each VALUE, VALUE, under the name",
   ),
+  row(
+    "guest",
+    'encode "OPCODE" { … }',
+    "one instruction in the form of that opcode, as docs/instructions.md writes it",
+  ),
   row("guest", "expect CONDITION", "what must hold here; costs the guest nothing"),
   row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, init, smi"),
   row("guest", "done", "ends the guest"),

@@ -25,7 +25,7 @@ export function collectLabels(statements: readonly Statement[], frame: Frame): v
 }
 
 /** Declarations whose block is part of the code, or of the data, around it. */
-const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within"]);
+const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within", "encode"]);
 
 function collect(statements: readonly Statement[], frame: Frame): void {
   for (const [index, statement] of statements.entries()) {

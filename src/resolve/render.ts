@@ -145,7 +145,8 @@ function eventText(event: BoundEvent, names: Names): string {
 
 function instructionText(instruction: InstructionTemplate, names: Names): string {
   const operands = instruction.operands.map((operand) => operandText(operand, names)).join(", ");
-  return [...instruction.prefixes, instruction.mnemonic, operands].join(" ").trimEnd();
+  const text = [...instruction.prefixes, instruction.mnemonic, operands].join(" ").trimEnd();
+  return instruction.form ? `encode "${instruction.form.notation}" { ${text} }` : text;
 }
 
 function operandText(template: OperandTemplate, names: Names): string {

@@ -187,6 +187,8 @@ export interface InstructionTemplate {
   readonly prefixes: readonly string[];
   readonly operands: readonly OperandTemplate[];
   readonly bits: CodeBits;
+  /** The form that `encode` asks for, in the notation of its opcode; absent for the shortest. */
+  readonly form?: { readonly notation: string; readonly span: Span };
 }
 
 /** An operand with the value parts that layout fills in. `span` is where it stands. */

@@ -19,7 +19,7 @@ const notInTable = new RegExp(
     "Aes|Gf2p8|Round|Blend|Dpp|Insertps|Extractps|Mpsadbw|Movntdqa|Movnts[sd]|Extrq|Insertq|Encl|Enqcmd|Rdpru|Tlbsync|" +
     "Invlpgb|Psmash|Pvalidate|Rmp|Xbegin|Xabort|Xend|Xtest|A(add|and|or|xor)_|Wrmsrns|Eret|Movdir64b|Cldemote|Hreset|" +
     "Seam|Tdcall|Stui|Clui|Testui|Uiret|Senduipi|Xsusldtrk|Xresldtrk|Loadiwkey|Encodekey|Rdmsrlist|Wrmsrlist|Pbndkb|" +
-    "Urdmsr|Uwrmsr|Ccs_|Vmgexit|Packusdw|Loadall|Bnd|Getsecq|Zalloc|Montmul|Getbind|Pause_Nop|KNC|MVEX|Lkgs|Prefetch)",
+    "Urdmsr|Uwrmsr|Ccs_|Vmgexit|Packusdw|Loadall|Bnd|Getsecq|Zalloc|Mcommit|Montmul|Getbind|Pause_Nop|KNC|MVEX|Lkgs|Prefetch)",
 );
 
 /** Where iced writes operands that we do not, in another order, or names a register by another width. */

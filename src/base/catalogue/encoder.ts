@@ -5,8 +5,8 @@ import { didYouMean } from "../near-names.js";
 import { hex } from "../number.js";
 
 /** What forms of an instruction take, one text for each. */
-const takes = (accepted: readonly string[]): string | undefined =>
-  accepted.length === 0 ? undefined : `it takes: ${accepted.join("; ")}`;
+const takes = (accepted: readonly string[]): string =>
+  accepted.length === 0 ? "it takes no operands" : `it takes: ${accepted.join("; ")}`;
 
 export const unknownMnemonic = diagnostic<{ mnemonic: string; near: readonly string[] }>({
   code: "E4001",
@@ -15,7 +15,7 @@ export const unknownMnemonic = diagnostic<{ mnemonic: string; near: readonly str
   explanation: "The word at the start of a line of code is neither an instruction nor a macro.",
   message: (f) => `there is no instruction \`${f.mnemonic}\``,
   label: () => "not an instruction",
-  help: (f) => didYouMean(f.near),
+  help: (f) => didYouMean(f.near) ?? "docs/instructions.md lists all instructions",
 });
 
 export const operandCount = diagnostic<{ mnemonic: string; given: number; accepted: readonly string[] }>({
@@ -34,7 +34,7 @@ export const notInMode = diagnostic<{ what: string; bits: number; modes: string;
   explanation: "Some instructions and operands exist in 64-bit code only, others only outside it.",
   message: (f) => `${f.what} does not exist in ${f.bits}-bit code`,
   label: (f) => `only in ${f.modes}`,
-  help: (f) => f.instead,
+  help: (f) => f.instead ?? `leave it out, or put it into a guest of ${f.modes}`,
 });
 
 export const operandSizes = diagnostic<{
@@ -48,7 +48,7 @@ export const operandSizes = diagnostic<{
   explanation: "The operands of this instruction must be equally wide; no form takes the two that stand there.",
   message: (f) => `operand sizes differ: ${f.left.text} has ${f.left.bits} bits, ${f.right.text} ${f.right.bits}`,
   label: (f) => `${f.right.bits} bits`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "use registers of the same size, or extend the smaller one first with MOVZX or MOVSX",
 });
 
 export const noSuchForm = diagnostic<{ mnemonic: string; operands: string; accepted: readonly string[] }>({
@@ -82,7 +82,11 @@ export const immediateTooWide = diagnostic<{ value: bigint; bits: number; extend
       ? `${hex(f.value)} cannot be a ${f.bits}-bit immediate that is sign-extended to ${f.extendedTo} bits`
       : `${hex(f.value)} does not fit in ${f.bits} bits`,
   label: (f) => `at most ${f.bits} bits`,
-  help: (f) => f.help,
+  help: (f) =>
+    f.help ??
+    (f.extendedTo > f.bits
+      ? `load it into a register with MOV first, or write the number that the ${f.bits} bits are extended to`
+      : `mask it with & ${hex((1n << BigInt(f.bits)) - 1n)}, or use an operand that is wider`),
 });
 
 export const branchTooFar = diagnostic<{ distance: bigint; widthBits: number; short: boolean }>({
@@ -104,7 +108,7 @@ export const badAddress = diagnostic<{ problem: string; label: string; help?: st
     "bx or bp as base and si or di as index; rsp cannot be an index.",
   message: (f) => f.problem,
   label: (f) => f.label,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "compute the address into one register first",
 });
 
 export const registerNeeds64 = diagnostic<{ register: string; bits: number }>({
@@ -114,6 +118,7 @@ export const registerNeeds64 = diagnostic<{ register: string; bits: number }>({
   explanation: "R8 to R15, SPL, BPL, SIL, DIL and all 64-bit registers need a REX prefix, which only 64-bit code has.",
   message: (f) => `${f.register} does not exist in ${f.bits}-bit code`,
   label: () => "only in 64-bit code",
+  help: (f) => `use a register that ${f.bits}-bit code has, or make the guest long64`,
 });
 
 export const prefixContradicts = diagnostic<{ prefix: string; mnemonic: string }>({
@@ -137,4 +142,24 @@ export const highByteWithRex = diagnostic<{ register: string; other?: string }>(
   message: (f) => `${f.register} cannot stand in an instruction that needs a REX prefix`,
   label: () => "high byte register",
   help: (f) => (f.other === undefined ? "use a low byte register" : `use a low byte register, or replace ${f.other}`),
+});
+
+export const formDoesNotFit = diagnostic<{
+  mnemonic: string;
+  notation: string;
+  exists: boolean;
+  fitting: readonly string[];
+}>({
+  code: "E4013",
+  severity: "error",
+  title: "A form that does not take the instruction",
+  explanation:
+    "`encode` asks for one form of an instruction by the notation of its opcode. The instruction has no such form, or " +
+    "its operands do not fit there in this mode.",
+  message: (f) =>
+    f.exists
+      ? `\`${f.notation}\` does not take these operands of ${f.mnemonic}`
+      : `${f.mnemonic} has no form \`${f.notation}\``,
+  label: (f) => (f.exists ? "does not fit" : "no such form"),
+  help: (f) => `these forms fit: ${f.fitting.join("; ")}`,
 });

@@ -1,0 +1,1 @@
+encode "8B /r" { mov eax, bl }

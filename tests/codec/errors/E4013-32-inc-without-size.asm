@@ -1,0 +1,1 @@
+encode "FF /0" { inc eax }

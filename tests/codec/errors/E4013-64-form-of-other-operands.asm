@@ -1,0 +1,1 @@
+encode "8A /r" { mov eax, ebx }

@@ -1,0 +1,1 @@
+encode "8A /7" { mov al, bl }
