@@ -66,12 +66,13 @@ function resolveRing(statement: Statement, frame: Frame, target: Target): void {
   const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
   if (!expr || !statement.block) return misshapen(statement, "guest", frame);
   const ring = evaluateKnown(expr, frame, "the ring");
-  if (ring === undefined) return;
-  if (ring !== 0n && ring !== 3n) return report(frame, resolving.badRing, { ring }, expr.span);
-  if (target.ring !== 0) return report(frame, resolving.nestedRing, {}, statement.span);
+  if (ring !== undefined && ring !== 0n && ring !== 3n) report(frame, resolving.badRing, { ring }, expr.span);
+  if (target.ring !== 0) report(frame, resolving.nestedRing, {}, statement.span);
+  // The body of a ring that is wrong is looked at all the same.
+  const entered = ring === 0n ? 0 : 3;
   const body: Item[] = [];
-  target.resolve(statement.block.statements, frame, { ...target, items: body, ring: ring === 3n ? 3 : 0 });
-  target.items.push({ kind: "ring", ring: ring === 3n ? 3 : 0, body, span: statement.span });
+  target.resolve(statement.block.statements, frame, { ...target, items: body, ring: entered });
+  target.items.push({ kind: "ring", ring: entered, body, span: statement.span });
 }
 
 function resolveHandler(statement: Statement, frame: Frame, target: Target): void {

@@ -87,7 +87,9 @@ function reportMisplaced(statement: Statement, frame: Frame): void {
 export function readConstant(statement: Statement, frame: Frame): ConstantDeclaration | undefined {
   const [arg, more] = statement.args;
   const term = arg?.terms.length === 1 ? arg.terms[0] : undefined;
-  if (term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !more) {
+  // Behind a value that could not be read more may stand, which has been reported with it.
+  const isRead = term?.kind === "pair" && term.right.kind !== "missing";
+  if (term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !(more && isRead)) {
     return { name: { text: term.left.name, span: term.left.span }, value: term.right };
   }
   return misshapen(statement, "file", frame);

@@ -70,6 +70,10 @@ export const mapOutOfReach = diagnostic<RangeFacts & { mode: string; bits: numbe
   title: "A mapped range that the mode cannot address",
   explanation: "Linear addresses have 32 bits, or in 64-bit mode 48 bits of which the last is repeated up to bit 63.",
   message: (f) => `${rangeText(f)} lies outside what ${f.mode} can address with ${f.bits} bits`,
+  help: (f) =>
+    f.bits === 32
+      ? "choose a range below 0x1_0000_0000, or make the guest long64"
+      : "choose a range that ends below 0x8000_0000_0000 or starts at 0xffff_8000_0000_0000 or above",
 });
 
 export const pageTablesFull = diagnostic<{ bytes: number }>({

@@ -15,8 +15,16 @@ export const unknownName = diagnostic<Unknown>({
     "`guest.label`, or a constant of the library by the manual's name (`CR0.PE`, `FLAGS.IF`). Case counts.",
   message: (f) => `nothing here is called ${f.name}`,
   label: () => "not known",
-  help: (f) => f.help,
+  help: (f) => f.help ?? declareIt(f.name),
 });
+
+/** How a name would come to mean something. */
+function declareIt(name: string): string {
+  if (name.startsWith(".")) return `put \`${name}:\` below the label that it belongs to`;
+  const [first, rest] = name.split(".", 2);
+  if (rest !== undefined) return `is ${first} a module that \`use\` names, or a guest that has ${rest}?`;
+  return `declare it: \`${name}:\` in the guest for a label, or \`const ${name} = VALUE\` for a number`;
+}
 
 export const unknownWord = diagnostic<{ word: string; help?: string | undefined }>({
   code: "E3002",
@@ -24,7 +32,11 @@ export const unknownWord = diagnostic<{ word: string; help?: string | undefined 
   title: "A line that begins with an unknown word",
   explanation: "In code a line begins with an instruction, a macro, data (`db`) or a declaration such as `ring`.",
   message: (f) => `${f.word} is no instruction, macro or declaration`,
-  help: (f) => f.help ?? (f.word.includes(".") ? "is its module named by `use`?" : undefined),
+  help: (f) =>
+    f.help ??
+    (f.word.includes(".")
+      ? `add \`use ${f.word.slice(0, f.word.indexOf("."))}\` at the top of the file, where that is a module`
+      : `write an instruction, or declare it at the top of the file: \`macro ${f.word} { … }\``),
 });
 
 export const duplicateName = diagnostic<{ what: string; name: string }>({
@@ -53,6 +65,7 @@ export const divisionByZero = diagnostic<object>({
   explanation: "`/` and `%` need a divisor other than 0.",
   message: () => "division by zero",
   label: () => "the divisor is 0",
+  help: () => "give the divisor another value, or leave the division out",
 });
 
 export const notYetKnown = diagnostic<{ what: string }>({
@@ -72,6 +85,7 @@ export const noNumber = diagnostic<{ what: string }>({
   explanation: "Expressions are made of numbers, constants and labels. Registers and memory stand in operands.",
   message: (f) => `${f.what} is not a number`,
   label: () => "a number is needed here",
+  help: () => "write a number, a constant or a label; what code has at run time is asked by `expect`",
 });
 
 export const unknownModule = diagnostic<Unknown>({
@@ -80,7 +94,7 @@ export const unknownModule = diagnostic<Unknown>({
   title: "A module that does not exist",
   explanation: "`use NAME` names a module of the standard library.",
   message: (f) => `there is no module ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "modules are those of the standard library, such as vmx, svm and hv",
 });
 
 export const moduleCycle = diagnostic<{ name: string }>({
@@ -137,6 +151,7 @@ export const tooManyArguments = diagnostic<{ name: string; takes: number; given:
   explanation: "Arguments are given in the order of the macro's parameters; those with a default may be left out.",
   message: (f) => `${f.name} takes ${f.takes} argument${f.takes === 1 ? "" : "s"}, not ${f.given}`,
   label: () => "one too many",
+  help: (f) => (f.takes === 0 ? "leave all arguments out" : `leave out what follows argument ${f.takes}`),
 });
 
 export const missingArgument = diagnostic<{ macro: string; parameter: string }>({
@@ -157,7 +172,7 @@ export const argumentKind = diagnostic<{ parameter: string; kind: string }>({
     "`name` a bare word, `block` a block, `any` anything.",
   message: (f) => `${f.parameter} takes ${kindWords[f.kind] ?? f.kind}`,
   label: (f) => `not ${kindWords[f.kind] ?? f.kind}`,
-  help: (f) => (f.kind === "mem" ? "memory operands stand in brackets: [address]" : undefined),
+  help: (f) => kindHelp[f.kind],
 });
 
 const kindWords: Readonly<Record<string, string>> = {
@@ -167,6 +182,15 @@ const kindWords: Readonly<Record<string, string>> = {
   label: "a label",
   name: "a name",
   block: "a block",
+};
+
+const kindHelp: Readonly<Record<string, string>> = {
+  reg: "write the name of a register",
+  imm: "write a number, a constant or a label without brackets",
+  mem: "memory operands stand in brackets: [address]",
+  label: "write the name of a label without brackets",
+  name: "write one bare word",
+  block: "write it in braces behind the other arguments",
 };
 
 export const parameterKind = diagnostic<{ kind: string; kinds: readonly string[] }>({
@@ -184,6 +208,7 @@ export const unexpectedBlock = diagnostic<{ word: string }>({
   title: "A block where none belongs",
   explanation: "Declarations take blocks, and macros with a parameter of kind `block`; instructions do not.",
   message: (f) => `${f.word} takes no block`,
+  help: () => "remove the braces; what stands between them can follow as lines of its own",
 });
 
 // Operands
@@ -194,6 +219,7 @@ export const noOperand = diagnostic<object>({
   title: "A size word without an operand",
   explanation: "`byte`, `strict`, `short` and the like say something about the operand that follows them.",
   message: () => "the operand is missing",
+  help: () => "write a register, a number or a memory operand such as `[rax]` after the size word",
 });
 
 export const twoOperands = diagnostic<object>({
@@ -212,6 +238,7 @@ export const badAddress = diagnostic<{ why: string }>({
   explanation:
     "An address is a base, an index times 1, 2, 4 or 8, and a displacement. In 16-bit addresses bx or bp and si or di.",
   message: (f) => `this is no address: ${f.why}`,
+  help: () => "compute it into one register first (`lea`, `add`), or write it as BASE + INDEX * SCALE + NUMBER",
 });
 
 export const noAddressRegister = diagnostic<{ name: string }>({
@@ -220,6 +247,7 @@ export const noAddressRegister = diagnostic<{ name: string }>({
   title: "A register that cannot stand in an address",
   explanation: "Addresses are made of general registers of 16, 32 or 64 bits.",
   message: (f) => `${f.name} cannot be part of an address`,
+  help: (f) => `move it into a general register of 16, 32 or 64 bits and use that instead of ${f.name}`,
 });
 
 export const noSegment = diagnostic<object>({
@@ -255,6 +283,7 @@ export const operandExpected = diagnostic<{ what: string }>({
   title: "Something that is no operand",
   explanation: "An operand is a register, a memory operand in brackets, a number, or `selector:offset`.",
   message: (f) => `${f.what} is no operand`,
+  help: () => "write a register, a number, `[address]`, or `selector:offset`",
 });
 
 export const modifierOfMemory = diagnostic<{ word: string }>({
@@ -263,6 +292,7 @@ export const modifierOfMemory = diagnostic<{ word: string }>({
   title: "A word that memory operands do not take",
   explanation: "`strict` is for numbers, `short` for jumps to a label.",
   message: (f) => `${f.word} says nothing about a memory operand`,
+  help: (f) => `remove ${f.word}; the width of a displacement stands in the bracket: [byte rax + 5]`,
 });
 
 export const farSize = diagnostic<object>({
@@ -282,6 +312,10 @@ export const doesNotFit = diagnostic<{ value: bigint; bits: number }>({
   title: "A number too large for its unit",
   explanation: "`db` takes 8 bits, `dw` 16, `dd` 32, `dq` 64, signed or unsigned.",
   message: (f) => `${hex(f.value)} does not fit in ${f.bits} bits`,
+  help: (f) =>
+    f.bits < 64
+      ? `use a wider unit, or mask the value with & ${hex((1n << BigInt(f.bits)) - 1n)}`
+      : "write it as several numbers",
 });
 
 export const badBoundary = diagnostic<{ boundary: bigint; max: bigint }>({
@@ -290,6 +324,7 @@ export const badBoundary = diagnostic<{ boundary: bigint; max: bigint }>({
   title: "A boundary that is no power of two",
   explanation: "`align` takes a power of two.",
   message: (f) => `${f.boundary} is no power of two from 1 to ${f.max}`,
+  help: () => "write for example align 16 or align 0x1000",
 });
 
 export const badCount = diagnostic<{ count: bigint; max: bigint }>({
@@ -297,7 +332,9 @@ export const badCount = diagnostic<{ count: bigint; max: bigint }>({
   severity: "error",
   title: "A count out of range",
   explanation: "Counts are positive and bounded, so that nothing grows without end.",
-  message: (f) => `${f.count} is not between 0 and ${f.max}`,
+  message: (f) => `${f.count} is not between ${f.count === 0n ? 1 : 0} and ${f.max}`,
+  help: (f) =>
+    `write a count from ${f.count === 0n ? 1 : 0} to ${f.max}; what needs more rounds is a loop of the guest`,
 });
 
 export const codeInData = diagnostic<{ text: string }>({
@@ -315,6 +352,7 @@ export const missingOperands = diagnostic<{ word: string }>({
   title: "Data without values",
   explanation: "`db` and the like need at least one value.",
   message: (f) => `${f.word} needs at least one value`,
+  help: (f) => `write for example ${f.word} 0, or remove the line`,
 });
 
 export const prefixOfNothing = diagnostic<{ prefix: string }>({
@@ -323,4 +361,5 @@ export const prefixOfNothing = diagnostic<{ prefix: string }>({
   title: "A prefix before something that is no instruction",
   explanation: "LOCK, REP and the like belong to instructions.",
   message: (f) => `${f.prefix} stands before no instruction`,
+  help: (f) => `remove ${f.prefix}, or put it before the instruction that it is meant for`,
 });

@@ -14,6 +14,7 @@ export const nothingToJudge = diagnostic<{ what: string }>({
   title: "A judgement on a line that executes nothing",
   explanation: "Judgements belong to instructions, bytes in code, and macros that hold some.",
   message: (f) => `${f.what} executes nothing that could be judged`,
+  help: () => "put the judgement on the instruction at which it happens",
 });
 
 export const unknownEvent = diagnostic<Unknown>({
@@ -22,7 +23,7 @@ export const unknownEvent = diagnostic<Unknown>({
   title: "An event that does not exist",
   explanation: "Events begin with their kind: trap, exit, enter, fail, reject, inject, halt, …, or `nothing`.",
   message: (f) => `there is no event ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "write for example trap #GP(0), exit CPUID or nothing; docs/events.md lists all events",
 });
 
 export const unknownSubject = diagnostic<Unknown & { kind: string; what: string }>({
@@ -32,7 +33,7 @@ export const unknownSubject = diagnostic<Unknown & { kind: string; what: string 
   explanation: "After the kind stands what the manual calls it: `trap #GP`, `exit CPUID`, `fail VMfailValid`.",
   message: (f) =>
     f.what === "subject" ? `no ${f.kind} is called ${f.name}` : `there is no ${f.what} called ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? (f.what === "guest" ? "name a guest of this test" : "docs/events.md lists the names"),
 });
 
 export const noSubject = diagnostic<{ kind: string; name: string }>({
@@ -42,6 +43,7 @@ export const noSubject = diagnostic<{ kind: string; name: string }>({
   explanation: "Some events, such as `halt`, have no subject.",
   message: (f) => `${f.kind} takes no name after it`,
   label: (f) => `${f.name} says nothing here`,
+  help: (f) => `remove ${f.name}: write only ${f.kind}`,
 });
 
 export const otherVendor = diagnostic<{
@@ -71,7 +73,7 @@ export const unknownField = diagnostic<Unknown & { what: string; names: readonly
   title: "A field that an event does not have",
   explanation: "The fields in parentheses are those of the event; see docs/events.md.",
   message: (f) => `${f.what} has no field ${f.name}`,
-  help: near,
+  help: (f) => (f.names.length === 0 ? "remove it with its parentheses" : near(f)),
 });
 
 export const noPositionalField = diagnostic<{ what: string; names: readonly string[] }>({
@@ -80,7 +82,7 @@ export const noPositionalField = diagnostic<{ what: string; names: readonly stri
   title: "A value without a name where the event has no first field",
   explanation: "Only some events have a field that may stand first without its name, as the error code of `#GP(0)`.",
   message: (f) => `${f.what} has no field that may stand without its name`,
-  help: (f) => (f.names.length > 0 ? `write NAME: value; the names are ${list(f.names)}` : undefined),
+  help: (f) => (f.names.length > 0 ? `write NAME: value; the names are ${list(f.names)}` : "remove the parentheses"),
 });
 
 export const unknownFieldWord = diagnostic<{
@@ -103,7 +105,7 @@ export const unknownParty = diagnostic<Unknown>({
   title: "A party that does not exist",
   explanation: "Events belong to a guest by name, or to `vmm`, the bundled VMM.",
   message: (f) => `no guest is called ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "write the name of a guest of this test, or vmm",
 });
 
 export const noVmm = diagnostic<object>({
@@ -139,6 +141,7 @@ export const badTimes = diagnostic<object>({
   title: "A negative number of rounds",
   explanation: "`* n` counts executions of the line.",
   message: () => "a line cannot run less than 0 times",
+  help: () => "write how often the line runs, `* 1` or more, or leave it out where each time is alike",
 });
 
 export const twoPlaces = diagnostic<object>({
@@ -147,6 +150,7 @@ export const twoPlaces = diagnostic<object>({
   title: "Two places to go on at",
   explanation: "A judgement has one `goto`.",
   message: () => "this judgement already goes on elsewhere",
+  help: () => "leave one `goto` of this judgement",
 });
 
 export const unknownRule = diagnostic<Unknown>({
@@ -155,7 +159,7 @@ export const unknownRule = diagnostic<Unknown>({
   title: "A rule that does not exist",
   explanation: "`rule:` names the manual's rule or the control bit that decided, by its id in docs/events.md.",
   message: (f) => `there is no rule ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "docs/rules.md lists the rules",
 });
 
 export const nobodyOutside = diagnostic<{ event: string }>({
@@ -177,6 +181,7 @@ export const constantCondition = diagnostic<{ holds: boolean }>({
   title: "A condition that does not depend on the run",
   explanation: "An `expect` that reads nothing always holds, or never: it checks nothing.",
   message: (f) => `this ${f.holds ? "always" : "never"} holds: it reads nothing of the guest`,
+  help: () => "compare a register, flags, memory such as dword [0x9000], or count(EVENT)",
 });
 
 export const sizeNeeded = diagnostic<{ text: string }>({
@@ -194,6 +199,7 @@ export const sizeOfNothing = diagnostic<object>({
   title: "A size word before something that is not in memory",
   explanation: "In conditions a size word says how many bytes of memory are read.",
   message: () => "only memory takes a size here",
+  help: () => "remove the size word; a part of a register has its own name, or is masked with &",
 });
 
 export const unknownQuestion = diagnostic<Unknown & { names: readonly string[] }>({
@@ -211,7 +217,7 @@ export const unknownVmcbField = diagnostic<Unknown>({
   title: "A VMCB field that does not exist",
   explanation: "Fields have the names of the AMD manual's VMCB layout.",
   message: (f) => `the VMCB has no field ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "write the name as the VMCB layout in the AMD manual has it, such as EXITCODE",
 });
 
 export const comparedBeyond = diagnostic<{ value: bigint; bits: number }>({

@@ -12,6 +12,7 @@ export const declarationShape = diagnostic<{ shape: string }>({
   title: "A declaration that lacks something or has too much",
   explanation: "Each declaration has one shape, which the message shows.",
   message: (f) => `this should read: ${f.shape}`,
+  help: () => "what is written in capitals is yours to fill in; docs/declarations.md explains each part",
 });
 
 export const namesExpected = diagnostic<{ what: string }>({
@@ -20,6 +21,7 @@ export const namesExpected = diagnostic<{ what: string }>({
   title: "Something else than names in a list of names",
   explanation: "The list consists of names, separated by commas.",
   message: (f) => `${f.what} are listed by name here`,
+  help: () => "write bare words, separated by commas: no quotes, numbers or expressions",
 });
 
 export const notAtFileLevel = diagnostic<{ word: string; help?: string | undefined }>({
@@ -29,7 +31,7 @@ export const notAtFileLevel = diagnostic<{ word: string; help?: string | undefin
   explanation:
     "A file holds `use`, `const`, `struct`, `macro`, `data`, `platform`, `test`. Code stands in a guest of a test.",
   message: (f) => `${f.word} does not belong here, outside every test`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "put it into a test: code stands in `guest MODE { … }`, expectations beside it",
 });
 
 export const notInTest = diagnostic<{ word: string; help?: string | undefined }>({
@@ -48,6 +50,7 @@ export const onlyInGuest = diagnostic<object>({
   title: "A declaration of the environment in plain code",
   explanation: "Page rules and handlers belong to a guest of a test.",
   message: () => "this belongs to a guest of a test",
+  help: () => "move it into `guest MODE { … }` of a test",
 });
 
 export const nestedRing = diagnostic<object>({
@@ -56,6 +59,7 @@ export const nestedRing = diagnostic<object>({
   title: "A ring inside a ring",
   explanation: "`ring 3 { … }` leaves ring 0 and comes back; it cannot be left from inside.",
   message: () => "this is already inside a ring",
+  help: () => "end the outer ring before it: close its block, and open a new one behind this one",
 });
 
 export const badRing = diagnostic<{ ring: bigint }>({
@@ -64,6 +68,7 @@ export const badRing = diagnostic<{ ring: bigint }>({
   title: "A ring that cannot be entered",
   explanation: "`ring` takes 0 or 3.",
   message: (f) => `the ring is 0 or 3, not ${f.ring}`,
+  help: () => "write ring 3; rings 1 and 2 can be entered by the guest's own code, with IRET",
 });
 
 export const unknownException = diagnostic<Unknown>({
@@ -72,7 +77,7 @@ export const unknownException = diagnostic<Unknown>({
   title: "An exception that does not exist",
   explanation: "Exceptions have the manuals' names: `#GP`, `#PF`, `#UD`.",
   message: (f) => `there is no exception ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "write a name such as #GP, #PF or #UD, or the vector as a number",
 });
 
 export const badVector = diagnostic<{ vector: bigint }>({
@@ -81,6 +86,7 @@ export const badVector = diagnostic<{ vector: bigint }>({
   title: "A vector out of range",
   explanation: "Vectors go from 0 to 255.",
   message: (f) => `a vector is a number from 0 to 255, not ${f.vector}`,
+  help: () => "write a number from 0 to 255, or the name of an exception such as #GP",
 });
 
 export const emptyRange = diagnostic<{ start: bigint; end: bigint }>({
@@ -89,6 +95,7 @@ export const emptyRange = diagnostic<{ start: bigint; end: bigint }>({
   title: "A range that ends before it starts",
   explanation: "Ranges name their first and their last member.",
   message: (f) => `the range ends at ${hex(f.end)}, before its start ${hex(f.start)}`,
+  help: (f) => `write ${hex(f.end)}..${hex(f.start)}, or END as the last address that belongs to it`,
 });
 
 export const elseWithoutIf = diagnostic<object>({
@@ -97,6 +104,7 @@ export const elseWithoutIf = diagnostic<object>({
   title: "An `else` that follows no `if`",
   explanation: "`else { … }` stands directly after the block of its `if`.",
   message: () => "this `else` follows no `if`",
+  help: () => "put it directly behind the `}` of an `if` block, with nothing in between",
 });
 
 // Tests and matrix
@@ -107,6 +115,7 @@ export const noTests = diagnostic<object>({
   title: "A file without a test",
   explanation: "A file that is run holds at least one test, so that nothing passes by checking nothing.",
   message: () => "there is no test in this file",
+  help: () => 'add `test "NAME" { … }` with a guest and what must happen in it',
 });
 
 export const noExpectation = diagnostic<{ name: string }>({
@@ -124,7 +133,7 @@ export const unknownPlatform = diagnostic<Unknown>({
   title: "A platform that does not exist",
   explanation: "`on` lists platforms (`trapline platforms` shows them), groups such as `vtx2`, or `all`.",
   message: (f) => `there is no platform or group ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "`trapline platforms` lists platforms and groups; `platform` declares another one",
 });
 
 export const emptyMatrix = diagnostic<{ what: string }>({
@@ -133,6 +142,7 @@ export const emptyMatrix = diagnostic<{ what: string }>({
   title: "A test that runs nowhere",
   explanation: "A test runs on every platform, under every VMM, with every value; each list needs a member.",
   message: (f) => `this test would never run: ${f.what}`,
+  help: () => "add a line `row VALUE, …` to it, or remove the `each`",
 });
 
 export const cannotRun = diagnostic<{ platform: string; why: string }>({
@@ -170,6 +180,7 @@ export const rowLength = diagnostic<{ given: number; names: readonly string[] }>
   explanation: "A `row` has one value for each name of its `each`.",
   message: (f) =>
     `this row has ${f.given} value${f.given === 1 ? "" : "s"} for ${f.names.length}: ${f.names.join(", ")}`,
+  help: (f) => `write row ${f.names.map((name) => name.toUpperCase()).join(", ")}`,
 });
 
 export const unknownTitleName = diagnostic<Unknown>({
@@ -178,7 +189,7 @@ export const unknownTitleName = diagnostic<Unknown>({
   title: "A title that shows a value that does not exist",
   explanation: "`{name}` in a title is replaced by the value of `each name`.",
   message: (f) => `the title shows {${f.name}}, and no \`each\` gives it a value`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? `add \`each ${f.name} = VALUE, …\`, or write the title without braces`,
 });
 
 export const tooManyRows = diagnostic<{ limit: number }>({
@@ -234,6 +245,7 @@ export const guestCycle = diagnostic<{ name: string }>({
   title: "Guests that run under each other",
   explanation: "Following `under` from any guest leads to the outermost one.",
   message: (f) => `${f.name} runs, in the end, under itself`,
+  help: () => "leave `under` out of the guest that is the outermost",
 });
 
 // VMM and platform declarations
@@ -263,7 +275,7 @@ export const unknownSetting = diagnostic<{ word: string; of: string; help?: stri
   title: "A setting that does not exist",
   explanation: "VMMs take `intercept`, `memory`, `ports`, `msrs`; platforms take `firmware`, `memory`, `feature`.",
   message: (f) => `${f.of} has no setting ${f.word}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "docs/declarations.md lists the settings of every declaration",
 });
 
 export const unknownRights = diagnostic<Unknown & { names: readonly string[] }>({
@@ -295,6 +307,7 @@ export const platformLacks = diagnostic<{ platform: string; lacks: string }>({
   title: "A setting of something that the platform lacks",
   explanation: "Firmware can only switch what the processor has.",
   message: (f) => `${f.platform} has no ${f.lacks}`,
+  help: (f) => `remove the line, or derive the platform from one that has ${f.lacks}`,
 });
 
 export const badMemory = diagnostic<{ least: bigint; most: bigint }>({
@@ -303,6 +316,7 @@ export const badMemory = diagnostic<{ least: bigint; most: bigint }>({
   title: "An impossible size of memory",
   explanation: "Memory is a number of whole pages within bounds.",
   message: (f) => `memory is between ${f.least >> 20n}M and ${f.most >> 20n}M, in whole pages`,
+  help: () => "write for example memory 64M",
 });
 
 export const unknownFeature = diagnostic<Unknown>({
@@ -313,7 +327,7 @@ export const unknownFeature = diagnostic<Unknown>({
     "Features have the manuals' names, as `trapline platforms NAME` lists them. `requires` also takes a VMX control " +
     "that the processor must allow, such as ENABLE_EPT.",
   message: (f) => `there is no feature ${f.name}`,
-  help: (f) => f.help,
+  help: (f) => f.help ?? "`trapline platforms NAME` lists the features of a platform",
 });
 
 export const notPages = diagnostic<{ start: bigint; end: bigint }>({
@@ -331,6 +345,7 @@ export const beyond = diagnostic<{ value: bigint; max: bigint }>({
   title: "A number beyond what there is",
   explanation: "Ports go to 0xffff, MSRs to 0xffffffff.",
   message: (f) => `${hex(f.value)} is more than ${hex(f.max)}`,
+  help: (f) => `write a range that ends at ${hex(f.max)} or before`,
 });
 
 export const unknownInterrupt = diagnostic<Unknown & { names: readonly string[] }>({

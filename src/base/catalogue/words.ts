@@ -10,9 +10,12 @@ export interface Unknown {
 export const list = (names: readonly string[]): string =>
   names.length < 2 ? (names[0] ?? "") : `${names.slice(0, -1).join(", ")} or ${names.at(-1) ?? ""}`;
 
-/** Near names, or else all names there are, when they are few. */
+/** Near names, or else the names there are, of many the first. */
 export const near = (f: {
   readonly help?: string | undefined;
   readonly names?: readonly string[];
-}): string | undefined =>
-  f.help ?? (f.names && f.names.length > 0 && f.names.length <= 12 ? `it can be ${list(f.names)}` : undefined);
+}): string | undefined => f.help ?? (f.names && f.names.length > 0 ? `it can be ${some(f.names)}` : undefined);
+
+/** A list that stays readable. */
+const some = (names: readonly string[]): string =>
+  names.length <= 12 ? list(names) : `${names.slice(0, 12).join(", ")} and more`;
