@@ -92,3 +92,28 @@ export function decodeField(field: DecodedField, raw: RawWords): bigint | string
   const word = field.words?.[Number(value)];
   return word ? word : value;
 }
+
+/** Those of the fields that exist for these raw words, decoded, by name. */
+export function decodeFields(fields: readonly DecodedField[], words: RawWords): Record<string, bigint | string> {
+  const decoded: Record<string, bigint | string> = {};
+  for (const field of fields) if (fieldExists(field, words)) decoded[field.name] = decodeField(field, words);
+  return decoded;
+}
+
+/** Raw words of which nothing is known. */
+export const noRawWords: RawWords = {
+  qualification: 0n,
+  guestLinear: 0n,
+  guestPhysical: 0n,
+  interruptionInfo: 0n,
+  interruptionError: 0n,
+  instructionLength: 0n,
+  instructionInfo: 0n,
+  idtVectoringInfo: 0n,
+  idtVectoringError: 0n,
+  exitinfo1: 0n,
+  exitinfo2: 0n,
+  exitintinfo: 0n,
+  exitcode: 0n,
+  rcx: 0n,
+};

@@ -12,20 +12,20 @@
 
 import { assert } from "../base/index.js";
 import {
-  decodeField,
+  decodeFields,
   exceptionByVector,
-  fieldExists,
+  noRawWords,
   ruleIdByNumber,
   svmExitByCode,
   vmxExitByNumber,
 } from "../isa/index.js";
-import type { DecodedField, RawWords, Vendor } from "../isa/index.js";
+import type { RawWords, Vendor } from "../isa/index.js";
 import type { EventKind, FieldValue, RunEvent } from "../program/index.js";
 import * as layout from "./layout.generated.js";
 import type { RawEventFields } from "./raw-event.js";
 
 /** An event without its parties. */
-export type DecodedEvent = Omit<RunEvent, "guest" | "to" | "class">;
+export type DecodedEvent = Pick<RunEvent, "kind" | "subject" | "fields" | "rip" | "retired" | "rule">;
 
 const kinds: readonly (EventKind | undefined)[] = (() => {
   const list: (EventKind | undefined)[] = [];
@@ -48,6 +48,10 @@ const kinds: readonly (EventKind | undefined)[] = (() => {
   return list;
 })();
 
+/** Most events have no fields, and runs have many events. */
+const noFields: Readonly<Record<string, FieldValue>> = Object.freeze({});
+const bare: Named = { fields: noFields };
+
 /** Subject and fields of an event. */
 interface Named {
   readonly subject?: string;
@@ -58,8 +62,11 @@ interface Named {
 export function decodeEvent(raw: RawEventFields, vendor: Vendor): DecodedEvent {
   const kind = kinds[raw.kind];
   assert(kind !== undefined, `the core's event kind ${raw.kind} has a name`);
+  const { subject, fields } = named(kind, raw, vendor);
+  const { rip, retired } = raw;
   const rule = ruleIdByNumber(raw.rule);
-  return { kind, ...named(kind, raw, vendor), rip: raw.rip, retired: raw.retired, ...(rule !== undefined && { rule }) };
+  if (rule !== undefined) return { kind, ...(subject !== undefined && { subject }), fields, rip, retired, rule };
+  return subject === undefined ? { kind, fields, rip, retired } : { kind, subject, fields, rip, retired };
 }
 
 function named(kind: EventKind, raw: RawEventFields, vendor: Vendor): Named {
@@ -79,7 +86,7 @@ function named(kind: EventKind, raw: RawEventFields, vendor: Vendor): Named {
     case "task_switch":
       return { fields: { selector: raw.a } };
     default:
-      return { fields: {} };
+      return bare;
   }
 }
 
@@ -102,34 +109,12 @@ function trap(raw: RawEventFields): Named {
   return { subject: exception.name, fields };
 }
 
-function decodeAll(decoders: readonly DecodedField[], words: RawWords): Record<string, FieldValue> {
-  const fields: Record<string, FieldValue> = {};
-  for (const field of decoders) if (fieldExists(field, words)) fields[field.name] = decodeField(field, words);
-  return fields;
-}
-
-const noWords: RawWords = {
-  qualification: 0n,
-  guestLinear: 0n,
-  guestPhysical: 0n,
-  interruptionInfo: 0n,
-  interruptionError: 0n,
-  instructionLength: 0n,
-  instructionInfo: 0n,
-  idtVectoringInfo: 0n,
-  idtVectoringError: 0n,
-  exitinfo1: 0n,
-  exitinfo2: 0n,
-  exitintinfo: 0n,
-  exitcode: 0n,
-  rcx: 0n,
-};
-
 function vmxExit(raw: RawEventFields): Named {
   const reason = vmxExitByNumber(raw.code);
   if (!reason) return { subject: "unknown", fields: { code: BigInt(raw.code) } };
+  if (reason.fields.length === 0) return { subject: reason.name, fields: noFields };
   const words: RawWords = {
-    ...noWords,
+    ...noRawWords,
     qualification: raw.a,
     guestPhysical: raw.b,
     guestLinear: raw.c,
@@ -138,21 +123,22 @@ function vmxExit(raw: RawEventFields): Named {
     interruptionError: raw.d >> 32n,
     instructionInfo: raw.d >> 32n,
   };
-  return { subject: reason.name, fields: decodeAll(reason.fields, words) };
+  return { subject: reason.name, fields: decodeFields(reason.fields, words) };
 }
 
 function svmExit(raw: RawEventFields): Named {
   const found = svmExitByCode(raw.d);
   if (!found) return { subject: "unknown", fields: { code: raw.d } };
+  if (found.exit.fields.length === 0) return { subject: found.name, fields: noFields };
   const words: RawWords = {
-    ...noWords,
+    ...noRawWords,
     exitinfo1: raw.a,
     exitinfo2: raw.b,
     exitintinfo: raw.c,
     rcx: raw.c,
     exitcode: raw.d,
   };
-  return { subject: found.name, fields: decodeAll(found.exit.fields, words) };
+  return { subject: found.name, fields: decodeFields(found.exit.fields, words) };
 }
 
 const reasonMsrLoading = 34;

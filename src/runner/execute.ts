@@ -8,7 +8,8 @@ import type { Machine } from "../machine/index.js";
 import type { Point, Program, RunEnd, RunEvent, RunLog } from "../program/index.js";
 import { startVmm, type BundledVmm, type GuestState, type VmmChoice, type VmmStop } from "../vmm/index.js";
 import { EventLog } from "./event-log.js";
-import { LineFinder, mayHappen } from "./lines.js";
+import { Places } from "../verdict/index.js";
+import { mayHappen } from "./lines.js";
 import type { TestMachine } from "./machine-pool.js";
 import { raiseEvent } from "./raise.js";
 import { takeReads } from "./reads.js";
@@ -28,7 +29,7 @@ type Handler = Extract<Point, { kind: "handler" }>;
 
 class Run {
   private readonly log: EventLog;
-  private readonly lines: LineFinder;
+  private readonly lines: Places;
   private readonly rings: RingSwitches;
   private readonly vmm: BundledVmm | undefined;
   private readonly machine: Machine;
@@ -43,7 +44,7 @@ class Run {
     const { machine } = on;
     this.machine = machine;
     this.log = new EventLog(machine, program, vmm.length > 0);
-    this.lines = new LineFinder(program.plan);
+    this.lines = new Places(program.plan);
     this.rings = new RingSwitches(machine);
     this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
   }

@@ -1,30 +1,6 @@
-// From an address to the line of the plan that lies there.
+// What the judgement of a line lets happen there.
 
 import type { EventPlan, PlannedLine, RunEvent } from "../program/index.js";
-
-/** The lines of one plan, found by address in logarithmic time. */
-export class LineFinder {
-  private readonly starts: bigint[];
-  private readonly sorted: readonly PlannedLine[];
-
-  constructor(plan: EventPlan) {
-    this.sorted = [...plan.lines].sort((a, b) => (a.address < b.address ? -1 : a.address > b.address ? 1 : 0));
-    this.starts = this.sorted.map((line) => line.address);
-  }
-
-  /** The line whose bytes hold the address. */
-  at(address: bigint): PlannedLine | undefined {
-    let low = 0;
-    let high = this.starts.length;
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if ((this.starts[middle] ?? 0n) <= address) low = middle + 1;
-      else high = middle;
-    }
-    const line = this.sorted[low - 1];
-    return line && address < line.address + BigInt(line.lengthBytes) ? line : undefined;
-  }
-}
 
 /** Whether the line's judgement lets this event happen there, in whatever round, so that the run can go on after it. */
 export function mayHappen(plan: EventPlan, line: PlannedLine, event: RunEvent): boolean {

@@ -1,13 +1,6 @@
 // Entries and exits of a guest's own VMM, as a carried image reports them: raw words to events, by the tables of isa/.
 
-import {
-  decodeField,
-  fieldExists,
-  svmExitByCode,
-  vmxExitByNumber,
-  type DecodedField,
-  type RawWords,
-} from "../isa/index.js";
+import { decodeFields, noRawWords, svmExitByCode, vmxExitByNumber, type RawWords } from "../isa/index.js";
 import type { FieldValue, RunEvent } from "../program/index.js";
 
 /** What an entry led to, without the parties. */
@@ -33,7 +26,7 @@ export function vmxOutcome(words: readonly bigint[]): EntryOutcome {
   const number = Number(reason & basicReason);
   if ((reason & entryFailed) !== 0n) return { entered: false, event: rejection(number, qualification), rip };
   const raw: RawWords = {
-    ...noWords,
+    ...noRawWords,
     qualification,
     guestPhysical,
     guestLinear,
@@ -46,7 +39,7 @@ export function vmxOutcome(words: readonly bigint[]): EntryOutcome {
   };
   const known = vmxExitByNumber(number);
   if (!known) return { entered: true, event: exit("unknown", { code: reason & basicReason }), rip };
-  return { entered: true, event: exit(known.name, decodeAll(known.fields, raw)), rip };
+  return { entered: true, event: exit(known.name, decodeFields(known.fields, raw)), rip };
 }
 
 /** From the words of a `y` line: fields of the VMCB. */
@@ -57,8 +50,8 @@ export function svmOutcome(words: readonly bigint[]): EntryOutcome {
   }
   const known = svmExitByCode(exitcode);
   if (!known) return { entered: true, event: exit("unknown", { code: exitcode }), rip };
-  const raw: RawWords = { ...noWords, exitcode, exitinfo1, exitinfo2, exitintinfo };
-  return { entered: true, event: exit(known.name, decodeAll(known.exit.fields, raw)), rip };
+  const raw: RawWords = { ...noRawWords, exitcode, exitinfo1, exitinfo2, exitintinfo };
+  return { entered: true, event: exit(known.name, decodeFields(known.exit.fields, raw)), rip };
 }
 
 function exit(subject: string, fields: Readonly<Record<string, FieldValue>>): EntryOutcome["event"] {
@@ -70,26 +63,3 @@ function rejection(number: number, qualification: bigint): EntryOutcome["event"]
   if (number === reasonMachineCheck) return { kind: "reject", subject: "machine_check", fields: {} };
   return { kind: "reject", subject: "guest_state", fields: { qualification } };
 }
-
-function decodeAll(decoders: readonly DecodedField[], raw: RawWords): Record<string, FieldValue> {
-  const fields: Record<string, FieldValue> = {};
-  for (const field of decoders) if (fieldExists(field, raw)) fields[field.name] = decodeField(field, raw);
-  return fields;
-}
-
-const noWords: RawWords = {
-  qualification: 0n,
-  guestLinear: 0n,
-  guestPhysical: 0n,
-  interruptionInfo: 0n,
-  interruptionError: 0n,
-  instructionLength: 0n,
-  instructionInfo: 0n,
-  idtVectoringInfo: 0n,
-  idtVectoringError: 0n,
-  exitinfo1: 0n,
-  exitinfo2: 0n,
-  exitintinfo: 0n,
-  exitcode: 0n,
-  rcx: 0n,
-};

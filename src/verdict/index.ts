@@ -3,6 +3,7 @@
 export * from "./event-text.js";
 export * from "./golden.js";
 export * from "./judge.js";
+export { Places } from "./places.js";
 export * from "./report.js";
 export * from "./transcript.js";
 export * from "./verdict.js";

@@ -19,6 +19,12 @@ export class Places {
     return found && address < found.line.address + BigInt(found.line.lengthBytes) ? found.index : undefined;
   }
 
+  /** The line whose bytes hold the address. */
+  at(address: bigint): PlannedLine | undefined {
+    const index = this.lineAt(address);
+    return index === undefined ? undefined : this.plan.lines[index];
+  }
+
   /** `label+0x0c` for an address in or just behind a line of the guest; the bare address elsewhere. */
   nameOf(guest: string, address: bigint): string {
     const found = this.before(address);
