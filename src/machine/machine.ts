@@ -145,6 +145,27 @@ export class Machine {
     if (name === "RIP") this.view.setBigUint64(layout.CPU_BASE + cpu.stoppedAt.offset, noAddress, true);
   }
 
+  /** A general register by its number in encodings: what a VMM reads at every exit. */
+  general(number: number): bigint {
+    return this.view.getBigUint64(generalAddress(number), true);
+  }
+
+  setGeneral(number: number, value: bigint): void {
+    this.view.setBigUint64(generalAddress(number), value, true);
+  }
+
+  /** The low half of a general register. */
+  general32(number: number): number {
+    return this.view.getUint32(generalAddress(number), true);
+  }
+
+  /** Sets the low half of a general register and clears the upper one, as writes to 32-bit registers do. */
+  setGeneral32(number: number, value: number): void {
+    const at = generalAddress(number);
+    this.view.setUint32(at, value, true);
+    this.view.setUint32(at + 4, 0, true);
+  }
+
   segment(name: SegmentRegister): SegmentState {
     const at = segmentAddress(name);
     const rights = this.view.getUint32(at + segmentLayout.rights.offset, true);
@@ -411,6 +432,10 @@ export class Machine {
     this.core.prepareHostWrite(at - layout.RAM_BASE, bytes);
     return at;
   }
+}
+
+function generalAddress(number: number): number {
+  return layout.CPU_BASE + number * 8;
 }
 
 function segmentAddress(name: SegmentRegister): number {

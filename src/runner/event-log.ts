@@ -9,6 +9,9 @@ import { bundledVmm, Parties } from "./parties.js";
 /** An event of the host side; the log knows the rest. */
 export type HostEvent = Partial<RunEvent> & Pick<RunEvent, "kind" | "rip">;
 
+/** An event as long as it is the log's own. */
+type OwnEvent = { -readonly [Key in keyof RunEvent]: RunEvent[Key] };
+
 /** What the delivery of an exception says besides its event. */
 export interface Delivery {
   readonly event: RunEvent;
@@ -17,12 +20,13 @@ export interface Delivery {
   readonly trapClass: boolean;
 }
 
+const noFields: RunEvent["fields"] = {};
 const savedRipIsNext = 1n << 9n;
 
 /** Events of one run, in order. */
 export class EventLog implements VmmEvents {
   readonly listening = true;
-  readonly events: RunEvent[] = [];
+  readonly events: OwnEvent[] = [];
   /** The last exception or interrupt that was delivered. */
   lastDelivery: Delivery | undefined;
   private readonly parties: Parties;
@@ -49,7 +53,7 @@ export class EventLog implements VmmEvents {
     this.drain();
     const whole: RunEvent = {
       guest: this.parties.guestAt(event.rip, 0n),
-      fields: {},
+      fields: noFields,
       retired: this.machine.retired,
       ...event,
     };
@@ -60,9 +64,10 @@ export class EventLog implements VmmEvents {
   /** Says of the exit that just stopped the run which class it is of, and that the bundled VMM has it. */
   classify(exitClass: ExitClass): void {
     this.drain();
-    const last = this.events.length - 1;
-    const exit = this.events[last];
-    if (exit?.kind === "exit") this.events[last] = { ...exit, to: bundledVmm, class: exitClass };
+    const exit = this.events.at(-1);
+    if (exit?.kind !== "exit") return;
+    exit.to = bundledVmm;
+    exit.class = exitClass;
   }
 
   private take(raw: RawEvent): void {
@@ -72,19 +77,19 @@ export class EventLog implements VmmEvents {
     }
     // Every entry of the hardware is the bundled VMM's own where there is one; it tells what its guest must see.
     if (raw.kind === layout.EVENT_ENTER && this.bundled) return;
-    const guest = this.parties.guestAt(raw.rip, raw.context);
-    const event: RunEvent = { ...decodeEvent(raw, this.vendor), guest, ...this.party(raw, guest) };
+    const { kind, subject, fields, rip, retired, rule } = decodeEvent(raw, this.vendor);
+    const guest = this.parties.guestAt(rip, raw.context);
+    // One literal, completed in place: this runs for every event of every run, and spreading costs microseconds.
+    const event: OwnEvent = { kind, guest, fields, rip, retired };
+    if (subject !== undefined) event.subject = subject;
+    if (rule !== undefined) event.rule = rule;
+    if (kind === "exit") event.to = this.parties.receiver(raw.context);
+    // An entry's subject is the guest that it starts.
+    if (kind === "enter") event.subject = this.parties.entered(raw.a, guest, raw.b);
     if (event.kind === "trap" || event.kind === "interrupt") {
       this.lastDelivery = { event, vector: raw.code, trapClass: (raw.d & savedRipIsNext) !== 0n };
     }
     this.events.push(event);
-  }
-
-  /** Receiver of an exit, and the name of the guest that an entry starts. */
-  private party(raw: RawEvent, guest: string): Partial<RunEvent> {
-    if (raw.kind === layout.EVENT_EXIT) return { to: this.parties.receiver(raw.context) };
-    if (raw.kind === layout.EVENT_ENTER) return { subject: this.parties.entered(raw.a, guest, raw.b) };
-    return {};
   }
 
   private takeVisit(raw: RawEvent): void {
@@ -92,7 +97,7 @@ export class EventLog implements VmmEvents {
     if (point?.kind !== "visit") return;
     this.events.push({
       kind: "visit",
-      fields: {},
+      fields: noFields,
       guest: point.guest,
       rip: raw.rip,
       retired: raw.retired,

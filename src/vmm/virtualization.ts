@@ -13,6 +13,12 @@ export interface Processor {
   readonly platform: Platform;
   register(name: string): bigint;
   setRegister(name: string, value: bigint): void;
+  /** General registers by their numbers in encodings. */
+  general(number: number): bigint;
+  setGeneral(number: number, value: bigint): void;
+  general32(number: number): number;
+  /** Clears the upper half too. */
+  setGeneral32(number: number, value: number): void;
   segment(name: SegmentRegisterName): SegmentState;
   setSegment(name: SegmentRegisterName, state: SegmentState): void;
   /** Undefined where the model has no such MSR. */
@@ -49,6 +55,8 @@ export interface VmxOperations {
   /** A field of up to 32 bits, or the low half of a wider one. */
   read32(field: number): number;
   write(field: number, value: bigint): void;
+  /** A field of 32 bits that the model has. */
+  write32(field: number, value: number): void;
   /** VMLAUNCH or VMRESUME, as the launch state asks. The guest then runs with the processor's next `run`. */
   enter(): EntryFailure | undefined;
   /** INVEPT of the single context. */

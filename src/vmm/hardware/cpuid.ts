@@ -2,7 +2,7 @@
 // Intel SDM vol. 2A, "CPUID"; AMD APM vol. 3, "CPUID".
 
 import { cr4Bits, type CpuModel, type CpuidLeaf } from "../../isa/index.js";
-import { general32, gpr, setGeneral32, type ExitedGuest } from "./exited-guest.js";
+import { gpr, type ExitedGuest } from "./exited-guest.js";
 
 interface Leaves {
   readonly byNumber: ReadonlyMap<number, readonly CpuidLeaf[]>;
@@ -17,17 +17,21 @@ const hiddenBasic = (1 << 5) | (1 << 6);
 /** CPUID.8000_0001:ECX: SVM and SKINIT. */
 const hiddenExtended = (1 << 2) | (1 << 12);
 
+/** SVM's own leaf, which a processor without SVM does not have. */
+const svmLeaf = 0x8000_000a;
+
 const leavesOf = new WeakMap<CpuModel, Leaves>();
 
 /** Carries out CPUID for the guest. The instruction is not completed here. */
 export function emulateCpuid(guest: ExitedGuest): void {
-  const number = general32(guest, gpr.rax);
-  const subleaf = general32(guest, gpr.rcx);
-  const { eax, ebx, ecx, edx } = asGuestSees(guest, findLeaf(guest.platform.cpu, number, subleaf));
-  setGeneral32(guest, gpr.rax, eax);
-  setGeneral32(guest, gpr.rbx, ebx);
-  setGeneral32(guest, gpr.rcx, ecx);
-  setGeneral32(guest, gpr.rdx, edx);
+  const number = guest.general32(gpr.rax);
+  const subleaf = guest.general32(gpr.rcx);
+  const found = findLeaf(guest.platform.cpu, number, subleaf);
+  const leaf = found.leaf === svmLeaf ? none : found;
+  guest.setGeneral32(gpr.rax, leaf.eax);
+  guest.setGeneral32(gpr.rbx, leaf.ebx);
+  guest.setGeneral32(gpr.rcx, ecxForGuest(guest, leaf));
+  guest.setGeneral32(gpr.rdx, leaf.edx);
 }
 
 /** What the processor answers. Beyond the last leaf Intel repeats the last basic one, AMD gives zeros. */
@@ -39,23 +43,22 @@ function findLeaf(cpu: CpuModel, number: number, subleaf: number): CpuidLeaf {
   return cpu.vendor === "intel" && !inBasicRange && highestBasic ? highestBasic : { ...none, leaf: number };
 }
 
-function asGuestSees(guest: ExitedGuest, leaf: CpuidLeaf): CpuidLeaf {
+/** ECX says what the VMM keeps for itself, and what the guest has turned on. */
+function ecxForGuest(guest: ExitedGuest, leaf: CpuidLeaf): number {
   switch (leaf.leaf) {
     case 1: {
       const live = (guest.register("CR4") & cr4Bits.OSXSAVE) !== 0n ? osxsave : 0;
-      return { ...leaf, ecx: (leaf.ecx & ~hiddenBasic & ~osxsave) | live };
+      return (leaf.ecx & ~hiddenBasic & ~osxsave) | live;
     }
     case 7: {
-      if (leaf.subleaf !== undefined && leaf.subleaf !== 0) return leaf;
+      if (leaf.subleaf !== undefined && leaf.subleaf !== 0) return leaf.ecx;
       const live = (guest.register("CR4") & cr4Bits.PKE) !== 0n ? ospke : 0;
-      return { ...leaf, ecx: (leaf.ecx & ~ospke) | live };
+      return (leaf.ecx & ~ospke) | live;
     }
     case 0x8000_0001:
-      return { ...leaf, ecx: leaf.ecx & ~hiddenExtended };
-    case 0x8000_000a:
-      return none;
+      return leaf.ecx & ~hiddenExtended;
     default:
-      return leaf;
+      return leaf.ecx;
   }
 }
 

@@ -36,6 +36,10 @@ export interface ExitedGuest extends GuestState {
   readonly devices: GuestDevices;
   general(number: number): bigint;
   setGeneral(number: number, value: bigint): void;
+  /** The low half of a general register. */
+  general32(number: number): number;
+  /** 32-bit results clear the upper half, as writes to 32-bit registers do. */
+  setGeneral32(number: number, value: number): void;
   segment(name: SegmentRegisterName): SegmentState;
   setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void;
   /** False where the processor has no such MSR. */
@@ -57,14 +61,4 @@ export interface ExitedGuest extends GuestState {
   classify(exitClass: ExitClass): void;
   /** Tells that the VMM has done the instruction's work. */
   emulated(subject: string): void;
-}
-
-/** 32-bit results clear the upper half, as writes to 32-bit registers do. */
-export function setGeneral32(guest: ExitedGuest, number: number, value: number): void {
-  guest.setGeneral(number, BigInt(value >>> 0));
-}
-
-/** The low half of a general register. */
-export function general32(guest: ExitedGuest, number: number): number {
-  return Number(guest.general(number) & 0xffff_ffffn);
 }

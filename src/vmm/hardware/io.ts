@@ -2,7 +2,7 @@
 
 import { flagBits, pageFaultBits } from "../../isa/index.js";
 import { findRange, type DeniedAction } from "../policy.js";
-import { general32, gpr, setGeneral32, type ExitedGuest } from "./exited-guest.js";
+import { gpr, type ExitedGuest } from "./exited-guest.js";
 
 /** An I/O instruction, as either vendor's exit information tells it. */
 export interface IoAccess {
@@ -31,13 +31,13 @@ export function emulateIo(guest: ExitedGuest, access: IoAccess): boolean {
   if (access.string) return emulateStringIo(guest, access);
   if (access.input) {
     const value = guest.devices.read(access.port, access.sizeBytes);
-    if (access.sizeBytes === 4) setGeneral32(guest, gpr.rax, value);
+    if (access.sizeBytes === 4) guest.setGeneral32(gpr.rax, value);
     else {
       const mask = (1n << BigInt(access.sizeBytes * 8)) - 1n;
       guest.setGeneral(gpr.rax, (guest.general(gpr.rax) & ~mask) | (BigInt(value) & mask));
     }
   } else {
-    const value = general32(guest, gpr.rax);
+    const value = guest.general32(gpr.rax);
     guest.devices.write(
       access.port,
       access.sizeBytes === 4 ? value : value & ((1 << (access.sizeBytes * 8)) - 1),

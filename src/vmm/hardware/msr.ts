@@ -2,7 +2,7 @@
 
 import { eferBits, vmCrBits, type CpuModel, type MsrModel } from "../../isa/index.js";
 import { findRange, type DeniedAction } from "../policy.js";
-import { general32, gpr, setGeneral32, type ExitedGuest } from "./exited-guest.js";
+import { gpr, type ExitedGuest } from "./exited-guest.js";
 import { loadEfer } from "./control-registers.js";
 
 /** MSRs that are the guest's own: every one of them is the guest's value while the guest runs, so none needs an exit. */
@@ -34,25 +34,25 @@ function isAbsent(address: number): boolean {
 
 /** How the declared policy denies this access; undefined where it allows it or says nothing. */
 export function deniedMsr(guest: ExitedGuest, write: boolean): DeniedAction | undefined {
-  const rule = findRange(guest.policy.msrs, general32(guest, gpr.rcx));
+  const rule = findRange(guest.policy.msrs, guest.general32(gpr.rcx));
   if (rule === undefined) return undefined;
   return (write ? rule.rights.write : rule.rights.read) ? undefined : rule.denied;
 }
 
 /** Carries out RDMSR; false where the guest gets #GP(0) instead. */
 export function emulateRdmsr(guest: ExitedGuest): boolean {
-  const address = general32(guest, gpr.rcx);
+  const address = guest.general32(gpr.rcx);
   const value = isAbsent(address) ? undefined : readGuestMsr(guest, address);
   if (value === undefined) return false;
-  setGeneral32(guest, gpr.rax, Number(value & 0xffff_ffffn));
-  setGeneral32(guest, gpr.rdx, Number(value >> 32n));
+  guest.setGeneral32(gpr.rax, Number(value & 0xffff_ffffn));
+  guest.setGeneral32(gpr.rdx, Number(value >> 32n));
   return true;
 }
 
 /** Carries out WRMSR; false where the guest gets #GP(0) instead. */
 export function emulateWrmsr(guest: ExitedGuest): boolean {
-  const address = general32(guest, gpr.rcx);
-  const value = (BigInt(general32(guest, gpr.rdx)) << 32n) | BigInt(general32(guest, gpr.rax));
+  const address = guest.general32(gpr.rcx);
+  const value = (BigInt(guest.general32(gpr.rdx)) << 32n) | BigInt(guest.general32(gpr.rax));
   if (isAbsent(address)) return false;
   if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) !== undefined;
   if (address === efer) return (value & eferBits.SVME) === 0n && loadEfer(guest, value);

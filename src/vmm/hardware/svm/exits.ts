@@ -9,7 +9,7 @@ import { loadXcr0 } from "../control-registers.js";
 import { emulateCpuid } from "../cpuid.js";
 import { deniedEnd } from "../denied.js";
 import { combine } from "../events.js";
-import { general32, gpr, type InjectedEvent } from "../exited-guest.js";
+import { gpr, type InjectedEvent } from "../exited-guest.js";
 import { deniedPort, emulateIo, type IoAccess } from "../io.js";
 import { denyMemory } from "../memory-denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
@@ -83,8 +83,8 @@ function msr({ guest }: SvmVcpu): VmmStop | undefined {
 
 function xsetbv({ guest }: SvmVcpu): undefined {
   guest.classify("public");
-  const value = (BigInt(general32(guest, gpr.rdx)) << 32n) | BigInt(general32(guest, gpr.rax));
-  finish(guest, "XSETBV", loadXcr0(guest, general32(guest, gpr.rcx), value));
+  const value = (BigInt(guest.general32(gpr.rdx)) << 32n) | BigInt(guest.general32(gpr.rax));
+  finish(guest, "XSETBV", loadXcr0(guest, guest.general32(gpr.rcx), value));
 }
 
 function finish(guest: SvmGuest, subject: string, done: boolean): void {

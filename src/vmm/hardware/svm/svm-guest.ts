@@ -1,6 +1,6 @@
 // A guest of SVM between a #VMEXIT and the next VMRUN: its state is in the VMCB and in the processor's other registers.
 
-import { eferBits, flagBits, generalRegisterNames, type Platform, vmcbOffset } from "../../../isa/index.js";
+import { eferBits, flagBits, type Platform, vmcbOffset } from "../../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../../program/index.js";
 import type { GuestState, VmmEvents } from "../../bundled.js";
 import { translateGuest } from "../../guest-paging.js";
@@ -35,7 +35,6 @@ const vmcbOfMsr: ReadonlyMap<number, number> = new Map([
   [0xc000_0101, vmcbOffset("GS_BASE")],
   [0xc000_0102, vmcbOffset("KERNEL_GS_BASE")],
 ]);
-const registerNames = generalRegisterNames[64];
 const inVmcb = new Map([
   ["RAX", "rax"],
   ["RSP", "rsp"],
@@ -94,13 +93,23 @@ export class SvmGuest implements ExitedGuest {
   general(number: number): bigint {
     if (number === gpr.rax) return this.vmcb.get("rax");
     if (number === gpr.rsp) return this.vmcb.get("rsp");
-    return this.processor.register(registerNames[number] ?? "");
+    return this.processor.general(number);
   }
 
   setGeneral(number: number, value: bigint): void {
     if (number === gpr.rax) this.vmcb.set("rax", value);
     else if (number === gpr.rsp) this.vmcb.set("rsp", value);
-    else this.processor.setRegister(registerNames[number] ?? "", value);
+    else this.processor.setGeneral(number, value);
+  }
+
+  general32(number: number): number {
+    const inVmcb = number === gpr.rax || number === gpr.rsp;
+    return inVmcb ? Number(this.general(number) & 0xffff_ffffn) : this.processor.general32(number);
+  }
+
+  setGeneral32(number: number, value: number): void {
+    if (number === gpr.rax || number === gpr.rsp) this.setGeneral(number, BigInt(value >>> 0));
+    else this.processor.setGeneral32(number, value);
   }
 
   /** As the guest reads it: EFER.SVME, which VMRUN needs, is not shown. */

@@ -7,7 +7,7 @@ import { vmxExitReasons } from "../../../isa/index.js";
 import type { VmmStop } from "../../bundled.js";
 import { emulateCpuid } from "../cpuid.js";
 import { loadXcr0 } from "../control-registers.js";
-import { general32, gpr } from "../exited-guest.js";
+import { gpr } from "../exited-guest.js";
 import { crAccess } from "./cr-access.js";
 import { eptViolation } from "./ept-violation.js";
 import { exceptionOrNmi, externalInterrupt, interruptWindow, nmiWindow } from "./exceptions.js";
@@ -61,8 +61,8 @@ function wrmsr(vcpu: VmxVcpu): VmmStop | undefined {
 function xsetbv(vcpu: VmxVcpu): undefined {
   const { guest } = vcpu;
   guest.classify("public");
-  const value = (BigInt(general32(guest, gpr.rdx)) << 32n) | BigInt(general32(guest, gpr.rax));
-  finish(vcpu, "XSETBV", loadXcr0(guest, general32(guest, gpr.rcx), value));
+  const value = (BigInt(guest.general32(gpr.rdx)) << 32n) | BigInt(guest.general32(gpr.rax));
+  finish(vcpu, "XSETBV", loadXcr0(guest, guest.general32(gpr.rcx), value));
 }
 
 /** Completes an emulated instruction, or gives the guest #GP(0) where its checks failed. */

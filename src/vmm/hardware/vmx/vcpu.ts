@@ -17,6 +17,8 @@ import { VmxGuest, type VmxGuestParts } from "./vmx-guest.js";
 const valid = 1n << 31n;
 const errorCodeValid = 1n << 11n;
 const entryFailed = 0x8000_0000;
+/** The valid bit of IDT-vectoring information. */
+const deliveryInterrupted = 0x8000_0000;
 /** Shadows of STI and of MOV SS. */
 const shadows = 3n;
 const blockedByNmi = 8n;
@@ -146,14 +148,14 @@ export class VmxVcpu implements BundledVmm {
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
     const over = handleExit(this, reason & 0xffff);
     if (over) return over;
-    const vectoring = this.vmx.read(field.idtVectoring);
-    if ((vectoring & valid) !== 0n) this.resumeDelivery(vectoring);
+    if ((this.vmx.read32(field.idtVectoring) & deliveryInterrupted) !== 0) this.resumeDelivery();
     return undefined;
   }
 
   /** An event whose delivery the exit interrupted is not lost: it goes in again, unless something came of it. */
-  private resumeDelivery(vectoring: bigint): void {
+  private resumeDelivery(): void {
     const { vmx } = this;
+    const vectoring = vmx.read(field.idtVectoring);
     if ((vmx.read(field.entryInterruption) & valid) !== 0n) return;
     vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
     if ((vectoring & errorCodeValid) !== 0n) vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));

@@ -1,6 +1,6 @@
 // A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
 
-import { eferBits, flagBits, generalRegisterNames, type Platform, type VmxControlName } from "../../../isa/index.js";
+import { eferBits, flagBits, type Platform, type VmxControlName } from "../../../isa/index.js";
 import type { ExitClass, SegmentState, StartState } from "../../../program/index.js";
 import type { GuestState, VmmEvents } from "../../bundled.js";
 import { translateGuest, type PagingState } from "../../guest-paging.js";
@@ -20,11 +20,11 @@ const errorCodeValid = 0x800;
 const unusable = 0x1_0000;
 const longCode = 1 << 13;
 const defaultSize = 1 << 14;
-const shadowBits = 3n;
+const shadowBits = 3;
+const singleStep = Number(flagBits.TF);
 /** Pending debug exceptions: a single step is due. */
 const pendingStep = 1n << 14n;
 const pageFaultVector = 14;
-const registerNames = generalRegisterNames[64];
 
 export interface VmxGuestParts {
   readonly processor: Processor;
@@ -69,18 +69,27 @@ export class VmxGuest implements ExitedGuest {
   }
 
   get codeBits(): 16 | 32 | 64 {
-    const rights = Number(this.vmx.read(segmentField.CS.rights));
+    const rights = this.vmx.read32(segmentField.CS.rights);
     if ((rights & longCode) !== 0 && (this.registers.efer & eferBits.LMA) !== 0n) return 64;
     return (rights & defaultSize) !== 0 ? 32 : 16;
   }
 
   general(number: number): bigint {
-    return number === gpr.rsp ? this.vmx.read(field.rsp) : this.processor.register(registerNames[number] ?? "");
+    return number === gpr.rsp ? this.vmx.read(field.rsp) : this.processor.general(number);
   }
 
   setGeneral(number: number, value: bigint): void {
     if (number === gpr.rsp) this.vmx.write(field.rsp, value);
-    else this.processor.setRegister(registerNames[number] ?? "", value);
+    else this.processor.setGeneral(number, value);
+  }
+
+  general32(number: number): number {
+    return number === gpr.rsp ? this.vmx.read32(field.rsp) : this.processor.general32(number);
+  }
+
+  setGeneral32(number: number, value: number): void {
+    if (number === gpr.rsp) this.vmx.write(field.rsp, BigInt(value >>> 0));
+    else this.processor.setGeneral32(number, value);
   }
 
   /** As the guest reads it: bits of CR0 and CR4 that the VMM owns come from the shadows. */
@@ -201,12 +210,11 @@ export class VmxGuest implements ExitedGuest {
 
   advance(lengthBytes?: number): void {
     const { vmx } = this;
-    const length = lengthBytes === undefined ? vmx.read(field.exitInstructionLength) : BigInt(lengthBytes);
-    const next = vmx.read(field.rip) + length;
+    const next = vmx.read(field.rip) + BigInt(lengthBytes ?? vmx.read32(field.exitInstructionLength));
     vmx.write(field.rip, this.codeBits === 64 ? next : next & 0xffff_ffffn);
-    const shadows = vmx.read(field.interruptibility);
-    if ((shadows & shadowBits) !== 0n) vmx.write(field.interruptibility, shadows & ~shadowBits);
-    if ((vmx.read(field.rflags) & flagBits.TF) !== 0n) {
+    const shadows = vmx.read32(field.interruptibility);
+    if ((shadows & shadowBits) !== 0) vmx.write32(field.interruptibility, shadows & ~shadowBits);
+    if ((vmx.read32(field.rflags) & singleStep) !== 0) {
       vmx.write(field.pendingDebug, vmx.read(field.pendingDebug) | pendingStep);
     }
   }
