@@ -42,6 +42,7 @@ let isVex: bool = false;
 let short: bool = false;
 let memoryDone: bool = false;
 let narrowBranch: bool = false;
+let noSuchSegment: bool = false;
 
 /** Decodes the instruction at `from`; bytes at `limit` and behind are not read. Undefined opcodes decode too. */
 export function decode(from: usize, limit: usize, op: MicroOp): u32 {
@@ -218,8 +219,9 @@ function decodeBody(op: MicroOp): bool {
   // Step 5: operands.
   const modIsRegister = modIgnored || modrm >= 0xc0;
   const count = <u32>load<u8>(record, 3);
+  noSuchSegment = false;
   for (let i: u32 = 0; i < count; i++) decodeOperand(op, record, i, opcode, modIsRegister);
-  if (short) return false;
+  if (short || noSuchSegment) return false;
   if (!memoryDone && segmentOverride != SEGMENT_FLAT) setSegment(op, segmentOverride);
   if ((op.prefixes & PREFIX_LOCK) != 0) {
     if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return false;
@@ -323,11 +325,18 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
   else if (kind == KIND_VEX_REG) setOperand(op, position, vexRegister << 3);
   else if (kind == KIND_FIXED_REG)
     setOperand(op, position, argument >= 4 && width == 1 ? ((argument - 4) << 3) + 1 : argument << 3);
-  else if (kind == KIND_SREG) setOperand(op, position, (modrm >> 3) & 7);
+  else if (kind == KIND_SREG) segmentOperand(op, position);
   else if (kind == KIND_FIXED_SREG) setOperand(op, position, argument);
   else if (kind == KIND_CR || kind == KIND_DR) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));
   else if (kind == KIND_STRING_SOURCE) setSegment(op, segmentOverride == SEGMENT_FLAT ? SEGMENT_DS : segmentOverride);
   else immediateOperand(op, record, position, kind, argument);
+}
+
+/** Segment registers end at 5, and CS cannot be the destination (Intel SDM vol. 2, "MOV"). */
+function segmentOperand(op: MicroOp, position: u32): void {
+  const number = (modrm >> 3) & 7;
+  noSuchSegment = number > SEGMENT_GS || (number == SEGMENT_CS && position == 0);
+  setOperand(op, position, number);
 }
 
 function immediateOperand(op: MicroOp, record: usize, position: u32, kind: u32, argument: u32): void {

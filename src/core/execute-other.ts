@@ -1,7 +1,7 @@
 // Dispatch of the instructions that the run loop does not handle itself, by the execute number of the decode table.
 
 import {
-  cpu, MicroOp, PREFIX_FIRST_MEMORY, SEGMENT_CS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, TYPE_PRIVILEGED_SOFTWARE,
+  cpu, MicroOp, PREFIX_FIRST_MEMORY, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR, TYPE_PRIVILEGED_SOFTWARE,
   TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
 } from "./layout.generated"; // prettier-ignore
 import {
@@ -374,7 +374,6 @@ function moveFromSegment(op: MicroOp): u32 {
 
 function moveToSegment(op: MicroOp): u32 {
   const number = <u32>op.first;
-  if (number == SEGMENT_CS || number > 5) return raiseUndefined();
   const at = (op.prefixes & 32) != 0 ? operandForRead(op, 2) : <usize>op.source;
   if (at == 0) return ABORT;
   return afterSegmentLoad(number, loadSegment(number, load<u16>(at)));

@@ -221,6 +221,8 @@ export const msrAddresses = {
   TSC_RATIO: 0xc000_0104,
   SYSCFG: 0xc001_0010,
   HWCR: 0xc001_0015,
+  TOP_MEM: 0xc001_001a,
+  TOP_MEM2: 0xc001_001d,
   VM_CR: 0xc001_0114,
   IGNNE: 0xc001_0115,
   SMM_CTL: 0xc001_0116,

@@ -19,6 +19,10 @@ interface Row {
 const rows: readonly Row[] = [
   { title: "UD2", mode: "long64", code: code("nop | ud2", "900f0b"), vector: 6, saved: 1 },
   { title: "an undefined opcode", mode: "prot32", code: code("db 0x0f, 0x04", "0f04"), vector: 6, saved: 0 },
+  { title: "MOV from segment register 6", mode: "prot32", code: code("db 0x8c, 0xf0", "8cf0"), vector: 6, saved: 0 },
+  { title: "MOV from segment register 7", mode: "long64", code: code("db 0x8c, 0x3b", "8c3b"), vector: 6, saved: 0 },
+  { title: "MOV to CS", mode: "prot32", code: code("db 0x8e, 0xc8", "8ec8"), vector: 6, saved: 0 },
+  { title: "MOV to segment register 7", mode: "long64", code: code("db 0x8e, 0xf8", "8ef8"), vector: 6, saved: 0 },
   { title: "LOCK on a register", mode: "prot32", code: code("db 0xf0, 0x01, 0xd8", "f001d8"), vector: 6, saved: 0 },
   { title: "division by zero", mode: "prot32", code: code("xor ecx, ecx | div ecx", "31c9f7f1"), vector: 0, saved: 2 },
   {

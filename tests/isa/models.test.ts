@@ -141,3 +141,18 @@ test("capability MSRs are there exactly on models with VMX, and tell the generat
   const withEpt = platformNames.filter((name) => msr(platform(name), "IA32_VMX_EPT_VPID_CAP") !== undefined);
   expect(withEpt).toEqual(groupMembers("vtx2"));
 });
+
+test("IA32_MISC_ENABLE takes what kernels write, and keeps its read-only bits", () => {
+  // Bits 0, 3, 11, 12, 16, 18, 22, 23, 34.
+  const value = 0x4_00c5_1809n;
+  const refused = (name: string) => {
+    const register = msr(platform(name), "IA32_MISC_ENABLE");
+    return register && (value ^ register.reset) & ~register.writable;
+  };
+  for (const name of ["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake"]) {
+    expect([name, refused(name)]).toEqual([name, 0n]);
+  }
+  // Northwood has neither MONITOR nor NX.
+  expect(refused("pentium4")).toBe((1n << 34n) | (1n << 18n));
+  expect(msr(platform("haswell"), "IA32_MISC_ENABLE")?.writable).toBe(0x4_00c5_0009n);
+});

@@ -392,8 +392,8 @@ export const systemInstructions: readonly Instruction[] = [
       execute: mnemonic.startsWith("RD") ? "read_segment_base" : "write_segment_base",
       argument: 4 + (n & 1),
       forms: [
-        form(`F3 o32 0F AE /${n}`, `r32(rm):${n < 2 ? "w" : "r"}`, { modes: "only64" }),
         form(`F3 REX.W 0F AE /${n}`, `r64(rm):${n < 2 ? "w" : "r"}`),
+        form(`F3 0F AE /${n}`, `r32(rm):${n < 2 ? "w" : "r"}`, { modes: "only64" }),
       ],
       faults: ["#UD: CR4.FSGSBASE is 0, or not 64-bit mode", ...(n < 2 ? [] : ["#GP(0): the base is not canonical"])],
     }),

@@ -52,8 +52,8 @@ export function modelMsrs(facts: MsrFacts): MsrModel[] {
     ...(has("TSC_ADJUST") ? [named("IA32_TSC_ADJUST", 0n, all64)] : []),
     ...(has("TSC-DEADLINE") ? [named("IA32_TSC_DEADLINE", 0n, all64)] : []),
     ...(has("XSAVES") ? [named("IA32_XSS", 0n, 0n)] : []),
-    // LBR (bit 0) and BTF (bit 1).
-    named("IA32_DEBUGCTL", 0n, 0b11n),
+    // LBR (bit 0) and BTF (bit 1); on AMD also the four performance monitoring pins.
+    named("IA32_DEBUGCTL", 0n, facts.vendor === "amd" ? 0b11_1111n : 0b11n),
     ...longModeMsrs(facts),
     ...(has("RDTSCP") ? [named("IA32_TSC_AUX", 0n, all32)] : []),
     ...(facts.vendor === "intel" ? intelMsrs(facts) : amdMsrs(facts)),
@@ -133,12 +133,16 @@ function longModeMsrs({ features, vendor }: MsrFacts): MsrModel[] {
 }
 
 function intelMsrs({ features }: MsrFacts): MsrModel[] {
-  // Fast strings on; branch trace and precise event sampling are reported as not available; MONITOR enabled.
-  const miscEnable = 0x1801n | (features.includes("MONITOR") ? 1n << 18n : 0n);
+  const monitor = features.includes("MONITOR") ? 1n << 18n : 0n;
+  // Fast strings on; branch trace and precise event sampling are reported as not available (both bits are read-only).
+  const miscEnable = 0x1801n | monitor;
+  // Fast strings, thermal control, SpeedStep, MONITOR, limit of CPUID, xTPR, XD disable (Intel SDM vol. 4, "IA-32
+  // Architectural MSRs"). They keep what is written; CPUID goes on reporting the model.
+  const miscEnableWritable = 0xc1_0009n | monitor | (features.includes("NX") ? 1n << 34n : 0n);
   return [
     constant("IA32_PLATFORM_ID", 0n),
     named("IA32_BIOS_SIGN_ID", 0n, all64),
-    named("IA32_MISC_ENABLE", miscEnable, 1n),
+    named("IA32_MISC_ENABLE", miscEnable, miscEnableWritable),
     ...(features.includes("VMX") ? [named("IA32_FEATURE_CONTROL", 0n, 0n)] : []),
   ];
 }
@@ -156,8 +160,12 @@ function amdMsrs(facts: MsrFacts): MsrModel[] {
     constant("IA32_BIOS_SIGN_ID", 0n),
     // Enables of fixed-range DRAM attributes, of changing them, of the variable ranges and of TOP_MEM2.
     named("SYSCFG", 0n, 0xfn << 18n),
-    // TLB cache disable, INVD acts as WBINVD, fast FERR disable, cache disable: none changes what programs see here.
-    named("HWCR", 0n, 0x158n),
+    // TLB cache disable, INVD acts as WBINVD, fast FERR disable, cache disable, writes to machine check status: none
+    // changes what programs see here.
+    named("HWCR", 0n, 0x4_0158n),
+    // Ends of memory below and above 4 GiB, in units of 8 MiB.
+    named("TOP_MEM", 0n, pageBits(facts) & ~0x7f_ffffn),
+    named("TOP_MEM2", 0n, pageBits(facts) & ~0x7f_ffffn),
     ...performanceCounters,
     ...(has("TSC_RATE_MSR") ? [named("TSC_RATIO", 1n << 32n, 0xff_ffff_ffffn)] : []),
     ...(has("SVM")
