@@ -1,10 +1,11 @@
 // What resolving a guest builds up, statement by statement.
 
-import { resolving, spanText, type Span } from "../base/index.js";
+import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { report, type Frame } from "./frame.js";
 import type { JudgedLine } from "./judgements.js";
 import type { Handler, Item, LineInfo, PageRule } from "./resolved.js";
+import { usedText, wordsSpan } from "./written.js";
 
 /** A judged macro use: its judgement belongs to the first line of the body, which then answers for the others. */
 export interface Claim {
@@ -31,27 +32,9 @@ export interface Target {
   readonly isData: boolean;
 }
 
-const texts = new WeakMap<Statement, string>();
-
-/** The statement without label, judgement and comment; runs of spaces are one space. */
-export function statementText(statement: Statement): string {
-  let text = texts.get(statement);
-  if (text === undefined) {
-    text = spanText(wordsSpan(statement)).replace(/\s+/g, " ").trimEnd();
-    texts.set(statement, text);
-  }
-  return text;
-}
-
-/** From the first word after the labels to the end of the arguments. */
-function wordsSpan(statement: Statement): Span {
-  const first = statement.prefixes[0] ?? statement.head;
-  return first ? { ...statement.span, start: first.span.start } : statement.span;
-}
-
 /** The line that a statement becomes, with its own judgement or under the claim of the macro use around it. */
 export function makeLine(statement: Statement, frame: Frame, own: JudgedLine | undefined, claim?: Claim): LineInfo {
-  const base = { span: wordsSpan(statement), text: statementText(statement), expansions: frame.expansions };
+  const base = { span: wordsSpan(statement), text: usedText(statement, frame), expansions: frame.expansions };
   if (own) return { ...base, ...own };
   if (!claim) return base;
   const { goto } = claim.judged;

@@ -3,7 +3,7 @@
 
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
-import { makeLine, reportUnclaimed, statementText, type Claim, type Target } from "./build.js";
+import { makeLine, reportUnclaimed, type Claim, type Target } from "./build.js";
 import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
 import { countStatement, report, type Frame } from "./frame.js";
@@ -14,6 +14,7 @@ import { expandMacro, findMacro } from "./macros.js";
 import { onlyExpr } from "./names.js";
 import { Scope } from "./scope.js";
 import { misshapen } from "./shape.js";
+import { statementText } from "./written.js";
 
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {

@@ -14,6 +14,7 @@ import { patternOf } from "./patterns.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import type { BoundCondition, ResolvedExpectation, Value } from "./resolved.js";
 import { misshapen } from "./shape.js";
+import { oneLine, withArguments } from "./written.js";
 
 /** Resolves `expect CONDITION`; undefined when something is wrong and has been reported. */
 export function bindExpectation(statement: Statement, frame: Frame): ResolvedExpectation | undefined {
@@ -27,7 +28,7 @@ export function bindExpectation(statement: Statement, frame: Frame): ResolvedExp
     report(frame, resolving.constantCondition, { holds: condition.value.value !== 0n }, arg.span);
     return undefined;
   }
-  const text = spanText(statement.span).replace(/\s+/g, " ").trimEnd();
+  const text = withArguments(oneLine(statement.span), frame);
   return { condition, span: statement.span, text, guest: frame.guest?.name ?? frame.unit.guestNames[0] ?? "" };
 }
 

@@ -3,7 +3,7 @@
 import { resolving } from "../base/index.js";
 import { isMnemonic, mnemonics } from "../isa/index.js";
 import type { Statement } from "../syntax/index.js";
-import { statementText, type Target } from "./build.js";
+import type { Target } from "./build.js";
 import { dataUnits } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
 import { report, suggestion, type Frame } from "./frame.js";
@@ -11,6 +11,7 @@ import { macroNames } from "./macros.js";
 import { isOfMissingModule } from "./names.js";
 import { bindOperand } from "./operands.js";
 import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
+import { statementText } from "./written.js";
 
 /** The instruction that a statement is; undefined when something is wrong and has been reported. */
 export function bindInstruction(

@@ -135,7 +135,7 @@ export interface Handler {
 /** A statement that is judged and shown: instructions and bytes in code. */
 export interface LineInfo {
   readonly span: Span;
-  /** Source text without label, judgement, comment; runs of spaces are one. */
+  /** Source text without label, judgement, comment; runs of spaces are one; a macro's arguments are put in. */
   readonly text: string;
   readonly judgement?: BoundJudgement;
   readonly judgementSpan?: Span;
