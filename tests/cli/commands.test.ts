@@ -42,6 +42,16 @@ test.each([
   expect(err).not.toContain("    at ");
 });
 
+test("--platform takes names separated by commas, and several times", () => {
+  cli.write("two/a.trap", 'test "t" {\n  on all\n  guest long64 {\n    hlt => halt\n  }\n}\n');
+  const passed = (...args: readonly string[]): string => cli.trapline("run", "two", ...args).out.trimEnd();
+  expect(passed("--platform", "haswell,zen")).toContain("2 passed");
+  expect(passed("--platform", "haswell, zen", "-p", "bulldozer")).toContain("3 passed");
+  const { status, err } = cli.trapline("run", "two", "--platform", "zen,haswel");
+  expect(status).toBe(2);
+  expect(err).toContain("did you mean haswell?");
+});
+
 test("check reports diagnostics and counts them", () => {
   cli.write("wrong/a.trap", 'test "t" {\n  on haswell\n  guest long64 {\n    movv eax, 1\n    hlt => halt\n  }\n}\n');
   const { status, out } = cli.trapline("check", "wrong");
