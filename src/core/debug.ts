@@ -3,7 +3,7 @@
 // that code without breakpoints pays nothing.
 
 import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
-import { CR4_DE, RF, updateAttention } from "./state";
+import { CR4_DE, RF, TF, updateAttention } from "./state";
 import { raise, VECTOR_DB } from "./faults";
 import { settle } from "./exceptions";
 
@@ -74,13 +74,27 @@ export function watchPort(port: u32, bytes: u32): void {
   }
 }
 
+/** The instruction in progress is stepped by the TF that it leaves behind. */
+let stepsByNewFlag: bool = false;
+
+/**
+ * SYSCALL and SYSRET have changed TF: whether a single-step trap follows them is decided by the new value. A mask that
+ * clears TF keeps the trap out of the system call's first instruction, and SYSRET to a stepped program traps at once,
+ * as if the call had been one instruction (AMD APM vol. 2, "Single Stepping"; vol. 3, "SYSCALL", "SYSRET").
+ */
+export function stepByNewFlag(): void {
+  stepsByNewFlag = true;
+}
+
 /** After an instruction that had attention: shadows and RF end, then debug traps are raised. */
 export function afterInstruction(startShadow: u32, startAttention: u32, resumed: bool, startRip: u64): void {
   if (startShadow != 0) cpu.shadow &= ~startShadow;
   if (resumed) cpu.systemFlags &= ~RF;
   // TF counts as it was before the instruction: POPF that sets it lets one more go. MOV SS holds traps back.
   const held = (cpu.shadow & 2) != 0;
-  if ((startAttention & ATTENTION_SINGLE_STEP) != 0 && !held) cpu.debugPending |= DEBUG_STEP;
+  const steps = stepsByNewFlag ? (cpu.systemFlags & TF) != 0 : (startAttention & ATTENTION_SINGLE_STEP) != 0;
+  stepsByNewFlag = false;
+  if (steps && !held) cpu.debugPending |= DEBUG_STEP;
   updateAttention();
   if (cpu.debugPending != 0 && !held) raiseDebugTrap(startRip);
 }

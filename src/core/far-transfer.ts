@@ -19,6 +19,7 @@ import { lastPopped, peek, push, setStackPointer } from "./stack";
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
 import { chooseInnerStack, chosenStackPointer, commitStack, stackHolds, stackLinear } from "./exceptions";
+import { stepByNewFlag } from "./debug";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, taskSwitch } from "./task";
 import {
   RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL, RULE_INSTRUCTION_PRIVILEGE, RULE_SELECTOR_NULL,
@@ -414,6 +415,7 @@ export function systemCall(): u32 {
     writeFlags(flags & ~(VM | IF | RF));
     flatSegment(SEGMENT_CS, selector, CODE32);
   }
+  if (((flags ^ cpu.systemFlags) & TF) != 0) stepByNewFlag();
   flatSegment(SEGMENT_SS, selector + 8, DATA);
   setCpl(0);
   updateCodeKey();
@@ -428,6 +430,7 @@ export function systemReturn(wide: bool): u32 {
   // Intel checks the target in ring 0; AMD lets ring 3 fault on the fetch.
   if (wide && cpu.vendor == 0 && !isCanonical(cpu.rcx)) return raiseProtection(RULE_ADDRESS_CANONICAL);
   const base = <u32>(cpu.star >> 48);
+  const stepped = cpu.systemFlags & TF;
   if (longMode()) {
     if (wide) {
       flatSegment(SEGMENT_CS, ((base + 16) & 0xffff) | 3, CODE64 | RING3);
@@ -442,6 +445,7 @@ export function systemReturn(wide: bool): u32 {
     cpu.rip = cpu.rcx & 0xffffffff;
     writeFlags(readFlags() | IF);
   }
+  if (((stepped ^ cpu.systemFlags) & TF) != 0) stepByNewFlag();
   // AMD leaves the hidden part of SS as it is.
   const ss = segment(SEGMENT_SS);
   if (cpu.vendor == 0) flatSegment(SEGMENT_SS, ((base + 8) & 0xffff) | 3, DATA | RING3);

@@ -181,7 +181,10 @@ export function popRegister<T>(op: MicroOp): u32 {
 @inline
 export function callRelative<T>(op: MicroOp, next: u64): u32 {
   if (jump(op, next) == ABORT) return ABORT;
-  return pushValue<T>(<T>next) == ABORT ? ABORT : END;
+  if (pushValue<T>(<T>next) != ABORT) return END;
+  // The fault is that of the CALL: its own RIP is saved, not one behind the target.
+  cpu.rip = next;
+  return ABORT;
 }
 
 // @ts-ignore: decorator

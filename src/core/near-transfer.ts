@@ -29,11 +29,11 @@ export function jumpIndirect(op: MicroOp): u32 {
 }
 
 export function callNear(op: MicroOp, target: u64): u32 {
-  const old = cpu.rsp;
   const next = cpu.rip;
   if (jumpNear(target, op.operandBytes) == ABORT) return ABORT;
   if (push(next, op.operandBytes)) return END;
-  cpu.rsp = old;
+  // The fault is that of the CALL: its own RIP is saved, not one behind the target.
+  cpu.rip = next;
   return ABORT;
 }
 

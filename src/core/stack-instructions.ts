@@ -49,11 +49,9 @@ export function pushAll(op: MicroOp): u32 {
   return NEXT;
 }
 
-/** POPA, POPAD: all slots are read before a register changes; SP's is skipped. */
+/** POPA, POPAD: all slots are read, from the top on, before a register changes; SP's is skipped. */
 export function popAll(op: MicroOp): u32 {
   const bytes = <u32>op.operandBytes;
-  const at = stackForRead(cpu.rsp + bytes * 7, bytes);
-  if (at == 0) return ABORT;
   for (let i: u32 = 0; i < 8; i++) {
     const slot = stackForRead(cpu.rsp + i * bytes, bytes);
     if (slot == 0) return ABORT;
