@@ -2,7 +2,7 @@
 
 import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, PAGING_PAE, RAM_BASE } from "./layout.generated";
 import { refresh as refreshState } from "./state";
-import { flushTlb } from "./tlb";
+import { flushTlb, resetTlb } from "./tlb";
 import { flushTraces } from "./trace";
 import { pageFlags, setPageFlags } from "./physical";
 import { msrExists, msrValue, setMsrValue } from "./msr";
@@ -35,7 +35,7 @@ export function resetMemory(): void {
   cpu.eventHead = 0;
   cpu.eventTail = 0;
   flushTraces();
-  flushTlb();
+  resetTlb();
 }
 
 /**

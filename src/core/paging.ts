@@ -6,6 +6,7 @@ import { AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature,
 import { FEATURE_PAGE1GB, FEATURE_PSE_36 } from "./decode-table.generated";
 import { physicalRead, physicalWrite } from "./physical";
 import { raisePageFault } from "./faults";
+import { noteLargePage } from "./tlb";
 import { translateGuestPhysical } from "./virtualization";
 
 /** What an access is, in the bits of the page-fault error code. */
@@ -96,6 +97,7 @@ function walk32(linear: u64, access: u32): u64 {
     if ((pde & reserved) != 0) return fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
     if (!allowed(linear, access, pde, pde)) return NO_ADDRESS;
     if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, true)) return NO_ADDRESS;
+    noteLargePage(22);
     return (pde & 0xffc00000) | (((pde >> 13) & 0xff) << 32) | (low & 0x3fffff);
   }
   const pteGuest = (pde & 0xfffff000) | ((low >> 10) & 0xffc);
@@ -149,6 +151,7 @@ function walk64(linear: u64, access: u32): u64 {
     if (large || level == 1) {
       if (!allowed(linear, access, rights | noExecute, entry)) return NO_ADDRESS;
       if (!mark(at, guest, entry, access, linear, 8, true)) return NO_ADDRESS;
+      noteLargePage(shift);
       const inPage = ((<u64>1) << shift) - 1;
       return (entry & addressMask & ~inPage) | (linear & inPage);
     }

@@ -5,12 +5,12 @@ import {
   ACTIVITY_HLT, cpu, CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, EVENT_HALT, MicroOp, SEGMENT_GS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, code64, CR4_OSXSAVE, CR4_PCE, CR4_PCIDE, CR4_TSD, END, isCanonical, NEXT, registerSized, segment,
+  ABORT, code64, CR4_OSXSAVE, CR4_PCE, CR4_PCIDE, CR4_TSD, END, hasFeature, isCanonical, NEXT, registerSized, segment,
   updateAttention,
 } from "./state"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { operandForRead, operandLinear, segmentedForRead } from "./memory";
-import { flushTlb } from "./tlb";
+import { flushTlb, flushTlbPage } from "./tlb";
 import { timeStamp } from "./msr";
 import { appendEvent } from "./events";
 import {
@@ -19,6 +19,8 @@ import {
 } from "./virtualization"; // prettier-ignore
 import { RULE_ADDRESS_CANONICAL, RULE_INSTRUCTION_PRIVILEGE, RULE_XCR_VALUE } from "./rules.generated";
 import { privileged, taken } from "./system-operands";
+import { compactedAreaBytes, componentsInUse, xsaveAreaBytes } from "./fpu-areas";
+import { FEATURE_XGETBV_ECX1 } from "./decode-table.generated";
 
 /** CPUID: the model's leaf; beyond the highest basic leaf Intel gives the data of the highest one. */
 export function identify(op: MicroOp): u32 {
@@ -36,6 +38,9 @@ export function identify(op: MicroOp): u32 {
     ebx = record.ebx;
     ecx = record.ecx;
     edx = record.edx;
+    // The sizes of the XSAVE area follow XCR0.
+    if (record.leaf == 0xd && record.subleaf == 0) ebx = xsaveAreaBytes();
+    if (record.leaf == 0xd && record.subleaf == 1 && ebx != 0) ebx = compactedAreaBytes();
     if (record.leaf == 1) {
       if ((cpu.cr4 & CR4_OSXSAVE) != 0) ecx |= 1 << 27;
       // The APIC bit follows the global enable of IA32_APIC_BASE.
@@ -88,8 +93,7 @@ export function invalidatePage(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
   const linear = operandLinear(op);
   if (taken(INTERCEPT_INVLPG, linear, op)) return ABORT;
-  // A translation of a large page may lie in many entries.
-  flushTlb();
+  flushTlbPage(linear);
   return END;
 }
 
@@ -166,12 +170,14 @@ export function swapGs(): u32 {
   return NEXT;
 }
 
-/** XGETBV, XSETBV work on XCR0 only. */
+/** XGETBV: XCR0, and with ECX 1, where the model has it, which of its components are in use. */
 export function getExtendedControl(): u32 {
   if ((cpu.cr4 & CR4_OSXSAVE) == 0) return raiseUndefined();
-  if (<u32>cpu.rcx != 0) return raiseProtection(RULE_XCR_VALUE);
-  cpu.rax = cpu.xcr0 & 0xffffffff;
-  cpu.rdx = cpu.xcr0 >> 32;
+  const inUse = <u32>cpu.rcx == 1 && hasFeature(FEATURE_XGETBV_ECX1);
+  if (<u32>cpu.rcx != 0 && !inUse) return raiseProtection(RULE_XCR_VALUE);
+  const value = inUse ? cpu.xcr0 & componentsInUse() : cpu.xcr0;
+  cpu.rax = value & 0xffffffff;
+  cpu.rdx = value >> 32;
   return NEXT;
 }
 

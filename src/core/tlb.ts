@@ -46,13 +46,41 @@ export function setTlbSpace(space: u64): void {
   updateContext();
 }
 
-/** Forgets one linear page, in all address spaces. */
+/** Bits of the offset in the largest page that entries may stem from. */
+let largestShift: u32 = 12;
+
+/** A translation of a page above 4 KiB is about to be cached: its entries are those of the 4 KiB parts in use. */
+export function noteLargePage(shift: u32): void {
+  if (shift > largestShift) largestShift = shift;
+}
+
+/** After a reset no entry is valid, whatever it holds. */
+export function resetTlb(): void {
+  largestShift = 12;
+  flushTlb();
+}
+
+/**
+ * Forgets the page at a linear address, in all address spaces: with large pages in use every part of it that is cached
+ * (SDM vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches": INVLPG, whatever the page's size).
+ */
 export function flushTlbPage(linear: u64): void {
-  const entry = tlbEntry(linear);
+  cpu.codePage = 0;
+  if (largestShift == 12) {
+    dropEntry(tlbEntry(linear));
+    return;
+  }
+  for (let i: u32 = 0; i < ENTRIES; i++) {
+    const entry = changetype<TlbEntry>(TLB_BASE + i * TLB_ENTRY_SIZE);
+    const tag = entry.readTag | entry.executeTag;
+    if (((tag ^ linear) >> largestShift) == 0) dropEntry(entry);
+  }
+}
+
+function dropEntry(entry: TlbEntry): void {
   entry.readTag = 0;
   entry.writeTag = 0;
   entry.executeTag = 0;
-  cpu.codePage = 0;
 }
 
 /** A physical page now holds decoded code, or is clean again: stores must come through the slow path. */
