@@ -11,6 +11,7 @@ import {
 } from "./state"; // prettier-ignore
 import { raise, raiseProtection, raiseUndefined, VECTOR_DB } from "./faults";
 import { operandLinear } from "./memory";
+import { processorChanged } from "./host";
 import { loadPdptes } from "./paging";
 import { flushTlb } from "./tlb";
 import {
@@ -56,6 +57,7 @@ export function moveToControl(op: MicroOp): u32 {
     if (value > 15) return raiseProtection(RULE_CR8_RESERVED);
     if (cpu.guestMode != 0 && guestWritesTpr(value)) return END;
     cpu.cr8 = value;
+    processorChanged();
     updateAttention();
     return END;
   }

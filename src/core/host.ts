@@ -20,6 +20,18 @@ export declare function acknowledgeInterrupt(): u32;
 // @ts-ignore: decorator
 @external("host", "deadlineReached")
 export declare function deadlineReached(): void;
+/** CR8 or IA32_APIC_BASE changed: the interrupt controller looks again at what to tell the processor. */
+// @ts-ignore: decorator
+@external("host", "processorChanged")
+export declare function processorChanged(): void;
+/** 1 when a device has this MSR; its value is then in `cpu.stopDetail`. */
+// @ts-ignore: decorator
+@external("host", "msrRead")
+export declare function msrRead(address: u32): u32;
+/** 1 when a device has this MSR and took the value. */
+// @ts-ignore: decorator
+@external("host", "msrWrite")
+export declare function msrWrite(address: u32, value: u64): u32;
 /** 1 when a device may still end a halt. */
 // @ts-ignore: decorator
 @external("host", "mayWake")

@@ -10,6 +10,7 @@ import {
   RULE_ADDRESS_CANONICAL, RULE_EFER_PAGING, RULE_INSTRUCTION_PRIVILEGE, RULE_MSR_LOCKED, RULE_MSR_RESERVED,
   RULE_MSR_UNKNOWN, RULE_VM_CR_SVMDIS,
 } from "./rules.generated"; // prettier-ignore
+import { msrRead, msrWrite, processorChanged } from "./host";
 import { flushTlb } from "./tlb";
 import { guestTsc, interceptMsr } from "./virtualization";
 
@@ -24,6 +25,7 @@ const IA32_MISC_ENABLE: u32 = 0x1a0;
 const IA32_DEBUGCTL: u32 = 0x1d9;
 const IA32_PAT: u32 = 0x277;
 const IA32_MTRR_DEF_TYPE: u32 = 0x2ff;
+const IA32_TSC_DEADLINE: u32 = 0x6e0;
 const IA32_EFER: u32 = 0xc0000080;
 const IA32_STAR: u32 = 0xc0000081;
 const IA32_LSTAR: u32 = 0xc0000082;
@@ -35,6 +37,10 @@ const IA32_KERNEL_GS_BASE: u32 = 0xc0000102;
 const IA32_TSC_AUX: u32 = 0xc0000103;
 const VM_CR: u32 = 0xc0010114;
 const VM_HSAVE_PA: u32 = 0xc0010117;
+
+/** IA32_APIC_BASE: x2APIC mode, and the global enable. */
+const APIC_EXTD: u64 = 1 << 10;
+const APIC_EN: u64 = 1 << 11;
 
 const VM_CR_LOCK: u64 = 1 << 3;
 const VM_CR_SVMDIS: u64 = 1 << 4;
@@ -75,6 +81,11 @@ function fieldOf(address: u32): usize {
   return 0;
 }
 
+/** In x2APIC mode MSRs 800H to 8FFH are the registers of the local APIC. */
+function isApicRegister(address: u32): bool {
+  return address >> 8 == 8 && (cpu.apicBase & (APIC_EN | APIC_EXTD)) == (APIC_EN | APIC_EXTD);
+}
+
 /** The time-stamp counter: it follows the retired instructions (docs/decisions/0004-time-is-virtual.md). */
 export function timeStamp(): u64 {
   return cpu.retired + cpu.tscOffset;
@@ -83,6 +94,7 @@ export function timeStamp(): u64 {
 /** Value of an MSR that exists, without privilege or intercept. */
 export function msrValue(address: u32): u64 {
   if (address == IA32_TSC) return timeStamp();
+  if (address == IA32_TSC_DEADLINE && msrRead(address) != 0) return cpu.stopDetail;
   const field = fieldOf(address);
   if (field != 0) return load<u64>(field);
   const record = findMsr(address);
@@ -112,8 +124,14 @@ export function readMsr(): u32 {
   if (cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   const address = <u32>cpu.rcx;
   if (cpu.guestMode != 0 && interceptMsr(address, false)) return ABORT;
-  if (!msrExists(address)) return raiseProtection(RULE_MSR_UNKNOWN);
-  let value = msrValue(address);
+  let value: u64;
+  if (isApicRegister(address)) {
+    if (msrRead(address) == 0) return raiseProtection(RULE_MSR_UNKNOWN);
+    value = cpu.stopDetail;
+  } else {
+    if (!msrExists(address)) return raiseProtection(RULE_MSR_UNKNOWN);
+    value = msrValue(address);
+  }
   if (address == IA32_TSC && cpu.guestMode != 0) value = guestTsc(value);
   cpu.rax = value & 0xffffffff;
   cpu.rdx = value >> 32;
@@ -132,6 +150,7 @@ export function writeMsr(): u32 {
 
 /** Writes an MSR with all checks of WRMSR; the number of the rule that it breaks, or 0. Also loads of MSR areas. */
 export function writeMsrChecked(address: u32, value: u64): u32 {
+  if (isApicRegister(address)) return msrWrite(address, value) != 0 ? 0 : RULE_MSR_RESERVED;
   const found = findMsr(address);
   if (found === null) return RULE_MSR_UNKNOWN;
   const record = changetype<MsrRecord>(found);
@@ -141,10 +160,12 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
     cpu.tscOffset = value - cpu.retired;
     return 0;
   }
+  if (address == IA32_TSC_DEADLINE && msrWrite(address, value) != 0) return 0;
   const old = msrValue(address);
   if (((value ^ old) & ~record.writable) != 0) return RULE_MSR_RESERVED;
   if (address == IA32_FEATURE_CONTROL && (old & 1) != 0) return RULE_MSR_LOCKED;
   if (holdsAddress(address) && !isCanonical(value)) return RULE_ADDRESS_CANONICAL;
+  if (address == IA32_APIC_BASE && !validApicState(old, value)) return RULE_MSR_RESERVED;
   if (address == IA32_PAT && !validPat(value)) return RULE_MSR_RESERVED;
   if (address == VM_CR) {
     const locked = (old & VM_CR_LOCK) != 0;
@@ -157,7 +178,17 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   if (address == IA32_TSC_ADJUST) cpu.tscOffset += value - old;
   setMsrValue(address, value);
   if (address == IA32_FS_BASE || address == IA32_GS_BASE) updateCodeKey();
+  if (address == IA32_APIC_BASE) processorChanged();
   return 0;
+}
+
+/** x2APIC mode is entered from xAPIC mode and left by disabling (SDM vol. 3A, "x2APIC State Transitions"). */
+function validApicState(old: u64, value: u64): bool {
+  const from = old & (APIC_EN | APIC_EXTD);
+  const to = value & (APIC_EN | APIC_EXTD);
+  if (to == APIC_EXTD) return false;
+  if (to == (APIC_EN | APIC_EXTD)) return from != 0;
+  return to == 0 || from != (APIC_EN | APIC_EXTD);
 }
 
 function holdsAddress(address: u32): bool {

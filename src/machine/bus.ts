@@ -3,6 +3,7 @@
 
 import type { CoreHost } from "./core-module.js";
 import type { Device } from "./device.js";
+import { CPU_BASE, cpuLayout } from "./layout.generated.js";
 import type { Machine } from "./machine.js";
 
 interface Claim {
@@ -66,6 +67,25 @@ export class DeviceBus implements CoreHost {
 
   mayWake(): number {
     return this.#devices.some((device) => device.mayWake?.() === true) ? 1 : 0;
+  }
+
+  processorChanged(): void {
+    for (const device of this.#devices) device.processorChanged?.();
+  }
+
+  msrRead(address: number): number {
+    const value = this.#withMsr(address)?.readMsr?.(address);
+    if (value === undefined) return 0;
+    this.#machine.view.setBigUint64(CPU_BASE + cpuLayout.stopDetail.offset, value, true);
+    return 1;
+  }
+
+  msrWrite(address: number, value: bigint): number {
+    return this.#withMsr(address)?.writeMsr?.(address, BigInt.asUintN(64, value)) === true ? 1 : 0;
+  }
+
+  #withMsr(address: number): Device | undefined {
+    return this.#devices.find((device) => device.msrs?.some(([start, end]) => address >= start && address <= end));
   }
 
   #at(address: number): Device | undefined {

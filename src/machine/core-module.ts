@@ -21,6 +21,11 @@ export interface CoreHost {
   acknowledgeInterrupt(): number;
   deadlineReached(): void;
   mayWake(): number;
+  /** CR8 or IA32_APIC_BASE changed. */
+  processorChanged(): void;
+  /** 1 when a device has the MSR and its value is in `stopDetail`. */
+  msrRead(address: number): number;
+  msrWrite(address: number, value: bigint): number;
 }
 
 /** The functions of src/core/index.ts. 64-bit integers are signed at this border. */
@@ -106,6 +111,9 @@ function boundFunctions(host: CoreHost): CoreHost {
     acknowledgeInterrupt: () => host.acknowledgeInterrupt(),
     deadlineReached: () => host.deadlineReached(),
     mayWake: () => host.mayWake(),
+    processorChanged: () => host.processorChanged(),
+    msrRead: (address) => host.msrRead(address),
+    msrWrite: (address, value) => host.msrWrite(address, value),
   };
 }
 

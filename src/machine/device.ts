@@ -13,6 +13,14 @@ export interface Device {
   writePort?(port: number, value: number, bytes: number): void;
   readMemory?(address: number, bytes: number): bigint;
   writeMemory?(address: number, value: bigint, bytes: number): void;
+  /** MSRs that the device holds, of those that the core asks for: 800H to 8FFH in x2APIC mode and IA32_TSC_DEADLINE. */
+  readonly msrs?: readonly AddressRange[];
+  /** Undefined where RDMSR raises #GP(0). */
+  readMsr?(address: number): bigint | undefined;
+  /** False where WRMSR raises #GP(0). */
+  writeMsr?(address: number, value: bigint): boolean;
+  /** CR8 or IA32_APIC_BASE changed. */
+  processorChanged?(): void;
   /** State as after power-on. */
   reset(): void;
   /** An interrupt controller: the vector that the processor takes when it accepts INTR. */

@@ -6,6 +6,7 @@
 
 import type { Device } from "../device.js";
 import type { Alarm, Clock } from "./clock.js";
+import { VectorSet } from "./vector-set.js";
 
 /** What the APIC needs of its processor and of the board. */
 export interface ApicSurroundings {
@@ -14,6 +15,8 @@ export interface ApicSurroundings {
   setTaskPriorityClass(value: number): void;
   /** IA32_APIC_BASE. */
   apicBase(): bigint;
+  /** The time-stamp counter. */
+  timeStamp(): bigint;
   /** INTR of the processor. */
   setInterrupt(asserted: boolean): void;
   raiseNmi(): void;
@@ -25,6 +28,7 @@ export interface ApicSurroundings {
 }
 
 export const apicPage = 0xfee0_0000;
+const deadlineMsr = 0x6e0;
 
 /** Register offsets in the page; the x2APIC MSR is 800H plus the offset divided by 16. */
 const register = {
@@ -75,37 +79,13 @@ const localVectors = new Map<number, number>([
   [register.error, 0x1_00ff],
 ]);
 
-/** 256 bits, one for each vector. */
-class VectorSet {
-  readonly words = new Uint32Array(8);
-
-  has(vector: number): boolean {
-    return (((this.words[vector >> 5] ?? 0) >>> (vector & 31)) & 1) === 1;
-  }
-
-  set(vector: number, value: boolean): void {
-    const word = this.words[vector >> 5] ?? 0;
-    const bit = 1 << (vector & 31);
-    this.words[vector >> 5] = value ? word | bit : word & ~bit;
-  }
-
-  /** The highest member, or -1. */
-  highest(): number {
-    for (let i = 7; i >= 0; i--) {
-      const word = this.words[i] ?? 0;
-      if (word !== 0) return i * 32 + 31 - Math.clz32(word);
-    }
-    return -1;
-  }
-
-  clear(): void {
-    this.words.fill(0);
-  }
-}
-
 export class LocalApic implements Device {
   readonly name = "local APIC";
   readonly memory = [[apicPage, apicPage + 0xfff]] as const;
+  readonly msrs = [
+    [0x800, 0x8ff],
+    [deadlineMsr, deadlineMsr],
+  ] as const;
   readonly #clock: Clock;
   readonly #outside: ApicSurroundings;
   readonly #alarm: Alarm;
@@ -165,8 +145,9 @@ export class LocalApic implements Device {
     this.writeRegister(address & 0xff0, Number(value & 0xffff_ffffn));
   }
 
-  /** MSR 800H to 8FFH in x2APIC mode; undefined where RDMSR raises #GP(0). */
+  /** IA32_TSC_DEADLINE, and 800H to 8FFH in x2APIC mode; undefined where RDMSR raises #GP(0). */
   readMsr(address: number): bigint | undefined {
+    if (address === deadlineMsr) return this.tscDeadline;
     if (!this.#x2Mode) return undefined;
     const offset = (address & 0xff) << 4;
     if (offset === register.commandLow) return (BigInt(this.#commandHigh >>> 0) << 32n) | BigInt(this.#commandLow);
@@ -176,6 +157,10 @@ export class LocalApic implements Device {
 
   /** False where WRMSR raises #GP(0). */
   writeMsr(address: number, value: bigint): boolean {
+    if (address === deadlineMsr) {
+      this.tscDeadline = value;
+      return true;
+    }
     if (!this.#x2Mode) return false;
     const offset = (address & 0xff) << 4;
     if (offset === register.commandLow) {
@@ -288,7 +273,9 @@ export class LocalApic implements Device {
   set tscDeadline(value: bigint) {
     if (this.#timerMode !== timerModes.deadline) return;
     this.#deadline = value;
-    this.#clock.set(this.#alarm, value === 0n ? undefined : value);
+    const wait = value - this.#outside.timeStamp();
+    const now = this.#clock.now;
+    this.#clock.set(this.#alarm, value === 0n ? undefined : wait > 0n ? now + wait : now);
   }
 
   /** An interrupt message with this vector arrives. */
@@ -332,6 +319,10 @@ export class LocalApic implements Device {
     const taken = this.#externalPending() ? this.#outside.acknowledgeExternal() : this.#spurious & 0xff;
     this.update();
     return taken;
+  }
+
+  processorChanged(): void {
+    this.update();
   }
 
   /** Looks again at what to tell the processor: after changes of CR8, of IA32_APIC_BASE and of the 8259 pair's line. */

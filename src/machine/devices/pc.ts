@@ -37,6 +37,7 @@ const serialLine = 4;
 const timerLine = 0;
 const timerPin = 2;
 const apicBaseMsr = 0x1b;
+const timeStampMsr = 0x10;
 
 /** Puts the devices on the machine's bus and connects their lines. */
 export function attachPc(machine: Machine, options: PcOptions): Pc {
@@ -52,6 +53,7 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     taskPriorityClass: () => Number(machine.register("CR8")),
     setTaskPriorityClass: (value) => machine.setRegister("CR8", BigInt(value)),
     apicBase: () => machine.readMsr(apicBaseMsr) ?? 0n,
+    timeStamp: () => machine.readMsr(timeStampMsr) ?? machine.retired,
     setInterrupt: (asserted) => {
       if (asserted === interruptAsserted) return;
       interruptAsserted = asserted;

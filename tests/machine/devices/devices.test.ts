@@ -193,6 +193,7 @@ function localApic() {
     taskPriorityClass: () => state.cr8,
     setTaskPriorityClass: (value) => (state.cr8 = value),
     apicBase: () => state.base,
+    timeStamp: () => 0n,
     setInterrupt: (asserted) => (state.intr = asserted),
     raiseNmi: () => state.nmis++,
     externalPending: () => state.external,
