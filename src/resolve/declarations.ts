@@ -80,19 +80,20 @@ function resolveHandler(statement: Statement, frame: Frame, target: Target): voi
   const expr = statement.args.length === 1 && statement.args[0] ? onlyExpr(statement.args[0]) : undefined;
   if (!expr || !statement.block) return misshapen(statement, "guest", frame);
   const vector = vectorOf(expr, frame);
+  const code: Item[] = [];
+  const owner = frame.labelOwner;
+  const { guest, resolve } = target;
+  resolve(statement.block.statements, frame, { resolve, items: code, guest, ring: 0, isData: false });
+  frame.labelOwner = owner;
+  // The body of a handler that is wrong has been looked at all the same.
   if (vector === undefined) return;
-  const known = target.guest.handlers.find((handler) => handler.vector === vector);
+  const known = guest.handlers.find((handler) => handler.vector === vector);
   if (known) {
     const secondary = [{ span: known.span, label: "first here" }];
     return report(frame, resolving.duplicateName, { what: "handler of vector", name: `${vector}` }, expr.span, {
       secondary,
     });
   }
-  const code: Item[] = [];
-  const owner = frame.labelOwner;
-  const { guest, resolve } = target;
-  resolve(statement.block.statements, frame, { resolve, items: code, guest, ring: 0, isData: false });
-  frame.labelOwner = owner;
   guest.handlers.push({ vector, code, span: statement.span });
 }
 
