@@ -103,8 +103,8 @@ export class SvmGuest implements ExitedGuest {
   }
 
   general32(number: number): number {
-    const inVmcb = number === gpr.rax || number === gpr.rsp;
-    return inVmcb ? Number(this.general(number) & 0xffff_ffffn) : this.processor.general32(number);
+    const isSaved = number === gpr.rax || number === gpr.rsp;
+    return isSaved ? Number(this.general(number) & 0xffff_ffffn) : this.processor.general32(number);
   }
 
   setGeneral32(number: number, value: number): void {
