@@ -305,7 +305,7 @@ export const regions: readonly (readonly [name: string, address: number, bytes: 
   ["CPU", 0x1000, 0x1000, "state block of the processor"],
   ["SEGMENTS", 0x2000, 0x200, "segment registers"],
   ["EXTENDED", 0x2200, 0x1200, "x87, SSE and further extended state, laid out as the XSAVE area"],
-  ["SCRATCH", 0x3400, 0x100, "bytes of an access that crosses a page or goes to a device"],
+  ["SCRATCH", 0x3400, 0x400, "bytes of an access that crosses a page or goes to a device"],
   ["VIRTUALIZATION", 0x3800, 0x2000, "state of VMX and SVM that does not lie in guest memory"],
   ["CPUID", 0x6000, 0x2000, "CPUID records"],
   ["MSRS", 0x8000, 0x4000, "MSR records"],

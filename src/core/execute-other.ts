@@ -13,7 +13,7 @@ import {
   OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
   OPERATION_TEST, OPERATION_XOR,
 } from "./ops"; // prettier-ignore
-import { raise, raiseProtection, raiseUndefined, stopUnsupported, VECTOR_BP, VECTOR_DB, VECTOR_OF } from "./faults";
+import { raise, raiseProtection, raiseUndefined, VECTOR_BP, VECTOR_DB, VECTOR_OF } from "./faults";
 import { stringOperation } from "./strings";
 import { input, output } from "./io";
 import { readMsr, writeMsr } from "./msr";
@@ -31,7 +31,8 @@ import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL } from "./rules.generat
 import { flushTlb } from "./tlb";
 import { decimal } from "./decimal";
 import { addWithFlag, bitManipulation } from "./bmi";
-import { virtualInterrupt } from "./virtual-8086";
+import { popFlagsVirtual, virtualInterrupt } from "./virtual-8086";
+import { executeVector } from "./fpu-dispatch";
 import * as T from "./decode-table.generated";
 import * as C from "./control-registers";
 import * as D from "./descriptor-tables";
@@ -264,7 +265,7 @@ function executeSystem(op: MicroOp, execute: u32): u32 {
     // Without CET, ENDBR and RDSSP are NOPs.
     case T.EXEC_RDSSP:
     case T.EXEC_ENDBR: return NEXT;
-    default: return stopUnsupported(execute);
+    default: return executeVector(op, execute);
   }
 } // prettier-ignore
 
@@ -342,19 +343,6 @@ function popFlags(op: MicroOp): u32 {
   const mask = changeableFlags(bytes) & ~RF;
   const old = readFlags();
   writeFlags(((old & ~mask) | (lastPopped() & mask)) & ~RF);
-  return END;
-}
-
-function popFlagsVirtual(bytes: u32): u32 {
-  if ((cpu.cr4 & CR4_VME) == 0 || bytes != 2) return raiseProtection(RULE_INSTRUCTION_IOPL);
-  if (!peek(0, 2)) return ABORT;
-  const value = lastPopped();
-  const old = readFlags();
-  if ((value & TF) != 0 || ((value & IF) != 0 && (old & VIP) != 0)) return raiseProtection(RULE_INSTRUCTION_IOPL);
-  setStackPointer(cpu.rsp + 2);
-  const mask: u64 = CF | PF | AF | ZF | SF | DF | OF | NT;
-  const virtualFlag: u64 = (value & IF) != 0 ? VIF : 0;
-  writeFlags((old & ~(mask | VIF | RF)) | (value & mask) | virtualFlag);
   return END;
 }
 

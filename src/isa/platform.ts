@@ -38,6 +38,8 @@ export interface CpuModel {
   readonly generation: Generation;
   /** CPU features by the manual's names (`LONG_MODE`, `NX`, `EPT`), which instruction rows also name. */
   readonly features: readonly string[];
+  /** Features of the real processor whose instructions are known but not all executed; CPUID does not report them. */
+  readonly knownFeatures: readonly string[];
   readonly physicalAddressBits: number;
   readonly linearAddressBits: 32 | 48 | 57;
   readonly cpuid: readonly CpuidLeaf[];

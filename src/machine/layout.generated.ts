@@ -12,7 +12,7 @@ export const EXTENDED_BASE = 0x2200;
 export const EXTENDED_BYTES = 0x1200;
 /** Bytes of an access that crosses a page or goes to a device. */
 export const SCRATCH_BASE = 0x3400;
-export const SCRATCH_BYTES = 0x100;
+export const SCRATCH_BYTES = 0x400;
 /** State of VMX and SVM that does not lie in guest memory. */
 export const VIRTUALIZATION_BASE = 0x3800;
 export const VIRTUALIZATION_BYTES = 0x2000;
@@ -170,7 +170,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x35e2cec4;
+export const LAYOUT_DIGEST = 0x21796862;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {

@@ -75,9 +75,10 @@ function bitsFor(model: CpuModel, table: readonly (readonly [string, bigint])[])
   return table.reduce((bits, [feature, own]) => (model.features.includes(feature) ? bits | own : bits), 0n);
 }
 
+/** What the core decodes: also what CPUID does not report, so that it ends as unsupported and not as #UD. */
 function featureWords(model: CpuModel): bigint[] {
   const words = [0n, 0n, 0n, 0n];
-  for (const name of model.features) {
+  for (const name of [...model.features, ...model.knownFeatures]) {
     const number = featureNumber(name);
     // Features that no instruction and no control bit depends on have no number.
     if (number === 0) continue;

@@ -113,9 +113,10 @@ const msrFields = new Map<number, { readonly offset: number }>([
   [0xc001_0114, cpu.vmCr],
 ]);
 
-/** FCW 037FH, FTW empty, MXCSR 1F80H. */
+/** FCW 0040H, all registers zero and in use (FTW 5555H), MXCSR 1F80H. */
 function resetExtendedState(view: DataView): void {
   new Uint8Array(view.buffer, layout.EXTENDED_BASE, layout.EXTENDED_BYTES).fill(0);
-  view.setUint16(layout.EXTENDED_BASE, 0x37f, true);
+  view.setUint16(layout.EXTENDED_BASE, 0x40, true);
+  view.setUint8(layout.EXTENDED_BASE + 4, 0xff);
   view.setUint32(layout.EXTENDED_BASE + 24, 0x1f80, true);
 }

@@ -6,7 +6,7 @@ import { vmxCapabilityMsrs, vmxModels } from "../vmx/capabilities.js";
 import { cr4Allowed } from "./control-registers.js";
 import { cpuidLeaves, type CpuSignature } from "./cpuid.js";
 import { modelMsrs } from "./msrs.js";
-import { notExecuted } from "./not-executed.js";
+import { knownOnly, notExecuted } from "./not-executed.js";
 
 /** A processor as its makers built it; what this machine does not execute is left out when the model is made. */
 export interface ModelSource {
@@ -44,6 +44,7 @@ export function buildModel(source: ModelSource): CpuModel {
     vendor,
     generation,
     features,
+    knownFeatures: knownOnly.filter((feature) => source.features.includes(feature)),
     physicalAddressBits,
     linearAddressBits,
     cpuid,

@@ -5,13 +5,22 @@
 
 import type { CpuFeature } from "../features.js";
 
-export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
+/**
+ * Instruction sets that are executed in part or not at all. Their instructions are known on the models whose
+ * processors have them: moves and state of x87, MMX and SSE work, the others end the run as `unsupported`.
+ */
+export const knownOnly: readonly CpuFeature[] = [
   // Floating point and vectors.
-  ...(["FPU", "MMX", "MMXEXT", "3DNOW", "FXSR", "FFXSR", "SSE", "SSE2", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"] as const),
+  ...(["FPU", "MMX", "MMXEXT", "3DNOW", "FFXSR", "SSE", "SSE2", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"] as const),
   ...(["SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "AES", "PCLMULQDQ", "SHA"] as const),
-  ...(["XSAVE", "XSAVEOPT", "XSAVEC", "XGETBV_ECX1", "XSAVES"] as const),
+  // Supervisor state components.
+  "XSAVES",
   // Later general-purpose instructions.
   ...(["RDRAND", "RDSEED", "CLZERO", "MONITORX"] as const),
+];
+
+export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
+  ...knownOnly,
   // Transactional memory: a processor may offer none, as later steppings do.
   ...(["HLE", "RTM"] as const),
   // Debug store, performance and thermal monitoring, several threads in one package: this machine has none.

@@ -59,7 +59,8 @@ export function groupMembers(group: string): readonly string[] | undefined {
 export function derivePlatform(base: Platform, changes: PlatformChanges): Platform {
   const source = sources.get(base.cpu.name);
   if (!source) throw new Error(`internal error: no CPU model is called ${base.cpu.name}`);
-  const features = new Set<CpuFeature>(featureNames.filter((name) => base.cpu.features.includes(name)));
+  const inherited = [...base.cpu.features, ...base.cpu.knownFeatures];
+  const features = new Set<CpuFeature>(featureNames.filter((name) => inherited.includes(name)));
   for (const name of featureNames) {
     if (changes.add?.includes(name)) features.add(name);
     if (changes.remove?.includes(name)) features.delete(name);

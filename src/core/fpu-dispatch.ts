@@ -1,0 +1,27 @@
+// Dispatch of x87, MMX and SSE instructions. What is not here ends the run as unsupported: floating-point arithmetic.
+
+import { MicroOp } from "./layout.generated";
+import { stopUnsupported } from "./faults";
+import { executeX87 } from "./fpu-instructions";
+import { fxRestore, fxSave, xRestore, xSave } from "./fpu-areas";
+import { emptyMmx, loadMxcsr, moveVector, storeMxcsr } from "./sse-moves";
+import * as T from "./decode-table.generated";
+
+/** Executes an instruction on extended state, by its execute number. */
+export function executeVector(op: MicroOp, execute: u32): u32 {
+  // The generator numbers instructions in the order of the table: each family is one run of numbers.
+  if (execute >= T.EXEC_FADD && execute <= T.EXEC_FCOS) return executeX87(op, execute);
+  if (execute >= T.EXEC_MOVUPS && execute <= T.EXEC_MOVQ) return moveVector(op, execute);
+  switch (execute) {
+    case T.EXEC_EMMS: return emptyMmx(execute);
+    case T.EXEC_LDMXCSR: return loadMxcsr(op);
+    case T.EXEC_STMXCSR: return storeMxcsr(op);
+    case T.EXEC_FXSAVE: return fxSave(op);
+    case T.EXEC_FXRSTOR: return fxRestore(op);
+    case T.EXEC_XSAVE:
+    case T.EXEC_XSAVEOPT:
+    case T.EXEC_XSAVEC: return xSave(op, execute);
+    case T.EXEC_XRSTOR: return xRestore(op);
+    default: return stopUnsupported(execute);
+  }
+} // prettier-ignore
