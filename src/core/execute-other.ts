@@ -6,8 +6,8 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, AC, AF, carryFlag, CF, code64, CR4_FSGSBASE, CR4_PKE, CR4_VME, DF, END, flagsChanged, IF, IOPL, iopl,
-  isCanonical, NEXT, NT, OF, overflowFlag, PF, protectedMode, readFlags, registerSized, RF, segment, setRegisterSized,
-  SF, TF, updateAttention, VIF, VIP, virtual8086, VM, writeCarry, writeFlags, writeStatusFlags, ZF,
+  isCanonical, NEXT, overflowFlag, PF, protectedMode, readFlags, registerSized, RF, segment, setRegisterSized,
+  SF, updateAttention, VIF, VIP, virtual8086, VM, writeCarry, writeFlags, writeStatusFlags, ZF,
 } from "./state"; // prettier-ignore
 import {
   OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,

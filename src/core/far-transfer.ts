@@ -20,9 +20,10 @@ import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
 import { chooseInnerStack, chosenStackPointer, commitStack, stackHolds, stackLinear } from "./exceptions";
 import { stepByNewFlag } from "./debug";
+import { returnInVirtual } from "./virtual-8086";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, taskSwitch } from "./task";
 import {
-  RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL, RULE_INSTRUCTION_PRIVILEGE, RULE_SELECTOR_NULL,
+  RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT, RULE_INSTRUCTION_PRIVILEGE, RULE_SELECTOR_NULL,
   RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
 } from "./rules.generated"; // prettier-ignore
 
@@ -334,27 +335,6 @@ export function interruptReturn(bytes: u32): u32 {
   if (status != END) return status;
   const virtualBits: u64 = mayRaiseVm && bytes > 2 ? VIF | VIP : 0;
   writeFlags((old & ~(mask | virtualBits)) | (flags & (mask | virtualBits)));
-  return END;
-}
-
-/** IRET inside virtual-8086 mode needs IOPL 3. */
-function returnInVirtual(bytes: u32): u32 {
-  if (iopl() != 3) return raiseProtection(RULE_INSTRUCTION_IOPL);
-  if (!peek(0, bytes)) return ABORT;
-  const rip = lastPopped();
-  if (!peek(bytes, bytes)) return ABORT;
-  const selector = (<u32>lastPopped()) & 0xffff;
-  if (!peek(2 * bytes, bytes)) return ABORT;
-  const flags = lastPopped();
-  if (rip > 0xffff) return raiseProtection(RULE_CODE_LIMIT);
-  setStackPointer(cpu.rsp + 3 * bytes);
-  setRealSegment(SEGMENT_CS, selector);
-  cpu.rip = rip & 0xffff;
-  const mask = changeableFlags(bytes);
-  writeFlags((readFlags() & ~mask) | (flags & mask));
-  if (cpu.guestMode != 0) guestIretUnblocksNmi();
-  else cpu.nmiBlocked = 0;
-  updateCodeKey();
   return END;
 }
 

@@ -1,15 +1,19 @@
-// INT n in virtual-8086 mode with the extensions of CR4.VME (Intel SDM vol. 3A, "8086 Emulation", "Handling Software
-// Interrupts in Virtual-8086 Mode"): a bitmap in the TSS sends vectors to the 8086 program's own handlers.
+// Virtual-8086 mode with the extensions of CR4.VME (Intel SDM vol. 3A, "8086 Emulation"). INT n: a bitmap in the TSS
+// sends vectors to the 8086 program's own handlers ("Handling Software Interrupts in Virtual-8086 Mode"). POPF and IRET
+// of a program with IOPL below 3: VIF stands in for IF ("Virtual Interrupt Mechanism"; AMD APM vol. 3, "POPF", "IRET").
 
 import { cpu, SEGMENT_CS, SEGMENT_TR } from "./layout.generated";
 import {
-  ABORT, CR4_VME, END, IF, IOPL, iopl, NEXT, readFlags, segment, TF, updateCodeKey, VIF, writeFlags,
+  ABORT, AF, CF, CR4_VME, DF, END, IF, IOPL, iopl, NEXT, NT, OF, PF, readFlags, RF, segment, SF, TF, updateCodeKey, VIF,
+  VIP, writeFlags, ZF,
 } from "./state"; // prettier-ignore
+import { changeableFlags } from "./far-transfer";
 import { raiseProtection } from "./faults";
 import { systemRead } from "./memory";
 import { setRealSegment } from "./segments";
-import { push } from "./stack";
-import { RULE_INSTRUCTION_IOPL } from "./rules.generated";
+import { lastPopped, peek, push, setStackPointer } from "./stack";
+import { guestIretUnblocksNmi } from "./virtualization";
+import { RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL } from "./rules.generated";
 
 /** END when the 8086 program's handler has been entered, NEXT when the IDT's gate is to be taken, ABORT on a fault. */
 export function virtualInterrupt(vector: u32): u32 {
@@ -40,4 +44,52 @@ export function virtualInterrupt(vector: u32): u32 {
   cpu.rip = entry & 0xffff;
   updateCodeKey();
   return END;
+}
+
+/** IRET: needs IOPL 3, or VME and an operand size of 16 bits. */
+export function returnInVirtual(bytes: u32): u32 {
+  const trusted = iopl() == 3;
+  if (!trusted && ((cpu.cr4 & CR4_VME) == 0 || bytes != 2)) return raiseProtection(RULE_INSTRUCTION_IOPL);
+  if (!peek(0, bytes)) return ABORT;
+  const rip = lastPopped();
+  if (!peek(bytes, bytes)) return ABORT;
+  const selector = (<u32>lastPopped()) & 0xffff;
+  if (!peek(2 * bytes, bytes)) return ABORT;
+  const flags = lastPopped();
+  if (rip > 0xffff) return raiseProtection(RULE_CODE_LIMIT);
+  if (!trusted && needsMonitor(flags)) return raiseProtection(RULE_INSTRUCTION_IOPL);
+  if (cpu.guestMode != 0) guestIretUnblocksNmi();
+  else cpu.nmiBlocked = 0;
+  setStackPointer(cpu.rsp + 3 * bytes);
+  setRealSegment(SEGMENT_CS, selector);
+  cpu.rip = rip;
+  if (trusted) {
+    const mask = changeableFlags(bytes);
+    writeFlags((readFlags() & ~mask) | (flags & mask));
+  } else writeVirtualFlags(flags);
+  updateCodeKey();
+  return END;
+}
+
+/** POPF with IOPL below 3: needs VME and an operand size of 16 bits. */
+export function popFlagsVirtual(bytes: u32): u32 {
+  if ((cpu.cr4 & CR4_VME) == 0 || bytes != 2) return raiseProtection(RULE_INSTRUCTION_IOPL);
+  if (!peek(0, 2)) return ABORT;
+  const value = lastPopped();
+  if (needsMonitor(value)) return raiseProtection(RULE_INSTRUCTION_IOPL);
+  setStackPointer(cpu.rsp + 2);
+  writeVirtualFlags(value);
+  return END;
+}
+
+/** The monitor must hear of a program that would step, or that lets interrupts in while one waits. */
+function needsMonitor(value: u64): bool {
+  return (value & TF) != 0 || ((value & IF) != 0 && (readFlags() & VIP) != 0);
+}
+
+/** FLAGS of such a program: IOPL stays, and IF goes to VIF. */
+function writeVirtualFlags(value: u64): void {
+  const mask: u64 = CF | PF | AF | ZF | SF | DF | OF | NT;
+  const virtualFlag: u64 = (value & IF) != 0 ? VIF : 0;
+  writeFlags((readFlags() & ~(mask | VIF | RF | TF)) | (value & mask) | virtualFlag);
 }
