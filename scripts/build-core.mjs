@@ -21,6 +21,8 @@ function build() {
   const compiler = join(root, "node_modules/assemblyscript/bin/asc.js");
   const options = [
     ...["src/core/index.ts", "--outFile", output, "--runtime", "stub", "--importMemory", "--noExportMemory"],
+    // Integer operations of MMX and SSE2 are the engine's own of the same meaning.
+    ...["--enable", "simd"],
     ...[
       "--disableWarning",
       "201",

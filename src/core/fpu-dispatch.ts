@@ -1,9 +1,10 @@
-// Dispatch of x87, MMX and SSE instructions. What is not here ends the run as unsupported: floating-point arithmetic.
+// Dispatch of x87, MMX and SSE instructions. What none of them
+// knows ends the run as unsupported: floating-point arithmetic.
 
 import { MicroOp } from "./layout.generated";
-import { stopUnsupported } from "./faults";
 import { executeX87 } from "./fpu-instructions";
 import { fxRestore, fxSave, xRestore, xSave } from "./fpu-areas";
+import { combineIntegers } from "./sse-integers";
 import { emptyMmx, loadMxcsr, moveVector, storeMxcsr } from "./sse-moves";
 import * as T from "./decode-table.generated";
 
@@ -22,6 +23,6 @@ export function executeVector(op: MicroOp, execute: u32): u32 {
     case T.EXEC_XSAVEOPT:
     case T.EXEC_XSAVEC: return xSave(op, execute);
     case T.EXEC_XRSTOR: return xRestore(op);
-    default: return stopUnsupported(execute);
+    default: return combineIntegers(op, execute);
   }
 } // prettier-ignore

@@ -10,6 +10,14 @@ import { hostMissing } from "./host-side.js";
 import { newMachine, prepare, runToStop } from "../core/support.js";
 
 const areaBytes = 512;
+
+/** Each operation on XMM registers with memory, and on MMX registers. */
+const integers = (names: string): string[] =>
+  names.split(" ").map((name) => {
+    const wide = `movups xmm0, [rbx + 1] | movups xmm1, [rbx + 6] | ${name} xmm0, xmm1 | ${name} xmm1, [rbx + 16]`;
+    return `${wide} | movq mm0, [rbx + 2] | movq mm1, [rbx + 9] | ${name} mm1, mm0 | ${name} mm0, [rbx + 21]`;
+  });
+
 const origin = 0x10_0000;
 
 /** Code with RBX at 64 bytes of data that may be written, aligned to 16. */
@@ -50,6 +58,10 @@ const rows: readonly string[] = [
   "movups xmm0, [rbx] | movq xmm1, xmm0 | movq [rbx + 8], xmm0 | movq rax, xmm0 | movq xmm6, rax | movd xmm7, [rbx + 9]",
   "movups xmm0, [rbx] | movups xmm1, [rbx + 16] | lea rdi, [rbx + 32] | maskmovdqu xmm0, xmm1 | movups xmm2, [rbx + 32]",
   "movq mm0, [rbx] | movq mm1, [rbx + 8] | lea rdi, [rbx + 32] | maskmovq mm0, mm1 | movntq [rbx], mm1 | movups xmm2, [rbx + 32]",
+  ...integers("pand pandn por pxor paddb paddw paddd paddq psubb psubw psubd psubq paddsb paddsw paddusb paddusw"),
+  ...integers("psubsb psubsw psubusb psubusw pminub pmaxub pminsw pmaxsw pavgb pavgw pcmpeqb pcmpeqw pcmpeqd"),
+  ...integers("pcmpgtb pcmpgtw pcmpgtd pmullw pmaddwd"),
+  "movups xmm0, [rbx] | movups xmm1, [rbx + 5] | andps xmm0, xmm1 | xorpd xmm1, [rbx] | andnps xmm0, xmm1 | orps xmm0, [rbx]",
   "mov dword [rbx], 0x9fc1 | ldmxcsr [rbx] | stmxcsr [rbx + 4] | movd xmm1, [rbx + 4]",
 ];
 

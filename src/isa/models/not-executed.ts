@@ -7,7 +7,8 @@ import type { CpuFeature } from "../features.js";
 
 /**
  * Instruction sets that are executed in part or not at all. Their instructions are known on the models whose
- * processors have them: moves and state of x87, MMX and SSE work, the others end the run as `unsupported`.
+ * processors have them: moves and state of x87, MMX and SSE work, and some integer operations; the others end the run
+ * as `unsupported`.
  */
 export const knownOnly: readonly CpuFeature[] = [
   // Floating point and vectors.
