@@ -19,6 +19,13 @@ Rows marked (optional) are off under \`intercept nothing\`, where the manual lea
 *public* if these rows and the declared policy would alone have caused it; the VMM's own needs (a step over an
 instruction, a window for an interrupt) are *internal*.
 
+## \`hardware nested\`
+On VT-x with EPT the guest may be a VMM itself: CPUID reports VMX, CR4.VMXE can be set, and the capability MSRs tell
+what the VMM virtualizes: all of the processor's controls but posted interrupts, VM functions, VMCS shadowing,
+page-modification logging, #VE, mode-based execute control, and accessed and dirty flags of EPT. Instructions of VMX
+of that guest exit as class *assist*. An exit of its own guest is one to \`vmm\` first and, where its controls ask
+for it, one to that guest (docs/decisions/0009-nesting.md). SVM is not given to guests.
+
 ## Declared policy
 | declaration | meaning |
 |---|---|

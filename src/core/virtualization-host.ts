@@ -8,7 +8,11 @@ import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
 import { svm } from "./svm-state";
 import { forgetGuestAsid } from "./svm-tlb";
-import { ENTERED, FAILED, enterGuest, entryError, entryRule } from "./vmx-entry";
+import { checkControls } from "./vmx-check-controls";
+import { checkGuestState } from "./vmx-check-guest";
+import { checkHostState } from "./vmx-check-host";
+import { ENTERED, FAILED, enterGuest, entryError, entryRule, qualificationOf } from "./vmx-entry";
+import { EXIT_INVALID_GUEST_STATE } from "./vmx-facts.generated";
 import {
   basicEntryError, basicEntryRule, clearRegion, fieldExists, makeCurrent, readField, startVmx, vmxonRule, writeField,
 } from "./vmx-instructions"; // prettier-ignore
@@ -72,6 +76,25 @@ export function hostVmxEnter(): u32 {
   if (outcome == ENTERED) return 0;
   cpu.stopDetail = entryRule;
   return (outcome == FAILED ? OUTCOME_FAIL : OUTCOME_REJECT) | entryError;
+}
+
+/**
+ * The checks of VM entry on the current VMCS without the entry: 0 or an outcome, the qualification of a rejected entry
+ * in bits 31:24.
+ */
+export function hostVmxCheck(): u32 {
+  let rule = checkControls();
+  let outcome: u32 = OUTCOME_FAIL | 7;
+  if (rule == 0) {
+    rule = checkHostState();
+    outcome = OUTCOME_FAIL | 8;
+  }
+  if (rule == 0) {
+    rule = checkGuestState();
+    outcome = OUTCOME_REJECT | EXIT_INVALID_GUEST_STATE | (<u32>qualificationOf(rule) << 24);
+  }
+  cpu.stopDetail = rule;
+  return rule == 0 ? 0 : outcome;
 }
 
 /** INVEPT, INVVPID, INVLPGA of everything. */

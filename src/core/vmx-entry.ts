@@ -68,7 +68,7 @@ function reject(reason: u32, rule: u32, qualification: u64, rip: u64): u32 {
 }
 
 /** "VM-Entry Failures": qualification 2 PDPTEs, 3 NMI under blocking by STI, 4 VMCS link pointer, otherwise 0. */
-function qualificationOf(rule: u32): u64 {
+export function qualificationOf(rule: u32): u64 {
   if (rule >= X.RULE_GUEST_PDPTE0 && rule <= X.RULE_GUEST_PDPTE3) return 2;
   if (rule == X.RULE_GUEST_INTERRUPTIBILITY_INJECT_NMI_STI) return 3;
   if (rule >= X.RULE_GUEST_LINK_ALIGNED && rule <= X.RULE_GUEST_LINK_CURRENT) return 4;

@@ -308,7 +308,16 @@ function exitReasonOf(execute: u32): u32 {
 /** True when the instruction exits; VMREAD and VMWRITE do not where VMCS shadowing lets them pass. */
 export function exitForVmxInstruction(op: MicroOp, execute: u32): bool {
   if ((execute == EXEC_VMREAD || execute == EXEC_VMWRITE) && isShadowed(op, execute)) return false;
-  return exitWithOperand(exitReasonOf(execute), 0, op);
+  exitWithOperand(exitReasonOf(execute), 0, op);
+  if (execute == EXEC_VMWRITE && (op.prefixes & PREFIX_SECOND_MEMORY) == 0) exchangeRegisters();
+  return true;
+}
+
+/** Register 1 is the operand that may be in memory: for VMWRITE the second, the encoding is in register 2. */
+function exchangeRegisters(): void {
+  const information = vmx.instructionInfo;
+  const first = (information >> 3) & 0xf;
+  vmx.instructionInfo = (information & 0x0fffff87) | ((information >> 28) << 3) | (first << 28);
 }
 
 /** "VMCS Shadowing": the bitmap's bit for the encoding is 0, and no bit beyond 14:0 of the encoding is set. */

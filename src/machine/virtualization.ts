@@ -19,6 +19,7 @@ export interface VirtualizationExports {
   hostVmxCurrent(): bigint;
   hostSvmCurrent(): bigint;
   hostVmxEnter(): number;
+  hostVmxCheck(): number;
   hostInvalidateGuest(): void;
   hostSvmStart(hostSaveArea: bigint): void;
   hostSvmEnter(vmcb: bigint): number;
@@ -41,6 +42,8 @@ export interface EntryFailure {
   readonly number: number;
   /** Id of the rule that did not hold. */
   readonly rule?: string;
+  /** Exit qualification of a rejected entry, where it was only checked. */
+  readonly qualification?: number;
 }
 
 const outcomeReject = 0x2_0000;
@@ -96,7 +99,17 @@ export class VmxOperations {
 
   /** VMLAUNCH or VMRESUME, by the launch state. After success the guest runs with the machine's next `run`. */
   enter(): EntryFailure | undefined {
-    const outcome = this.host.core.hostVmxEnter();
+    return this.#failure(this.host.core.hostVmxEnter());
+  }
+
+  /** The checks of VM entry on the current VMCS, without the entry: what a VMM that nests tells its guest's VMM. */
+  check(): EntryFailure | undefined {
+    const outcome = this.host.core.hostVmxCheck();
+    const failure = this.#failure(outcome);
+    return failure && { ...failure, qualification: outcome >>> 24 };
+  }
+
+  #failure(outcome: number): EntryFailure | undefined {
     if (outcome === 0) return undefined;
     const rule = ruleIdByNumber(this.host.view.getUint32(layout.CPU_BASE + cpu.stopDetail.offset, true));
     const kind = (outcome & outcomeReject) !== 0 ? "reject" : "fail";

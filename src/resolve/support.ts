@@ -63,5 +63,5 @@ function hardwareProblem(vmm: Stack[number], outer: Stack[number] | undefined, p
     if (vmm.nested) return `the bundled VMM nests only with ${lacking}, which ${platform.name} does not have`;
     return undefined;
   }
-  return vmm.nested ? "the bundled VMM does not nest yet" : undefined;
+  return vmm.nested && vendor === "amd" ? "the bundled VMM gives its guest VT-x, and no SVM yet" : undefined;
 }

@@ -70,6 +70,22 @@ export class EventLog implements VmmEvents {
     exit.class = exitClass;
   }
 
+  /** An entry that the bundled VMM carried out for a guest. */
+  entered(rip: bigint, context: bigint, guestRip: bigint): void {
+    this.drain();
+    const subject = this.parties.entered(context, this.parties.guestAt(rip, 0n), guestRip);
+    this.append({ kind: "enter", rip, subject });
+  }
+
+  /** The exit that the bundled VMM has is also one of a guest's guest: the same exit, to the guest that entered. */
+  reflect(context: bigint): void {
+    this.drain();
+    const last = this.events.at(-1);
+    if (last?.kind !== "exit") return;
+    const { class: _, ...exit } = last;
+    this.events.push({ ...exit, to: this.parties.receiver(context) });
+  }
+
   private take(raw: RawEvent): void {
     if (raw.kind === layout.EVENT_VISIT) {
       this.takeVisit(raw);

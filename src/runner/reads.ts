@@ -13,6 +13,8 @@ export interface GuestState {
   readMsr(address: number): bigint;
   /** By the guest's own paging; undefined where it maps nothing. */
   translate(linear: bigint): bigint | undefined;
+  /** A field of the guest's current VMCS, where a VMM gives it VMX. */
+  readonly readVmcs?: (encoding: number) => bigint;
 }
 
 /** Takes all reads of an expectation together. Counts and cycles are the judge's: they give 0 here. */
@@ -31,7 +33,7 @@ function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
     case "msr":
       return state.readMsr(read.address);
     case "vmcs":
-      return machine.vmx.readCurrent(read.encoding);
+      return state.readVmcs?.(read.encoding) ?? machine.vmx.readCurrent(read.encoding);
     case "vmcb":
       return littleEndian(machine.readPhysical(machine.svm.currentVmcb + BigInt(read.offsetBytes), read.sizeBits / 8));
     case "count":

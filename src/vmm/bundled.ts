@@ -10,16 +10,20 @@ export interface GuestState {
   readMsr(address: number): bigint;
   /** By the guest's own paging; undefined where it maps nothing. */
   translate(linear: bigint): bigint | undefined;
+  /** A field of the VMCS that the guest has made current, where the guest uses VMX that the VMM gives it. */
+  readonly readVmcs?: (encoding: number) => bigint;
 }
 
 /** What a VMM tells of its own doing. */
 export interface VmmEvent {
-  readonly kind: Extract<EventKind, "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "exit" | "enter">;
+  readonly kind: Extract<EventKind, "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "fail" | "reject">;
   readonly subject?: string;
   readonly fields?: Readonly<Record<string, FieldValue>>;
   readonly rip: bigint;
   readonly to?: string;
   readonly note?: string;
+  /** Id of the rule that did not hold. */
+  readonly rule?: string;
 }
 
 /** Where a VMM's events go. A VMM whose sink does not listen tells nothing and pays nothing. */
@@ -28,6 +32,10 @@ export interface VmmEvents {
   /** The class of the exit that the core has just recorded. */
   classify(exitClass: ExitClass): void;
   append(event: VmmEvent): void;
+  /** An entry carried out for a guest at `rip`: the guest's VMCS, and where that one's own guest begins. */
+  entered(rip: bigint, context: bigint, guestRip: bigint): void;
+  /** The exit that the core has just recorded goes on to the guest that entered with this VMCS. */
+  reflect(context: bigint): void;
 }
 
 /** Why a VMM returned: what stops a machine, the end of its guest by policy, or what it cannot do. */
@@ -45,4 +53,10 @@ export interface BundledVmm {
 }
 
 /** A sink for runs that nobody watches. */
-export const silent: VmmEvents = { listening: false, classify: () => {}, append: () => {} };
+export const silent: VmmEvents = {
+  listening: false,
+  classify: () => {},
+  append: () => {},
+  entered: () => {},
+  reflect: () => {},
+};

@@ -11,11 +11,14 @@ import { VmxControls } from "./hardware/vmx/controls.js";
 import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
+import { giveVmx } from "./nested/index.js";
 import { PageAllocator } from "./page-allocator.js";
 import type { VmmChoice } from "./policy.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
 export const vmmMemoryBytes = 0x40_0000;
+
+const featureControlMsr = 0x3a;
 
 export interface VmmOptions {
   readonly events: VmmEvents;
@@ -49,9 +52,12 @@ export function startVmm(
   };
   if (machine.platform.cpu.vendor === "intel") {
     const { vmx } = machine;
+    const featureControl = machine.readMsr(featureControlMsr) ?? 0n;
     const setup = setUpVmx({ ...common, vmx });
     const shadow = setup.eptp === 0n ? new ShadowTables(machine, pages) : undefined;
-    return new VmxVcpu({ ...common, vmx, setup, shadow });
+    const vcpu = new VmxVcpu({ ...common, vmx, setup, shadow });
+    if (choice.nested) giveVmx(vcpu, { ...common, vmx, region: setup.region, featureControl });
+    return vcpu;
   }
   const { svm } = machine;
   const setup = setUpSvm({ ...common, svm });
@@ -65,7 +71,9 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   const [choice] = stack;
   if (stack.length > 1) return "this VMM does not run on another one";
   if (choice?.kind !== "hardware") return `the form ${choice?.kind ?? ""} of the VMM is not there`;
-  if (choice.nested) return "this VMM does not give virtualization to its guest";
+  if (choice.nested && (vendor === "amd" || generation === "vtx1")) {
+    return "this VMM gives virtualization to its guest only on VT-x with EPT";
+  }
   if (generation === "unassisted") return `${platform.name} has no hardware virtualization`;
   const { vmx, svm } = platform.firmware;
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";

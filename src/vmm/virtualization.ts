@@ -43,6 +43,8 @@ export interface EntryFailure {
   readonly kind: "fail" | "reject";
   readonly number: number;
   readonly rule?: string;
+  /** Exit qualification of a rejected entry, where it was only checked. */
+  readonly qualification?: number;
 }
 
 /** VMX as root operation offers it; Intel SDM vol. 3C, "VMX Instruction Reference". Fields go by their encodings. */
@@ -59,6 +61,8 @@ export interface VmxOperations {
   write32(field: number, value: number): void;
   /** VMLAUNCH or VMRESUME, as the launch state asks. The guest then runs with the processor's next `run`. */
   enter(): EntryFailure | undefined;
+  /** The checks of VM entry on the current VMCS, without the entry. */
+  check(): EntryFailure | undefined;
   /** INVEPT of the single context. */
   invalidateEpt(eptp: bigint): void;
 }

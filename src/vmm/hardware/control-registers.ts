@@ -51,7 +51,7 @@ export function loadCr0(guest: ExitedGuest, value: bigint): boolean {
   const efer = guest.register("EFER");
   const cr4 = guest.register("CR4");
   const next = (value & definedCr0) | cr0Bits.ET;
-  if (value >> 32n !== 0n) return false;
+  if (value >> 32n !== 0n || (~next & (guest.crRules?.cr0Required ?? 0n)) !== 0n) return false;
   if (has(next, cr0Bits.PG) && !has(next, cr0Bits.PE)) return false;
   if (has(next, cr0Bits.NW) && !has(next, cr0Bits.CD)) return false;
   const pagingStarts = has(next, cr0Bits.PG) && !has(old, cr0Bits.PG);
@@ -72,7 +72,8 @@ const longCodeBit = 1 << 13;
 export function loadCr4(guest: ExitedGuest, value: bigint): boolean {
   const old = guest.register("CR4");
   const long = has(guest.register("EFER"), eferBits.LMA);
-  if ((value & ~guestCr4Bits(guest.platform.cpu)) !== 0n) return false;
+  const allowed = guestCr4Bits(guest.platform.cpu) | (guest.crRules?.cr4Offered ?? 0n);
+  if ((value & ~allowed) !== 0n || (~value & (guest.crRules?.cr4Required ?? 0n)) !== 0n) return false;
   if (long && (!has(value, cr4Bits.PAE) || has(value ^ old, cr4Bits.LA57))) return false;
   const startsPcid = has(value, cr4Bits.PCIDE) && !has(old, cr4Bits.PCIDE);
   if (startsPcid && (!long || (guest.register("CR3") & 0xfffn) !== 0n)) return false;

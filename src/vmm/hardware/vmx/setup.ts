@@ -27,6 +27,8 @@ export interface VmxSetup {
   readonly cr4: CrOwnership;
   readonly unrestricted: boolean;
   readonly eptp: bigint;
+  /** Physical address of the guest's VMCS. */
+  readonly region: bigint;
   /** Physical address of the tables of guests without paging, where the processor needs them. */
   readonly unpagedTable: bigint;
   /** The processor cannot but exit at accesses to CR3. */
@@ -96,7 +98,7 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   const free = unrestricted ? cr0Bits.PE | cr0Bits.PG : 0n;
   const cr0 = ownership(processor.readMsr(vmxMsrs.cr0Fixed0) ?? 0n, free, cr0Bits.NE);
   const cr4 = ownership(cr4Bits.VMXE, 0n, cr4Bits.VMXE | cr4Bits.SMXE);
-  takeUpVmx(input);
+  const region = takeUpVmx(input);
   const put = (name: string, value: bigint): void => vmx.write(vmcsEncoding(name), value);
   writeControls(input, controls, put);
   const hasEpt = capabilities.allows("ENABLE_EPT");
@@ -106,7 +108,7 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   writeGuestState(start, put);
   const watchesCr3 = policy.intercepts.includes("CR_ACCESS");
   const cr3Exits = capabilities.requires("CR3_LOAD_EXITING");
-  const setup = { controls, cr0, cr4, unrestricted, eptp, unpagedTable, watchesCr3, cr3Exits };
+  const setup = { controls, cr0, cr4, unrestricted, eptp, region, unpagedTable, watchesCr3, cr3Exits };
   writeControlRegisters(setup, put, start, policy);
   return setup;
 }
@@ -117,7 +119,7 @@ function ownership(required: bigint, relaxed: bigint, hidden: bigint): CrOwnersh
 }
 
 /** VMXON, VMCLEAR, VMPTRLD on regions that carry the revision identifier. */
-function takeUpVmx({ processor, vmx, pages }: VmxSetupInput): void {
+function takeUpVmx({ processor, vmx, pages }: VmxSetupInput): bigint {
   const tables = BigInt(pages.take());
   const region = BigInt(pages.take());
   const vmcs = BigInt(pages.take());
@@ -132,6 +134,7 @@ function takeUpVmx({ processor, vmx, pages }: VmxSetupInput): void {
   vmx.start(region);
   vmx.clear(vmcs);
   vmx.load(vmcs);
+  return vmcs;
 }
 
 function writeControls(

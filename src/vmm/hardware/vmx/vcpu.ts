@@ -5,10 +5,11 @@ import { flagBits, type VmxControlName } from "../../../isa/index.js";
 import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
 import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
-import { placeOf } from "./controls.js";
+import { placeOf, type ControlValues } from "./controls.js";
 import { openEptPage } from "./ept.js";
 import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
+import type { NestedVmx } from "../../nested/index.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
@@ -42,6 +43,9 @@ export class VmxVcpu implements BundledVmm {
   private nmiWaits = false;
   private readonly interrupts: number[] = [];
   private steps: (() => void)[] = [];
+
+  /** VMX for the guest, where it is given. */
+  nested: NestedVmx | undefined;
 
   constructor(parts: VmxGuestParts) {
     this.processor = parts.processor;
@@ -91,16 +95,21 @@ export class VmxVcpu implements BundledVmm {
 
   controlIsSet(name: VmxControlName): boolean {
     const { word, mask } = placeOf(name);
-    return (this.setup.controls[word] & mask) !== 0;
+    return (this.controls[word] & mask) !== 0;
   }
 
-  /** Changes a control of the pin-based or processor-based words. */
+  /** Changes a control of the pin-based or processor-based words; what the guest's VMM wants of its guest stays. */
   setControl(name: VmxControlName, value: boolean): void {
     const { word, mask } = placeOf(name);
     assert(word !== "exit" && word !== "entry", `${name} is an execution control`);
-    const controls = this.setup.controls;
-    controls[word] = (value ? controls[word] | mask : controls[word] & ~mask) >>> 0;
+    const { controls } = this;
+    const kept = this.nested?.kept(word) ?? 0;
+    controls[word] = ((value ? controls[word] | mask : controls[word] & ~mask) | kept) >>> 0;
     this.vmx.write(controlFields[word], BigInt(controls[word]));
+  }
+
+  private get controls(): ControlValues {
+    return this.nested?.innerControls ?? this.setup.controls;
   }
 
   /** Allows every access to one page; the function given back undoes it. */
@@ -146,6 +155,8 @@ export class VmxVcpu implements BundledVmm {
     this.haltedAt = undefined;
     const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
+    const taken = this.nested?.take(reason & 0xffff);
+    if (taken) return taken.stop;
     const over = handleExit(this, reason & 0xffff);
     if (over) return over;
     if ((this.vmx.read32(field.idtVectoring) & deliveryInterrupted) !== 0) this.resumeDelivery();

@@ -8,7 +8,7 @@ import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
 import type { GuestDevices } from "../devices.js";
 import { injectedSubject } from "../events.js";
-import { eventTypes, gpr, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
+import { eventTypes, gpr, type CrRules, type ExitedGuest, type InjectedEvent } from "../exited-guest.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import { GuestRegisters, type ControlRegisters } from "./guest-registers.js";
 import { ShadowRegisters } from "./shadow-registers.js";
@@ -41,6 +41,11 @@ export interface VmxGuestParts {
 const eferMsr = 0xc000_0080;
 
 export class VmxGuest implements ExitedGuest {
+  /** What VMX that the VMM gives the guest means for it (src/vmm/nested). */
+  crRules?: CrRules;
+  readVmcs?: (encoding: number) => bigint;
+  /** The guest's physical address behind one of a guest of its own; undefined where there is none. */
+  nestedPhysical?: (address: bigint) => bigint | undefined;
   readonly platform: Platform;
   readonly policy: VmmPolicy;
   readonly devices: GuestDevices;
@@ -173,7 +178,7 @@ export class VmxGuest implements ExitedGuest {
   }
 
   translate(linear: bigint): bigint | undefined {
-    return translateGuest(this.memory, this.paging, linear);
+    return this.physical(translateGuest(this.memory, this.paging, linear));
   }
 
   /** How the guest's own tables are read. */
@@ -191,9 +196,10 @@ export class VmxGuest implements ExitedGuest {
     };
     const translate = (linear: bigint): bigint | undefined => {
       const state = { cr0: register("CR0"), cr3: register("CR3"), cr4: register("CR4"), efer: register("EFER") };
-      return translateGuest(this.memory, state, linear);
+      return this.physical(translateGuest(this.memory, state, linear));
     };
-    return { register, translate, readMsr: (address) => this.processor.readMsr(address) ?? 0n };
+    const readMsr = (address: number): bigint => this.processor.readMsr(address) ?? 0n;
+    return { register, translate, readMsr, ...(this.readVmcs && { readVmcs: this.readVmcs }) };
   }
 
   /** False where CR0 cannot have this value on this processor: real mode needs "unrestricted guest". */
@@ -239,8 +245,19 @@ export class VmxGuest implements ExitedGuest {
     if (this.events.listening) this.events.append({ kind: "emulate", subject, rip: this.rip });
   }
 
+  private physical(address: bigint | undefined): bigint | undefined {
+    return address === undefined || !this.nestedPhysical ? address : this.nestedPhysical(address);
+  }
+
+  /** Entries of the guest's tables; where a guest's guest has no memory they read as not present. */
   private readonly memory = {
-    readU32: (address: number): number => this.processor.readU32(BigInt(address)),
-    readU64: (address: number): bigint => this.processor.readU64(BigInt(address)),
+    readU32: (address: number): number => {
+      const physical = this.physical(BigInt(address));
+      return physical === undefined ? 0 : this.processor.readU32(physical);
+    },
+    readU64: (address: number): bigint => {
+      const physical = this.physical(BigInt(address));
+      return physical === undefined ? 0n : this.processor.readU64(physical);
+    },
   };
 }

@@ -1,0 +1,471 @@
+// VMX for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that
+// the processor runs them on a VMCS of this VMM. docs/decisions/0009-nesting.md.
+
+import { cr4Bits, featureControlBits, vmcsEncoding, vmxExitByNumber } from "../../isa/index.js";
+import type { VmmStop } from "../bundled.js";
+import type { PageAllocator } from "../page-allocator.js";
+import { findRange, type VmmPolicy } from "../policy.js";
+import type { EntryFailure, Processor, VmxOperations } from "../virtualization.js";
+import { emulateCpuid } from "../hardware/cpuid.js";
+import { gpr } from "../hardware/exited-guest.js";
+import { msrBitmapBytes, ioBitmapBytes } from "../hardware/vmx/bitmaps.js";
+import { placeOf, type ControlValues } from "../hardware/vmx/controls.js";
+import type { VmxSetup } from "../hardware/vmx/setup.js";
+import { field } from "../hardware/vmx/vmcs-fields.js";
+import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
+import { VmxInstructions } from "./instructions.js";
+import { MergedEpt } from "./merged-ept.js";
+import { loadHostState, mergeControls, saveInner, writeControls, writeInner } from "./merge.js";
+import { loadArea, storeArea } from "./msr-areas.js";
+import { offeredMsr, withheldBits } from "./offer.js";
+import { causesExit, type ExitFacts, type Interceptions } from "./ownership.js";
+import type { Vmcs12 } from "./vmcs12.js";
+
+/** An exit that was dealt with here; with a stop where the guest ends. */
+export interface Taken {
+  readonly stop?: VmmStop;
+}
+
+export interface NestedVmxParts {
+  readonly processor: Processor;
+  readonly vmx: VmxOperations;
+  readonly setup: VmxSetup;
+  readonly policy: VmmPolicy;
+  readonly pages: PageAllocator;
+  /** Regions of the guest's own VMCS and of that for guests' guests. */
+  readonly regions: readonly [own: bigint, inner: bigint];
+  /** IA32_FEATURE_CONTROL as the firmware left it. */
+  readonly featureControl: bigint;
+}
+
+const parameters = {
+  exceptionBitmap: vmcsEncoding("EXCEPTION_BITMAP"),
+  pageFaultMask: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MASK"),
+  pageFaultMatch: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MATCH"),
+  ioA: vmcsEncoding("ADDRESS_OF_IO_BITMAP_A"),
+  ioB: vmcsEncoding("ADDRESS_OF_IO_BITMAP_B"),
+  msr: vmcsEncoding("ADDRESS_OF_MSR_BITMAPS"),
+  eptp: vmcsEncoding("EPT_POINTER"),
+  vpid: vmcsEncoding("VIRTUAL_PROCESSOR_IDENTIFIER"),
+  link: vmcsEncoding("VMCS_LINK_POINTER"),
+  virtualApic: vmcsEncoding("VIRTUAL_APIC_ADDRESS"),
+  storeAddress: vmcsEncoding("VM_EXIT_MSR_STORE_ADDRESS"),
+  storeCount: vmcsEncoding("VM_EXIT_MSR_STORE_COUNT"),
+  exitLoadAddress: vmcsEncoding("VM_EXIT_MSR_LOAD_ADDRESS"),
+  exitLoadCount: vmcsEncoding("VM_EXIT_MSR_LOAD_COUNT"),
+  entryLoadAddress: vmcsEncoding("VM_ENTRY_MSR_LOAD_ADDRESS"),
+  entryLoadCount: vmcsEncoding("VM_ENTRY_MSR_LOAD_COUNT"),
+} as const;
+
+const reasons = {
+  externalInterrupt: 1,
+  cpuid: 10,
+  rdmsr: 31,
+  wrmsr: 32,
+  guestState: 33,
+  msrLoading: 34,
+  cr: 28,
+} as const;
+const ept = { violation: 48, misconfiguration: 49 } as const;
+const entryFailed = 0x8000_0000n;
+const featureControl = 0x3a;
+const vmxMsrs = { first: 0x480, last: 0x491, cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
+const vmxFeature = 1n << 5n;
+const nmiType = 2;
+const pageFaultBit = 1n << 14n;
+const noLink = 0xffff_ffff_ffff_ffffn;
+const innerVpid = 2n;
+const generalProtection = { vector: 13, errorCode: 0 } as const;
+const words = ["pin", "primary", "secondary", "exit", "entry"] as const;
+
+const instructionNames: ReadonlySet<string> = new Set([
+  "VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON", "INVEPT",
+  "INVVPID",
+]); // prettier-ignore
+
+export class NestedVmx {
+  private readonly instructions: VmxInstructions;
+  private readonly merged: MergedEpt;
+  private readonly io: bigint;
+  private readonly msrs: bigint;
+  private readonly own: Interceptions;
+  private inner: { readonly vmcs: Vmcs12; readonly controls: ControlValues } | undefined;
+  private lastEptPointer = 0n;
+
+  constructor(
+    private readonly parts: NestedVmxParts,
+    private readonly guest: VmxGuest,
+    private readonly queueInterrupt: (vector: number) => void,
+  ) {
+    const { processor, vmx, pages, setup } = parts;
+    this.merged = new MergedEpt(processor, pages, parts.policy.memory);
+    this.io = BigInt(pages.take(ioBitmapBytes / 0x1000));
+    this.msrs = BigInt(pages.take(msrBitmapBytes / 0x1000));
+    this.instructions = new VmxInstructions(guest, processor, parts, () => this.dropTranslations());
+    this.own = interceptions(
+      (name) => {
+        const { word, mask } = placeOf(name);
+        return (setup.controls[word] & mask) !== 0;
+      },
+      (encoding) => vmx.read(encoding),
+    );
+    guest.crRules = { cr4Offered: cr4Bits.VMXE, cr0Required: 0n, cr4Required: 0n };
+  }
+
+  /** The control words in force while an inner guest is the one that runs. */
+  get innerControls(): ControlValues | undefined {
+    return this.inner?.controls;
+  }
+
+  /** Bits of an execution control word that the guest's VMM asked for: they stay whatever this VMM turns off. */
+  kept(word: "pin" | "primary" | "secondary"): number {
+    return this.inner?.vmcs.word(word) ?? 0;
+  }
+
+  /** A field of the guest's current VMCS. */
+  readVmcs(encoding: number): bigint {
+    return this.instructions.current?.read(encoding) ?? 0n;
+  }
+
+  /** The guest's physical address behind one of the guest that runs. */
+  physical(address: bigint): bigint | undefined {
+    const vmcs = this.inner?.vmcs;
+    if (vmcs?.control("ENABLE_EPT") !== true) return address;
+    return this.merged.translate(vmcs.read(parameters.eptp), address);
+  }
+
+  /** Deals with an exit if it concerns VMX of the guest; undefined where it is handled as any other. */
+  take(reason: number): Taken | undefined {
+    if (this.inner) return this.fromInner(this.inner.vmcs, reason);
+    if (reason === reasons.cpuid) return this.cpuid();
+    if (reason === reasons.rdmsr || reason === reasons.wrmsr) return this.msr(reason === reasons.wrmsr);
+    const name = vmxExitByNumber(reason)?.name ?? "";
+    return instructionNames.has(name) ? this.instruction(name) : undefined;
+  }
+
+  private cpuid(): Taken {
+    const { guest } = this;
+    guest.classify("public");
+    const leaf = guest.general(gpr.rax) & 0xffff_ffffn;
+    emulateCpuid(guest);
+    if (leaf === 1n) guest.setGeneral(gpr.rcx, guest.general(gpr.rcx) | vmxFeature);
+    guest.emulated("CPUID");
+    guest.advance();
+    return {};
+  }
+
+  /** IA32_FEATURE_CONTROL and the capability MSRs. */
+  private msr(write: boolean): Taken | undefined {
+    const { guest } = this;
+    const address = Number(guest.general(gpr.rcx) & 0xffff_ffffn);
+    const isOurs = address === featureControl || (address >= vmxMsrs.first && address <= vmxMsrs.last);
+    if (!isOurs || findRange(guest.policy.msrs, address)) return undefined;
+    guest.classify("public");
+    const done = write ? this.writeMsr(address) : this.readMsr(address);
+    if (done) {
+      guest.emulated(write ? "WRMSR" : "RDMSR");
+      guest.advance();
+    } else guest.inject(generalProtection);
+    return {};
+  }
+
+  private readMsr(address: number): boolean {
+    const { guest } = this;
+    const { firmware } = this.instructions;
+    const value = address === featureControl ? firmware.featureControl : offeredMsr(guest.platform.cpu, address);
+    if (value === undefined) return false;
+    guest.setGeneral(gpr.rax, value & 0xffff_ffffn);
+    guest.setGeneral(gpr.rdx, value >> 32n);
+    return true;
+  }
+
+  private writeMsr(address: number): boolean {
+    const { firmware } = this.instructions;
+    if (address !== featureControl || (firmware.featureControl & featureControlBits.LOCK) !== 0n) return false;
+    const half = (register: number): bigint => this.guest.general(register) & 0xffff_ffffn;
+    const value = (half(gpr.rdx) << 32n) | half(gpr.rax);
+    if ((value & ~(featureControlBits.LOCK | featureControlBits.VMX | featureControlBits.VMX_IN_SMX)) !== 0n)
+      return false;
+    firmware.featureControl = value;
+    return true;
+  }
+
+  private instruction(name: string): Taken {
+    const { guest, instructions } = this;
+    guest.classify("assist");
+    const fault = instructions.before(name);
+    if (fault) instructions.conclude(fault);
+    else if (name === "VMLAUNCH" || name === "VMRESUME") return this.enter(name === "VMRESUME");
+    else instructions.conclude(instructions.execute(name));
+    const fixed = (msr: number): bigint => (instructions.isOn ? (offeredMsr(guest.platform.cpu, msr) ?? 0n) : 0n);
+    guest.crRules = {
+      cr4Offered: cr4Bits.VMXE,
+      cr0Required: fixed(vmxMsrs.cr0Fixed0),
+      cr4Required: fixed(vmxMsrs.cr4Fixed0),
+    };
+    return {};
+  }
+
+  // Entry ---------------------------------------------------------------------------------------------------------
+
+  private enter(resume: boolean): Taken {
+    const { instructions, guest } = this;
+    const vmcs = instructions.current;
+    const refused = this.basicFailure(vmcs, resume);
+    if (refused || vmcs === undefined) {
+      instructions.conclude(refused ?? { kind: "fail", error: 0, rule: "vmx.no_current_vmcs" });
+      return {};
+    }
+    const failure = withheldControls(vmcs, instructions) ?? this.check(vmcs);
+    if (failure?.kind === "fail") {
+      instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
+      return {};
+    }
+    if (failure) return this.reject(vmcs, BigInt(failure.qualification ?? 0), failure.rule ?? "");
+    if (vmcs.control("USE_TPR_SHADOW") && vmcs.read(parameters.virtualApic) >= this.memoryEnd) {
+      return this.refuse("the virtual-APIC page of a nested guest lies outside its VMM's memory");
+    }
+    return this.run(vmcs, guest.rip);
+  }
+
+  private basicFailure(vmcs: Vmcs12 | undefined, resume: boolean) {
+    const { instructions } = this;
+    if (vmcs === undefined) return instructions.fail(0, "vmx.no_current_vmcs");
+    if (instructions.isBlockedByMovSs) return instructions.fail(26, "entry.mov_ss");
+    if (!resume && vmcs.launched) return instructions.fail(4, "vmlaunch.clear");
+    return resume && !vmcs.launched ? instructions.fail(5, "vmresume.launched") : undefined;
+  }
+
+  /** The processor's own checks, asked of the VMCS of the guest's VMM in that one's mode. */
+  private check(vmcs: Vmcs12): EntryFailure | undefined {
+    const { processor, vmx, regions } = this.parts;
+    const efer = processor.register("EFER");
+    processor.setRegister("EFER", this.guest.register("EFER"));
+    vmx.load(vmcs.address);
+    const failure = vmx.check();
+    vmx.load(regions[0]);
+    processor.setRegister("EFER", efer);
+    return failure;
+  }
+
+  private run(vmcs: Vmcs12, rip: bigint): Taken {
+    const { guest, parts } = this;
+    const { processor, vmx, setup, regions } = parts;
+    const inherited = { dr7: vmx.read(field.dr7), debugctl: vmx.read(field.debugctl), efer: guest.register("EFER") };
+    const controls = mergeControls(setup.controls, vmcs);
+    vmx.load(regions[1]);
+    writeControls(vmx, controls);
+    writeInner(parts, vmcs, inherited);
+    this.writeInterceptions(vmcs);
+    vmx.write(parameters.link, noLink);
+    vmx.write(parameters.vpid, innerVpid);
+    this.chooseEpt(vmcs);
+    this.inner = { vmcs, controls };
+    const at = vmcs.read(parameters.entryLoadAddress);
+    const failed = loadArea(guest, processor, at, Number(vmcs.read(parameters.entryLoadCount)));
+    if (failed) {
+      const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
+      this.inner = undefined;
+      vmx.load(regions[0]);
+      return this.rejectWith(vmcs, reasons.msrLoading, BigInt(failed.entry), failed.rule, left);
+    }
+    vmcs.launched = true;
+    if (guest.events.listening) guest.events.entered(rip, vmcs.address, vmcs.read(field.rip));
+    return {};
+  }
+
+  /** What exits: all that either VMM asks for. */
+  private writeInterceptions(vmcs: Vmcs12): void {
+    const { own } = this;
+    const { vmx, processor } = this.parts;
+    const theirs = interceptions(
+      (name) => vmcs.control(name),
+      (encoding) => vmcs.read(encoding),
+    );
+    const ownFault = (BigInt(own.exceptionBitmap) & pageFaultBit) !== 0n;
+    const all = own.exceptionBitmap | theirs.exceptionBitmap;
+    vmx.write(parameters.exceptionBitmap, BigInt(all >>> 0));
+    vmx.write(parameters.pageFaultMask, ownFault ? 0n : BigInt(theirs.pageFaultMask));
+    vmx.write(parameters.pageFaultMatch, ownFault ? 0n : BigInt(theirs.pageFaultMatch));
+    const usesIo = vmcs.control("USE_IO_BITMAPS");
+    const everyPort = !usesIo && vmcs.control("UNCONDITIONAL_IO_EXITING");
+    own.ioBitmaps.forEach((mine, i) => {
+      const merged = processor.readPhysical(mine, 0x1000).slice();
+      if (everyPort) merged.fill(0xff);
+      if (usesIo) addBits(merged, processor.readPhysical(theirs.ioBitmaps[i] ?? 0n, 0x1000));
+      processor.writePhysical(this.io + BigInt(i * 0x1000), merged);
+    });
+    const msrs = processor.readPhysical(own.msrBitmaps, 0x1000).slice();
+    if (vmcs.control("USE_MSR_BITMAPS")) addBits(msrs, processor.readPhysical(theirs.msrBitmaps, 0x1000));
+    else msrs.fill(0xff);
+    processor.writePhysical(this.msrs, msrs);
+    vmx.write(parameters.ioA, this.io);
+    vmx.write(parameters.ioB, this.io + 0x1000n);
+    vmx.write(parameters.msr, this.msrs);
+  }
+
+  /** Without EPT of its VMM the inner guest has the guest's memory; with it, what both allow. */
+  private chooseEpt(vmcs: Vmcs12): void {
+    const { vmx, setup } = this.parts;
+    const nested = vmcs.control("ENABLE_EPT");
+    const pointer = nested ? vmcs.read(parameters.eptp) : 0n;
+    if (nested && pointer !== this.lastEptPointer) {
+      this.merged.flush();
+      this.lastEptPointer = pointer;
+    }
+    vmx.write(parameters.eptp, nested ? this.merged.pointer : setup.eptp);
+    // One VPID serves all inner guests: entries start without translations of another one.
+    vmx.invalidateEpt(setup.eptp);
+  }
+
+  // Exit ----------------------------------------------------------------------------------------------------------
+
+  private fromInner(vmcs: Vmcs12, reason: number): Taken | undefined {
+    const { vmx, processor } = this.parts;
+    if (reason === ept.violation && vmcs.control("ENABLE_EPT")) return this.eptViolation(vmcs);
+    if (reason === ept.misconfiguration) {
+      this.merged.flush();
+      return this.reflect(vmcs, reason, "internal");
+    }
+    if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
+    const facts: ExitFacts = {
+      reason,
+      qualification: vmx.read(field.exitQualification),
+      interruption: Number(vmx.read(field.exitInterruption) & 0xffff_ffffn),
+      errorCode: Number(vmx.read(field.exitErrorCode) & 0xffff_ffffn),
+      rcx: Number(this.guest.general(gpr.rcx) & 0xffff_ffffn),
+    };
+    const theirs = interceptions(
+      (name) => vmcs.control(name),
+      (encoding) => vmcs.read(encoding),
+    );
+    const readByte = (address: bigint): number => processor.readPhysical(address, 1)[0] ?? 0;
+    if (!causesExit(theirs, facts, readByte)) return undefined;
+    return this.reflect(vmcs, reason, causesExit(this.own, facts, readByte) ? "public" : "internal");
+  }
+
+  private eptViolation(vmcs: Vmcs12): Taken {
+    const { guest, merged } = this;
+    const { vmx, setup } = this.parts;
+    const qualification = vmx.read(field.exitQualification);
+    const outcome = merged.violation(vmcs.read(parameters.eptp), vmx.read(field.guestPhysical), qualification);
+    if (outcome === "inner") return this.reflect(vmcs, ept.violation, "internal");
+    guest.classify(outcome === "denied" ? "public" : "internal");
+    if (outcome === "denied") return this.refuse("a nested guest needs memory that the declared policy denies");
+    vmx.invalidateEpt(setup.eptp);
+    this.redeliver();
+    return {};
+  }
+
+  /** An event whose delivery the exit interrupted goes in again. */
+  private redeliver(): void {
+    const { vmx } = this.parts;
+    const vectoring = vmx.read(field.idtVectoring);
+    if ((vectoring & entryFailed) === 0n) return;
+    vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
+    vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
+    vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
+  }
+
+  /** The exit goes on to the guest's VMM. */
+  private reflect(vmcs: Vmcs12, reason: number, exitClass: "public" | "internal"): Taken {
+    const { guest } = this;
+    const { processor, vmx, regions } = this.parts;
+    guest.classify(exitClass);
+    if (guest.events.listening) guest.events.reflect(vmcs.address);
+    const interruption = vmx.read(field.exitInterruption);
+    const isNmi = reason === 0 && Number((interruption >> 8n) & 7n) === nmiType;
+    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: isNmi };
+    saveInner(vmx, vmcs);
+    const at = vmcs.read(parameters.storeAddress);
+    const stored = storeArea(guest, processor, at, Number(vmcs.read(parameters.storeCount)));
+    this.inner = undefined;
+    vmx.load(regions[0]);
+    if (!stored) return this.abort();
+    if (reason === reasons.externalInterrupt && !vmcs.control("ACKNOWLEDGE_INTERRUPT_ON_EXIT")) {
+      vmcs.write(field.exitInterruption, 0n);
+      this.queueInterrupt(Number(interruption & 0xffn));
+    }
+    return this.goOn(vmcs, left);
+  }
+
+  private reject(vmcs: Vmcs12, qualification: bigint, rule: string): Taken {
+    const { vmx } = this.parts;
+    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
+    return this.rejectWith(vmcs, reasons.guestState, qualification, rule, left);
+  }
+
+  /** "VM-Entry Failures During or After Loading Guest State". */
+  private rejectWith(
+    vmcs: Vmcs12,
+    reason: number,
+    qualification: bigint,
+    rule: string,
+    left: Parameters<typeof loadHostState>[3],
+  ): Taken {
+    const { events, rip } = this.guest;
+    const isState = reason === reasons.guestState;
+    const fields = isState ? { qualification } : { entry: qualification };
+    if (events.listening)
+      events.append({ kind: "reject", subject: isState ? "guest_state" : "msr_load", fields, rule, rip });
+    vmcs.write(field.exitReason, BigInt(reason) | entryFailed);
+    vmcs.write(field.exitQualification, qualification);
+    return this.goOn(vmcs, left);
+  }
+
+  private goOn(vmcs: Vmcs12, left: Parameters<typeof loadHostState>[3]): Taken {
+    const { guest } = this;
+    const { processor } = this.parts;
+    loadHostState(guest, processor, vmcs, left);
+    const at = vmcs.read(parameters.exitLoadAddress);
+    return loadArea(guest, processor, at, Number(vmcs.read(parameters.exitLoadCount))) ? this.abort() : {};
+  }
+
+  /** "VMX Aborts": the guest's processor shuts down. */
+  private abort(): Taken {
+    const { events, rip } = this.guest;
+    if (events.listening) events.append({ kind: "shutdown", rip });
+    return { stop: { kind: "shutdown" } };
+  }
+
+  private refuse(why: string): Taken {
+    const { events, rip } = this.guest;
+    if (events.listening) events.append({ kind: "refuse", rip, note: why });
+    return { stop: { kind: "refused", why } };
+  }
+
+  private dropTranslations(): void {
+    this.merged.flush();
+    this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
+  }
+
+  private get memoryEnd(): bigint {
+    return BigInt(this.parts.processor.platform.memoryBytes);
+  }
+}
+
+function interceptions(control: Interceptions["control"], read: (encoding: number) => bigint): Interceptions {
+  const number = (encoding: number): number => Number(read(encoding) & 0xffff_ffffn);
+  return {
+    control,
+    exceptionBitmap: number(parameters.exceptionBitmap),
+    pageFaultMask: number(parameters.pageFaultMask),
+    pageFaultMatch: number(parameters.pageFaultMatch),
+    ioBitmaps: [read(parameters.ioA), read(parameters.ioB)],
+    msrBitmaps: read(parameters.msr),
+  };
+}
+
+/** What the processor would allow and the guest is not offered. */
+function withheldControls(vmcs: Vmcs12, instructions: VmxInstructions): EntryFailure | undefined {
+  const word = words.find((name) => (vmcs.word(name) & withheldBits(name)) !== 0);
+  if (word !== undefined) return { kind: "fail", number: 7, rule: `controls.${word}.reserved` };
+  const wrong = vmcs.control("ENABLE_EPT") && (vmcs.read(parameters.eptp) & 0x40n) !== 0n;
+  return wrong && !instructions.isEptPointer(vmcs.read(parameters.eptp))
+    ? { kind: "fail", number: 7, rule: "controls.eptp.accessed_dirty" }
+    : undefined;
+}
+
+function addBits(to: Uint8Array, from: Uint8Array): void {
+  from.forEach((byte, i) => (to[i] = (to[i] ?? 0) | byte));
+}

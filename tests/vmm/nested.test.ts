@@ -1,0 +1,27 @@
+// VMX for guests of the hardware VMM: the tests of the folder, and what the library's own tests owe, under both VMMs.
+
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { expect, test } from "vitest";
+import { runFiles } from "../../src/runner/index.js";
+import { library } from "../resolve/library.js";
+import { projectRoot } from "../support/golden.js";
+import { complaints, runTrapFiles, trapFilesIn } from "../support/trap-suite.js";
+
+for (const file of trapFilesIn("tests/vmm/nested")) {
+  test(`${file} passes`, () => {
+    expect(complaints(runTrapFiles([file]))).toBe("");
+  });
+}
+
+test.each(["vmx", "hv"])("the library's tests of %s owe the same under hardware nested", (name) => {
+  const text = readFileSync(join(projectRoot, `tests/stdlib/${name}.trap`), "utf8")
+    .replace(/^ {2}on .*$/gm, "$&\n  vmm hardware nested")
+    // What the VMM does for its guest is shown where a line says that nothing happens.
+    .replace(/=> nothing/g, "");
+  const options = { modules: library(), goldens: new Map(), update: false, ci: true };
+  const { totals, files } = runFiles([{ source: { name, text } }], options);
+  const failed = files.flatMap((file) => file.cases).filter((one) => one.outcome === "failed");
+  expect(failed.map((one) => `${one.title} [${one.platform}]`)).toEqual([]);
+  expect(totals.passed).toBeGreaterThan(0);
+});
