@@ -174,7 +174,10 @@ function dropIfPrivileged(number: u32): void {
   const rights = it.rights;
   const conforming = (rights & (RIGHTS_CODE | 4)) == (RIGHTS_CODE | 4);
   if ((rights & UNUSABLE) != 0 || conforming || dplOf(rights) >= cpu.cpl) return;
-  setNullSegment(number, 0);
+  // Only the selector becomes null and the segment invalid: 64-bit code still has the base of FS and GS (SDM vol. 2,
+  // "RET", "IRET": the loop over segment registers), unlike after a load of a null selector on Intel processors.
+  it.selector = 0;
+  it.rights = UNUSABLE;
 }
 
 /** True when the code descriptor's L and D bits go together: L = 1 with D = 1 is reserved in IA-32e mode. */
