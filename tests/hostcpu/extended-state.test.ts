@@ -106,7 +106,11 @@ test.skipIf(hostMissing() !== undefined)(
     const folder = mkdtempSync(join(tmpdir(), "trapline-extended-"));
     try {
       const host = onThisComputer(folder);
-      if (host === undefined) return;
+      if (host === undefined) {
+        // CI installs nasm and ld: there, nothing may pass by comparing nothing.
+        expect(process.env["CI"], "nasm and ld are installed in CI").toBeUndefined();
+        return;
+      }
       rows.forEach((row, i) => {
         const theirs = host.subarray(i * areaBytes, (i + 1) * areaBytes);
         const ours = onOurMachine(folder, row);
