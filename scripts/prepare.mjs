@@ -12,7 +12,7 @@ import { digest, filesBelow, findBundler, root } from "./bundle.mjs";
 /** Entry points of the package: name in dist/ -> source. An entry is built when its source is there. */
 const entries = {
   cli: "src/cli/main.ts",
-  machine: "src/machine/index.ts",
+  machine: "src/machine/library.ts",
 };
 
 /** commander is CommonJS and asks for Node's own modules by require, which a module does not have. */

@@ -74,7 +74,10 @@ function fetchPage(linear: u64): bool {
   }
   const physical = translate(linear, ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0));
   if (physical == NO_ADDRESS) return false;
-  if (!isRam(physical)) return true;
+  if (!isRam(physical)) {
+    cpu.codePage = 0;
+    return true;
+  }
   if (entry.readTag != tag) entry.readTag = 0;
   if (entry.writeTag != tag) entry.writeTag = 0;
   entry.executeTag = tag;

@@ -1,8 +1,9 @@
 // The device bus: which device answers at a port or physical address. Ports and addresses that nobody answers read
-// as all ones, and writes to them vanish, as on a PC.
+// as all ones, and writes to them vanish, as on a PC. Hooks of the host program come before devices and RAM.
 
 import type { CoreHost } from "./core-module.js";
 import type { Device } from "./device.js";
+import type { Hook, MemoryHook, PortHook } from "./hooks.js";
 import { CPU_BASE, cpuLayout } from "./layout.generated.js";
 import type { Machine } from "./machine.js";
 
@@ -17,9 +18,16 @@ export class DeviceBus implements CoreHost {
   readonly #devices: Device[] = [];
   readonly #ports: (Device | undefined)[] = [];
   readonly #memory: Claim[] = [];
+  #portHooks: PortHook[] = [];
+  #memoryHooks: MemoryHook[] = [];
 
   constructor(machine: Machine) {
     this.#machine = machine;
+  }
+
+  /** In the order in which they were put on the bus. */
+  get devices(): readonly Device[] {
+    return this.#devices;
   }
 
   attach(device: Device): void {
@@ -33,26 +41,67 @@ export class DeviceBus implements CoreHost {
     }
   }
 
+  /** The hook set last is asked first. */
+  hookPorts(hook: PortHook): Hook {
+    this.#portHooks = [hook, ...this.#portHooks];
+    return { remove: () => (this.#portHooks = this.#portHooks.filter((other) => other !== hook)) };
+  }
+
+  hookMemory(hook: MemoryHook): Hook {
+    this.#memoryHooks = [hook, ...this.#memoryHooks];
+    this.#machine.markDevicePages(hook.start, hook.end);
+    return {
+      remove: () => {
+        this.#memoryHooks = this.#memoryHooks.filter((other) => other !== hook);
+        this.#machine.unmarkDevicePages(hook.start, hook.end);
+        // Pages that others hold stay theirs.
+        for (const { start, end } of this.#claims(hook)) this.#machine.markDevicePages(start, end);
+      },
+    };
+  }
+
   reset(): void {
     for (const device of this.#devices) device.reset();
   }
 
   portRead(port: number, bytes: number): number {
+    for (const hook of this.#portHooks) {
+      if (port < hook.start || port > hook.end) continue;
+      const value = hook.onRead?.(port, bytes);
+      if (value !== undefined) return value;
+    }
     return this.#ports[port]?.readPort?.(port, bytes) ?? allOnes(bytes);
   }
 
   portWrite(port: number, value: number, bytes: number): void {
+    for (const hook of this.#portHooks) {
+      if (port >= hook.start && port <= hook.end && hook.onWrite?.(port, value >>> 0, bytes) === true) return;
+    }
     this.#ports[port]?.writePort?.(port, value >>> 0, bytes);
   }
 
   memoryRead(address: number, bytes: number): bigint {
     const at = address >>> 0;
-    return this.#at(at)?.readMemory?.(at, bytes) ?? -1n;
+    for (const hook of this.#memoryHooks) {
+      const value = at < hook.start || at > hook.end ? undefined : hook.onRead?.(at, bytes);
+      if (value !== undefined) return value;
+    }
+    const device = this.#at(at);
+    if (device === undefined) return fromBytes(this.#machine.readPhysical(BigInt(at), bytes));
+    return device.readMemory?.(at, bytes) ?? -1n;
   }
 
   memoryWrite(address: number, value: bigint, bytes: number): void {
     const at = address >>> 0;
-    this.#at(at)?.writeMemory?.(at, BigInt.asUintN(bytes * 8, value), bytes);
+    const written = BigInt.asUintN(bytes * 8, value);
+    for (const hook of this.#memoryHooks) {
+      if (at >= hook.start && at <= hook.end && hook.onWrite?.(at, written, bytes) === true) return;
+    }
+    const device = this.#at(at);
+    if (device !== undefined) device.writeMemory?.(at, written, bytes);
+    else if (at + bytes <= this.#machine.memoryBytes) {
+      this.#machine.writePhysical(BigInt(at), toBytes(written, bytes));
+    }
   }
 
   acknowledgeInterrupt(): number {
@@ -91,8 +140,23 @@ export class DeviceBus implements CoreHost {
   #at(address: number): Device | undefined {
     return this.#memory.find((claim) => address >= claim.start && address <= claim.end)?.device;
   }
+
+  /** Ranges of devices and hooks that share a page with this one. */
+  #claims({ start, end }: MemoryHook): readonly { readonly start: number; readonly end: number }[] {
+    const shares = (range: { start: number; end: number }): boolean =>
+      range.start >>> 12 <= end >>> 12 && range.end >>> 12 >= start >>> 12;
+    return [...this.#memory, ...this.#memoryHooks].filter(shares);
+  }
 }
 
 function allOnes(bytes: number): number {
   return bytes === 4 ? 0xffff_ffff : (1 << (bytes * 8)) - 1;
+}
+
+function fromBytes(bytes: Uint8Array): bigint {
+  return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+function toBytes(value: bigint, count: number): Uint8Array {
+  return Uint8Array.from({ length: count }, (_, index) => Number((value >> BigInt(index * 8)) & 0xffn));
 }

@@ -23,6 +23,9 @@ export interface Device {
   processorChanged?(): void;
   /** State as after power-on. */
   reset(): void;
+  /** State for a snapshot, as plain data; and that state put back. A device without them cannot be in a snapshot. */
+  save?(): unknown;
+  restore?(state: unknown): void;
   /** An interrupt controller: the vector that the processor takes when it accepts INTR. */
   acknowledge?(): number;
   /** Called when the virtual time that the device asked for through `Machine.setDeadline` has come. */

@@ -11,9 +11,11 @@ import * as layout from "./layout.generated.js";
 import { cpuLayout as cpu, pointRecordLayout, segmentLayout } from "./layout.generated.js";
 import { writeModel } from "./model.js";
 import { RawEvent } from "./raw-event.js";
-import { registerPlaces, segmentIndices, type SegmentRegister } from "./registers.js";
+import type { Hook, MemoryHook, PortHook } from "./hooks.js";
+import { placeOf, readPlace, segmentIndices, writePlace, type SegmentRegister } from "./registers.js";
 import { writeResetState } from "./reset-state.js";
-import type { Stop } from "./stop.js";
+import { putBackState, takeSnapshot, type Snapshot } from "./snapshot.js";
+import { decodeStop, type Stop } from "./stop.js";
 import { SvmOperations, VmxOperations } from "./virtualization.js";
 
 export interface MachineOptions {
@@ -32,6 +34,10 @@ export interface MachinePoint {
 }
 
 export type Access = "read" | "write" | "execute";
+
+/** In the order of the layout's ACTIVITY_ numbers, which are those of VMX. */
+const activities = ["active", "hlt", "shutdown", "wait-for-sipi"] as const;
+export type Activity = (typeof activities)[number];
 
 const accessNumbers = { read: 0, write: 1, execute: 2 } as const satisfies Record<Access, number>;
 const pageBytes = 4096;
@@ -120,26 +126,24 @@ export class Machine {
     }
   }
 
-  /** `RAX`, `RIP`, `RFLAGS`, `CR0`, `EFER`, `GDTR.BASE` and so on. */
+  /**
+   * `RAX`, `RIP`, `RFLAGS`, `CR0`, `EFER`, `GDTR.BASE`, `XMM0`, `ST0` and so on, by the manual's 64-bit names. Throws a
+   * RangeError for a name that does not exist.
+   */
   register(name: string): bigint {
     if (name === "RFLAGS") return BigInt.asUintN(64, this.core.readFlags());
-    const place = registerPlaces.get(name);
-    assert(place, `no register ${name}`);
-    const at = layout.CPU_BASE + place.offset;
-    return place.bytes === 8 ? this.view.getBigUint64(at, true) : BigInt(this.view.getUint32(at, true));
+    return readPlace(this.view, placeOf(this.view, name));
   }
 
+  /** Sets a register without the checks of the instruction that would; the value is cut to the register's width. */
   setRegister(name: string, value: bigint): void {
     if (name === "RFLAGS") {
       this.core.writeFlags(value);
       this.#stale = true;
       return;
     }
-    const place = registerPlaces.get(name);
-    assert(place, `no register ${name}`);
-    const at = layout.CPU_BASE + place.offset;
-    if (place.bytes === 8) this.view.setBigUint64(at, value, true);
-    else this.view.setUint32(at, Number(value & 0xffff_ffffn), true);
+    const place = placeOf(this.view, name);
+    writePlace(this.view, place, value);
     if (place.derived) this.#stale = true;
     // A run that goes on elsewhere meets the points there; only at the place where it stopped they are behind it.
     if (name === "RIP") this.view.setBigUint64(layout.CPU_BASE + cpu.stoppedAt.offset, noAddress, true);
@@ -191,6 +195,16 @@ export class Machine {
   /** Current privilege level. */
   get cpl(): number {
     return this.#word(cpu.cpl);
+  }
+
+  /** What the processor does: executes, or waits. Setting it wakes a halted processor, or puts it to sleep. */
+  get activity(): Activity {
+    return activities[this.#word(cpu.activity)] ?? "active";
+  }
+
+  set activity(activity: Activity) {
+    this.#setWord(cpu.activity, activities.indexOf(activity));
+    this.#stale = true;
   }
 
   /** The value of an MSR as the model has it, or undefined where it has none. */
@@ -286,30 +300,14 @@ export class Machine {
   /** Runs at most so many instructions. The processor then stands between two instructions. */
   run(budgetInstructions: number): Stop {
     this.#refresh();
-    const stop = this.core.run(BigInt(budgetInstructions));
-    const detail = this.view.getUint32(layout.CPU_BASE + cpu.stopDetail.offset, true);
-    switch (stop) {
-      case layout.STOP_POINT:
-        return { kind: "point", index: detail };
-      case layout.STOP_VM_EXIT:
-        return { kind: "vm-exit" };
-      case layout.STOP_HALTED:
-        return { kind: "halted" };
-      case layout.STOP_SHUTDOWN:
-        return { kind: "shutdown" };
-      case layout.STOP_BUDGET:
-        return { kind: "budget-spent" };
-      case layout.STOP_EVENTS_FULL:
-        return { kind: "events-full" };
-      case layout.STOP_DEVICE:
-        return { kind: "device", status: detail };
-      case layout.STOP_PRIVILEGE:
-        return { kind: "privilege" };
-      case layout.STOP_UNSUPPORTED:
-        return { kind: "unsupported", what: this.#unsupported(detail) };
-      default:
-        throw new Error(`internal error: unknown stop ${stop}`);
-    }
+    const kind = this.core.run(BigInt(budgetInstructions));
+    const detail = this.#word(cpu.stopDetail);
+    return decodeStop(kind, detail, () => this.#unsupported(detail));
+  }
+
+  /** Executes one instruction, or delivers one event. */
+  step(): Stop {
+    return this.run(1);
   }
 
   /** Delivers an event before the next instruction; `type` is a `TYPE_` number of the layout. */
@@ -354,6 +352,30 @@ export class Machine {
     this.#bus.attach(device);
   }
 
+  /** Lets a function of the host program see accesses to ports; the hook set last is asked first. */
+  hookPorts(hook: PortHook): Hook {
+    return this.#bus.hookPorts(hook);
+  }
+
+  /** The same for accesses to physical memory. */
+  hookMemory(hook: MemoryHook): Hook {
+    return this.#bus.hookMemory(hook);
+  }
+
+  /** Copies everything a guest can see: processor, memory, devices. Points and hooks are not part of it. */
+  snapshot(): Snapshot {
+    return takeSnapshot(this.platform.name, this.view, this.#bus.devices);
+  }
+
+  /** Puts a snapshot of this machine back. Events not yet taken are dropped. */
+  restore(snapshot: Snapshot): void {
+    assert(snapshot.platform === this.platform.name, "a snapshot goes back to a machine of its platform");
+    this.core.resetMemory();
+    for (const [page, bytes] of snapshot.pages) this.writePhysical(BigInt(page * pageBytes), bytes);
+    putBackState(snapshot, this.view, this.#bus.devices);
+    this.#stale = true;
+  }
+
   /** INTR: asserted by the interrupt controller as long as it has something to deliver. */
   setInterruptLine(asserted: boolean): void {
     this.#setWord(cpu.interruptLine, asserted ? 1 : 0);
@@ -379,17 +401,26 @@ export class Machine {
 
   /** Takes pages away from RAM and gives them to devices. */
   markDevicePages(start: number, end: number): void {
-    for (let page = Math.floor(start / pageBytes); page <= Math.floor(end / pageBytes); page++) {
-      if (page * pageBytes >= this.memoryBytes) return;
-      const at = layout.PAGE_FLAGS_BASE + page;
-      this.view.setUint8(at, this.view.getUint8(at) | layout.PAGE_DEVICE);
-    }
-    this.core.tlbFlush();
+    this.#changePages(start, end, (flags) => flags | layout.PAGE_DEVICE);
+  }
+
+  /** Gives pages back to RAM. */
+  unmarkDevicePages(start: number, end: number): void {
+    this.#changePages(start, end, (flags) => flags & ~layout.PAGE_DEVICE);
   }
 
   /** The host changed state that other state follows from; the core looks before it runs on. */
   invalidate(): void {
     this.#stale = true;
+  }
+
+  #changePages(start: number, end: number, change: (flags: number) => number): void {
+    const last = Math.min(Math.floor(end / pageBytes), this.memoryBytes / pageBytes - 1);
+    for (let page = Math.floor(start / pageBytes); page <= last; page++) {
+      const at = layout.PAGE_FLAGS_BASE + page;
+      this.view.setUint8(at, change(this.view.getUint8(at)));
+    }
+    this.core.tlbFlush();
   }
 
   #refresh(): void {

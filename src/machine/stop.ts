@@ -1,5 +1,7 @@
 // Why the run loop returned.
 
+import * as layout from "./layout.generated.js";
+
 /** Why `Machine.run` returned; the processor stands between two instructions. */
 export type Stop =
   /** A stop point: the instruction there has not executed. */
@@ -19,3 +21,29 @@ export type Stop =
   | { readonly kind: "device"; readonly status: number }
   /** A transfer to a more privileged ring, where the host program asked to see those. */
   | { readonly kind: "privilege" };
+
+/** A stop from the core's number and detail; `unsupported` says the instruction in words. */
+export function decodeStop(kind: number, detail: number, unsupported: () => string): Stop {
+  switch (kind) {
+    case layout.STOP_POINT:
+      return { kind: "point", index: detail };
+    case layout.STOP_VM_EXIT:
+      return { kind: "vm-exit" };
+    case layout.STOP_HALTED:
+      return { kind: "halted" };
+    case layout.STOP_SHUTDOWN:
+      return { kind: "shutdown" };
+    case layout.STOP_BUDGET:
+      return { kind: "budget-spent" };
+    case layout.STOP_EVENTS_FULL:
+      return { kind: "events-full" };
+    case layout.STOP_DEVICE:
+      return { kind: "device", status: detail };
+    case layout.STOP_PRIVILEGE:
+      return { kind: "privilege" };
+    case layout.STOP_UNSUPPORTED:
+      return { kind: "unsupported", what: unsupported() };
+    default:
+      throw new Error(`internal error: unknown stop ${kind}`);
+  }
+}
