@@ -152,6 +152,8 @@ export const cpu: RecordLayout = {
     ["vmxOperation", "u32", "0 outside VMX operation, 1 in it"],
     ["gif", "u32", "SVM's global interrupt flag"],
     ["monitorArmed", "u32", "1 after MONITOR"],
+    ["machineCheckPending", "u32", "1 when a machine check waits"],
+    ["randomState", "u64", "where RDRAND and RDSEED are in their sequence"],
   ],
 };
 

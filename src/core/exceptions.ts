@@ -90,7 +90,8 @@ function combine(): bool {
   return false;
 }
 
-function tripleFault(): bool {
+/** Shutdown, or in a guest the exit for it; true when the run loop is to end. */
+export function tripleFault(): bool {
   cpu.delivering = 0;
   cpu.pending = PENDING_NONE;
   if (cpu.guestMode != 0 && interceptTripleFault()) return false;

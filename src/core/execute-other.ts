@@ -5,9 +5,9 @@ import {
   TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, AC, AF, carryFlag, CF, code64, CR4_FSGSBASE, CR4_PKE, CR4_VME, DF, END, flagsChanged, IF, IOPL, iopl,
-  isCanonical, NEXT, overflowFlag, PF, protectedMode, readFlags, registerSized, RF, segment, setRegisterSized,
-  SF, updateAttention, VIF, VIP, virtual8086, VM, writeCarry, writeFlags, writeStatusFlags, ZF,
+  ABORT, AC, AF, carryFlag, CF, CR4_VME, DF, END, flagsChanged, IF, IOPL, iopl, NEXT, overflowFlag, PF,
+  protectedMode, readFlags, registerSized, RF, segment, setRegisterSized, SF, updateAttention, VIF, VIP, virtual8086,
+  VM, writeCarry, writeFlags, writeStatusFlags, ZF,
 } from "./state"; // prettier-ignore
 import {
   OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
@@ -27,8 +27,7 @@ import {
   executeVirtualization, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET, INTERCEPT_PAUSE,
   INTERCEPT_POPF, INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
 } from "./virtualization"; // prettier-ignore
-import { RULE_INSTRUCTION_FEATURE, RULE_INSTRUCTION_IOPL } from "./rules.generated";
-import { flushTlb } from "./tlb";
+import { RULE_INSTRUCTION_IOPL } from "./rules.generated";
 import { decimal } from "./decimal";
 import { addWithFlag, bitManipulation } from "./bmi";
 import { popFlagsVirtual, virtualInterrupt } from "./virtual-8086";
@@ -41,6 +40,7 @@ import * as K from "./stack-instructions";
 import * as M from "./multiply";
 import * as N from "./near-transfer";
 import * as H from "./shift";
+import * as R from "./recent-instructions";
 import * as S from "./system";
 
 /** Executes a micro-op by its execute number: NEXT, END or ABORT. */
@@ -212,14 +212,19 @@ function executeSystem(op: MicroOp, execute: u32): u32 {
     case T.EXEC_INVPCID: return S.invalidatePcid(op);
     case T.EXEC_INVD: return S.invalidateCaches(op, INTERCEPT_INVD);
     case T.EXEC_WBINVD: return S.invalidateCaches(op, INTERCEPT_WBINVD);
-    case T.EXEC_MONITOR: return S.monitor(op);
-    case T.EXEC_MWAIT: return S.monitorWait(op);
+    case T.EXEC_MONITOR:
+    case T.EXEC_MONITORX: return R.monitor(op, execute);
+    case T.EXEC_MWAIT:
+    case T.EXEC_MWAITX: return R.monitorWait(op, execute);
     case T.EXEC_SWAPGS: return S.swapGs();
-    case T.EXEC_RDPKRU: return readKeys();
-    case T.EXEC_WRPKRU: return writeKeys();
-    case T.EXEC_RDPID: return readProcessorId(op);
-    case T.EXEC_READ_SEGMENT_BASE: return readSegmentBase(op);
-    case T.EXEC_WRITE_SEGMENT_BASE: return writeSegmentBase(op);
+    case T.EXEC_RDPKRU: return R.readKeys();
+    case T.EXEC_WRPKRU: return R.writeKeys();
+    case T.EXEC_RDPID: return R.readProcessorId(op);
+    case T.EXEC_READ_SEGMENT_BASE: return R.readSegmentBase(op);
+    case T.EXEC_WRITE_SEGMENT_BASE: return R.writeSegmentBase(op);
+    case T.EXEC_RDRAND:
+    case T.EXEC_RDSEED: return R.randomNumber(op, execute);
+    case T.EXEC_CLZERO: return R.clearLine(op);
     // RSM outside system-management mode, where this processor never is.
     case T.EXEC_RSM:
       return cpu.guestMode != 0 && interceptInstruction(INTERCEPT_RSM, 0, op) ? ABORT : raiseUndefined();
@@ -443,41 +448,4 @@ function interruptOne(op: MicroOp): u32 {
 function interruptReturnHooked(op: MicroOp): u32 {
   if (cpu.guestMode != 0 && interceptInstruction(INTERCEPT_IRET, 0, op)) return ABORT;
   return interruptReturn(op.operandBytes);
-}
-
-// Rest ----------------------------------------------------------------------------------------------------------------
-
-function readKeys(): u32 {
-  if ((cpu.cr4 & CR4_PKE) == 0) return raiseUndefined(RULE_INSTRUCTION_FEATURE);
-  if (<u32>cpu.rcx != 0) return raiseProtection();
-  cpu.rax = cpu.pkru;
-  cpu.rdx = 0;
-  return NEXT;
-}
-
-function writeKeys(): u32 {
-  if ((cpu.cr4 & CR4_PKE) == 0) return raiseUndefined(RULE_INSTRUCTION_FEATURE);
-  if (<u32>cpu.rcx != 0 || <u32>cpu.rdx != 0) return raiseProtection();
-  cpu.pkru = <u32>cpu.rax;
-  flushTlb();
-  return END;
-}
-
-function readProcessorId(op: MicroOp): u32 {
-  setRegisterSized(op.first, cpu.tscAux & 0xffffffff, code64() ? 8 : 4);
-  return NEXT;
-}
-
-function readSegmentBase(op: MicroOp): u32 {
-  if ((cpu.cr4 & CR4_FSGSBASE) == 0) return raiseUndefined(RULE_INSTRUCTION_FEATURE);
-  setRegisterSized(op.first, segment(op.argument).base, op.operandBytes);
-  return NEXT;
-}
-
-function writeSegmentBase(op: MicroOp): u32 {
-  if ((cpu.cr4 & CR4_FSGSBASE) == 0) return raiseUndefined(RULE_INSTRUCTION_FEATURE);
-  const value = registerSized(op.first, op.operandBytes);
-  if (!isCanonical(value)) return raiseProtection();
-  segment(op.argument).base = value;
-  return NEXT;
 }

@@ -20,6 +20,7 @@ export const VECTOR_GP: u32 = 13;
 export const VECTOR_PF: u32 = 14;
 export const VECTOR_MF: u32 = 16;
 export const VECTOR_AC: u32 = 17;
+export const VECTOR_MC: u32 = 18;
 export const VECTOR_XM: u32 = 19;
 export const VECTOR_VE: u32 = 20;
 

@@ -11,6 +11,8 @@ import {
   operandLinear, segmentedForRead, segmentedForWrite,
 } from "./memory"; // prettier-ignore
 import { flushTlb } from "./tlb";
+import { privileged, taken } from "./system-operands";
+import { INTERCEPT_XRSTORS, INTERCEPT_XSAVES } from "./virtualization";
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
 
@@ -298,14 +300,25 @@ function partForUpdate(op: MicroOp, start: u32, bytes: u32): usize {
   return at == SCRATCH_BASE ? fillScratch() : at;
 }
 
+/** Supervisor components would come from IA32_XSS; no model has any. */
 function requested(): u64 {
   return ((cpu.rax & 0xffffffff) | (cpu.rdx << 32)) & cpu.xcr0;
 }
 
-/** XSAVE, XSAVEOPT (only what is in use), XSAVEC (compacted). */
+/** XSAVES, XRSTORS: for ring 0, and where a guest's hypervisor lets them. */
+function mayUseSupervisorArea(op: MicroOp, intercept: u32): bool {
+  if ((cpu.cr4 & CR4_OSXSAVE) == 0) {
+    raiseUndefined();
+    return false;
+  }
+  return privileged() && !taken(intercept, 0, op);
+}
+
+/** XSAVE, XSAVEOPT (only what is in use), XSAVEC and XSAVES (compacted). */
 export function xSave(op: MicroOp, execute: u32): u32 {
+  if (execute == T.EXEC_XSAVES && !mayUseSupervisorArea(op, INTERCEPT_XSAVES)) return ABORT;
   if (!mayUseXsaveArea(op)) return ABORT;
-  const compacted = execute == T.EXEC_XSAVEC;
+  const compacted = execute == T.EXEC_XSAVEC || execute == T.EXEC_XSAVES;
   const wanted = requested();
   let inUse = componentsInUse();
   if (compacted && F.mxcsr() != F.MXCSR_INITIAL) inUse |= SSE;
@@ -328,14 +341,19 @@ export function xSave(op: MicroOp, execute: u32): u32 {
   return finishWrite();
 }
 
-/** XRSTOR: the header says which components the area holds; the others take their initial configuration. */
-export function xRestore(op: MicroOp): u32 {
+/**
+ * XRSTOR, XRSTORS: the header says which components the area holds; the others take their initial configuration.
+ * XRSTORS takes the compacted form only.
+ */
+export function xRestore(op: MicroOp, execute: u32): u32 {
+  if (execute == T.EXEC_XRSTORS && !mayUseSupervisorArea(op, INTERCEPT_XRSTORS)) return ABORT;
   if (!mayUseXsaveArea(op)) return ABORT;
   let at = partForRead(op, 0, AFTER_HEADER);
   if (at == 0) return ABORT;
   const held = load<u64>(at, HEADER);
   const layout = load<u64>(at, HEADER + 8);
   const compacted = (layout & COMPACTED) != 0;
+  if (execute == T.EXEC_XRSTORS && !compacted) return raiseProtection();
   if (!headerIsValid(at, held, layout, compacted)) return raiseProtection();
   const wanted = requested();
   const wantsMxcsr = compacted ? (wanted & held & SSE) != 0 : (wanted & (SSE | AVX)) != 0;

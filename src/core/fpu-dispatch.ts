@@ -21,8 +21,10 @@ export function executeVector(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FXRSTOR: return fxRestore(op);
     case T.EXEC_XSAVE:
     case T.EXEC_XSAVEOPT:
-    case T.EXEC_XSAVEC: return xSave(op, execute);
-    case T.EXEC_XRSTOR: return xRestore(op);
+    case T.EXEC_XSAVEC:
+    case T.EXEC_XSAVES: return xSave(op, execute);
+    case T.EXEC_XRSTOR:
+    case T.EXEC_XRSTORS: return xRestore(op, execute);
     default: return combineIntegers(op, execute);
   }
 } // prettier-ignore

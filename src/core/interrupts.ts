@@ -1,16 +1,23 @@
-// What happens between two instructions: NMIs and interrupts (Intel SDM vol. 3A, "Interrupt and Exception Handling"),
+// What happens between two instructions: machine checks, NMIs and interrupts (Intel SDM vol. 3A, "Interrupt and Exception Handling"),
 // halts, and events that a VMM or the host injects.
 
 import {
   ACTIVITY_HLT, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_VIRTUALIZATION, cpu, STOP_BUDGET,
   STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL, TYPE_NMI,
 } from "./layout.generated"; // prettier-ignore
-import { IF, NO_ADDRESS, updateAttention } from "./state";
-import { VECTOR_NMI } from "./faults";
+import { CR4_MCE, IF, NO_ADDRESS, updateAttention } from "./state";
+import { raise, VECTOR_MC, VECTOR_NMI } from "./faults";
 import { raiseDebugTrap } from "./debug";
-import { deliver, settle } from "./exceptions";
+import { deliver, settle, tripleFault } from "./exceptions";
+import { IA32_MC0_STATUS, IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
 import { interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
+
+/** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
+const RIPV: u64 = 1;
+const MCIP: u64 = 4;
+/** IA32_MC0_STATUS: valid, uncorrected, enabled, and the error code "unclassified". */
+const BANK_STATUS: u64 = 0xb000000000000001;
 
 /** Delivers an event before the next instruction; a fault in between is left pending for the run loop. */
 export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
@@ -20,6 +27,7 @@ export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode
 /** Events that come between instructions, by priority. True: look again. */
 export function atBoundary(): bool {
   if ((cpu.attention & ATTENTION_VIRTUALIZATION) != 0 && virtualizationBoundary()) return true;
+  if (cpu.machineCheckPending != 0 && cpu.gif != 0) return takeMachineCheck();
   if (cpu.shadow == 0 && cpu.gif != 0) {
     if ((cpu.attention & ATTENTION_NMI) != 0) return takeNmi();
     if ((cpu.attention & ATTENTION_INTERRUPT) != 0 && takeInterrupt()) return true;
@@ -30,6 +38,21 @@ export function atBoundary(): bool {
   }
   if ((cpu.attention & ATTENTION_INACTIVE) != 0) return stayInactive();
   return false;
+}
+
+/** #MC, or a shutdown where CR4.MCE is 0 or one is in progress (SDM vol. 3B, "Machine-Check Exception"). */
+function takeMachineCheck(): bool {
+  cpu.machineCheckPending = 0;
+  updateAttention();
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  const status = msrValue(IA32_MCG_STATUS);
+  setMsrValue(IA32_MCG_STATUS, RIPV | MCIP);
+  setMsrValue(IA32_MC0_STATUS, BANK_STATUS);
+  if ((cpu.cr4 & CR4_MCE) == 0 || (status & MCIP) != 0) tripleFault();
+  else raise(VECTOR_MC);
+  settle();
+  return cpu.stopKind == 0;
 }
 
 function takeNmi(): bool {

@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 896;
+export const CPU_SIZE: u32 = 912;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -170,7 +170,7 @@ export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x21796862;
+export const LAYOUT_DIGEST: u32 = 0x5b1dd59f;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -445,6 +445,10 @@ export class Cpu {
   gif: u32;
   /** 1 after MONITOR. */
   monitorArmed: u32;
+  /** 1 when a machine check waits. */
+  machineCheckPending: u32;
+  /** Where RDRAND and RDSEED are in their sequence. */
+  randomState: u64;
 }
 
 /** A segment register with its hidden part, and the bounds that follow from it. */

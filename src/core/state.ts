@@ -49,6 +49,7 @@ export const CR4_TSD: u64 = 1 << 2;
 export const CR4_DE: u64 = 1 << 3;
 export const CR4_PSE: u64 = 1 << 4;
 export const CR4_PAE: u64 = 1 << 5;
+export const CR4_MCE: u64 = 1 << 6;
 export const CR4_PGE: u64 = 1 << 7;
 export const CR4_PCE: u64 = 1 << 8;
 export const CR4_OSFXSR: u64 = 1 << 9;
@@ -234,7 +235,7 @@ export function updateAttention(): void {
   let attention: u32 = cpu.attention & ATTENTION_VIRTUALIZATION;
   if (cpu.systemFlags & TF) attention |= ATTENTION_SINGLE_STEP;
   if (cpu.interruptLine != 0) attention |= ATTENTION_INTERRUPT;
-  if (cpu.nmiPending != 0 && cpu.nmiBlocked == 0) attention |= ATTENTION_NMI;
+  if ((cpu.nmiPending != 0 && cpu.nmiBlocked == 0) || cpu.machineCheckPending != 0) attention |= ATTENTION_NMI;
   if (cpu.shadow != 0) attention |= ATTENTION_SHADOW;
   if (cpu.activity != 0) attention |= ATTENTION_INACTIVE;
   if ((cpu.dr7 & 0xff) != 0 || (cpu.systemFlags & RF) != 0 || cpu.debugPending != 0) attention |= ATTENTION_DEBUG;

@@ -1,4 +1,4 @@
-// System instructions without a file of their own: CPUID, HLT, TLB and cache control, time stamps, MONITOR, XCR0
+// System instructions without a file of their own: CPUID, HLT, TLB and cache control, time stamps, XCR0
 // (Intel SDM vol. 2, the instruction pages).
 
 import {
@@ -9,12 +9,12 @@ import {
   updateAttention,
 } from "./state"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
-import { operandForRead, operandLinear, segmentedForRead } from "./memory";
+import { operandForRead, operandLinear } from "./memory";
 import { flushTlb, flushTlbPage } from "./tlb";
 import { timeStamp } from "./msr";
 import { appendEvent } from "./events";
 import {
-  guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID, INTERCEPT_MONITOR, INTERCEPT_MWAIT,
+  guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID,
   INTERCEPT_RDPMC, INTERCEPT_RDTSC, INTERCEPT_RDTSCP, INTERCEPT_XSETBV,
 } from "./virtualization"; // prettier-ignore
 import { RULE_ADDRESS_CANONICAL, RULE_INSTRUCTION_PRIVILEGE, RULE_XCR_VALUE } from "./rules.generated";
@@ -137,27 +137,6 @@ export function readCounter(op: MicroOp): u32 {
   if ((cpu.cr4 & CR4_PCE) == 0 && cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   if (taken(INTERCEPT_RDPMC, cpu.rcx, op)) return ABORT;
   return raiseProtection();
-}
-
-/** MONITOR: the address is checked as a load; nothing else is monitored. */
-export function monitor(op: MicroOp): u32 {
-  if (cpu.cpl != 0) return raiseUndefined();
-  if (<u32>cpu.rcx != 0) return raiseProtection();
-  if (taken(INTERCEPT_MONITOR, 0, op)) return ABORT;
-  const offset = cpu.rax & (u64.MAX_VALUE >> (<u64>op.addressShift));
-  const at = segmentedForRead(op.segmentName, offset, 1);
-  if (at == 0) return ABORT;
-  cpu.monitorArmed = 1;
-  return NEXT;
-}
-
-/** MWAIT: returns at once, as the manual lets it. */
-export function monitorWait(op: MicroOp): u32 {
-  if (cpu.cpl != 0) return raiseUndefined();
-  if (<u32>cpu.rcx > 1) return raiseProtection();
-  if (taken(INTERCEPT_MWAIT, cpu.monitorArmed, op)) return ABORT;
-  cpu.monitorArmed = 0;
-  return NEXT;
 }
 
 /** SWAPGS. */

@@ -11,6 +11,7 @@ import {
 } from "./decode-table.generated"; // prettier-ignore
 import { raiseUndefined } from "./faults";
 import { CR0_TS, NO_ADDRESS, code64 } from "./state";
+import { IA32_XSS, msrValue } from "./msr";
 import { beforeWrite } from "./physical";
 import { exitBecause } from "./vmx-exit";
 import { noteTprBelowThreshold } from "./vmx-events";
@@ -124,7 +125,7 @@ function interceptPause(): bool {
 function interceptXsaves(saves: bool): bool {
   if (!secondary(X.ENABLE_XSAVES_XRSTORS)) return undefinedInGuest();
   const mask = (cpu.rdx << 32) | (cpu.rax & 0xffffffff);
-  if ((mask & read(F.XSS_EXITING_BITMAP)) == 0) return false;
+  if ((mask & msrValue(IA32_XSS) & read(F.XSS_EXITING_BITMAP)) == 0) return false;
   return exitBecause(saves ? X.EXIT_XSAVES : X.EXIT_XRSTORS, X.CAUSE_ENABLE_XSAVES_XRSTORS);
 }
 

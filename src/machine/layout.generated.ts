@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 896;
+export const CPU_SIZE = 912;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -170,7 +170,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x21796862;
+export const LAYOUT_DIGEST = 0x5b1dd59f;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -444,6 +444,10 @@ export const cpuLayout = {
   gif: { offset: 888, bytes: 4 },
   /** 1 after MONITOR. */
   monitorArmed: { offset: 892, bytes: 4 },
+  /** 1 when a machine check waits. */
+  machineCheckPending: { offset: 896, bytes: 4 },
+  /** Where RDRAND and RDSEED are in their sequence. */
+  randomState: { offset: 904, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

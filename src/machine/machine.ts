@@ -388,6 +388,12 @@ export class Machine {
     this.#stale = true;
   }
 
+  /** A machine check arrives: #MC, or a shutdown where CR4.MCE is 0. */
+  raiseMachineCheck(): void {
+    this.#setWord(cpu.machineCheckPending, 1);
+    this.#stale = true;
+  }
+
   /** Virtual time at which `Device.elapsed` is called; undefined for never. One for the machine: the bus keeps the least. */
   setDeadline(retired: bigint | undefined): void {
     this.view.setBigUint64(layout.CPU_BASE + cpu.deadline.offset, retired ?? noAddress, true);

@@ -195,7 +195,7 @@ function resolveRaise(statement: Statement, frame: Frame, target: Target): void 
   const [event, vector, rest] = arg ? placeTerms(arg, frame) : [];
   const name = event?.term.kind === "single" && event.term.expr.kind === "name" ? event.term.expr : undefined;
   if (!name || more || rest || statement.block) return misshapen(statement, "guest", frame);
-  const names = ["intr", "nmi", "init", "smi"];
+  const names = ["intr", "nmi", "mc", "init", "smi"];
   if (!names.includes(name.name)) {
     const help = suggestion(name.name, names);
     return report(frame, resolving.unknownInterrupt, { name: name.name, names, help }, name.span);

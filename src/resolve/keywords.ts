@@ -58,7 +58,7 @@ export const keywords: readonly Keyword[] = [
     "one instruction in the form of that opcode, as docs/instructions.md writes it",
   ),
   row("guest", "expect CONDITION", "what must hold here; costs the guest nothing"),
-  row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, init, smi"),
+  row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, mc, init, smi"),
   row("guest", "done", "ends the guest"),
   row("guest", "zero COUNT", "that many bytes of 0"),
   row("guest", "align BOUNDARY", "up to the next multiple of a power of two"),

@@ -1,4 +1,4 @@
-// `raise intr VECTOR` and `raise nmi`: asynchronous events that arrive before the next instruction.
+// `raise intr VECTOR`, `raise nmi` and `raise mc`: asynchronous events that arrive before the next instruction.
 
 import type { Device, Machine } from "../machine/index.js";
 import type { Point, RunEnd } from "../program/index.js";
@@ -42,6 +42,9 @@ export function raiseEvent(
       return undefined;
     case "nmi":
       machine.raiseNmi();
+      return undefined;
+    case "mc":
+      machine.raiseMachineCheck();
       return undefined;
     default:
       return { kind: "unsupported", what: `raise ${point.event}` };

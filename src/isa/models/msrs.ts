@@ -46,7 +46,7 @@ export function modelMsrs(facts: MsrFacts): MsrModel[] {
     named("IA32_TIME_STAMP_COUNTER", 0n, all64),
     ...(has("APIC") ? [named("IA32_APIC_BASE", apicBaseReset, apicBaseBits(facts))] : []),
     ...(has("SEP") ? sysenterMsrs(facts) : []),
-    ...(has("MCA") ? [constant("IA32_MCG_CAP", 0n), named("IA32_MCG_STATUS", 0n, 0b111n)] : []),
+    ...(has("MCA") ? machineCheckMsrs() : []),
     ...(has("MTRR") ? mtrrMsrs(facts) : []),
     ...(has("PAT") ? [named("IA32_PAT", patReset, 0x0707_0707_0707_0707n)] : []),
     ...(has("TSC_ADJUST") ? [named("IA32_TSC_ADJUST", 0n, all64)] : []),
@@ -89,6 +89,22 @@ function sysenterMsrs({ vendor, features }: MsrFacts): MsrModel[] {
     named("IA32_SYSENTER_CS", 0n, all32),
     named("IA32_SYSENTER_ESP", 0n, address),
     named("IA32_SYSENTER_EIP", 0n, address),
+  ];
+}
+
+/**
+ * Machine check: one bank, whose status, address and further information software can only clear (Intel SDM vol. 3B,
+ * "Machine-Check MSRs"). Real processors have more; none of theirs would ever report anything here.
+ */
+function machineCheckMsrs(): MsrModel[] {
+  const banks = 1n;
+  return [
+    constant("IA32_MCG_CAP", banks),
+    named("IA32_MCG_STATUS", 0n, 0b111n),
+    numbered("IA32_MC0_CTL", 0x400, 0n, all64),
+    numbered("IA32_MC0_STATUS", 0x401, 0n, 0n),
+    numbered("IA32_MC0_ADDR", 0x402, 0n, 0n),
+    numbered("IA32_MC0_MISC", 0x403, 0n, 0n),
   ];
 }
 

@@ -14,10 +14,6 @@ export const knownOnly: readonly CpuFeature[] = [
   // Floating point and vectors.
   ...(["FPU", "MMX", "MMXEXT", "3DNOW", "FFXSR", "SSE", "SSE2", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"] as const),
   ...(["SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "AES", "PCLMULQDQ", "SHA"] as const),
-  // Supervisor state components.
-  "XSAVES",
-  // Later general-purpose instructions.
-  ...(["RDRAND", "RDSEED", "CLZERO", "MONITORX"] as const),
 ];
 
 export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
@@ -25,9 +21,7 @@ export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   // Transactional memory: a processor may offer none, as later steppings do.
   ...(["HLE", "RTM"] as const),
   // Debug store, performance and thermal monitoring, several threads in one package: this machine has none.
-  ...(["DS", "ACPI", "SS", "HTT", "DTES64", "PDCM"] as const),
-  // Registers of the local APIC as MSRs: the core asks no device for an MSR yet.
-  ...(["X2APIC", "TSC-DEADLINE"] as const),
+  ...(["DS", "ACPI", "HTT", "DTES64", "PDCM"] as const),
   // Measured launch.
   ...(["SMX", "SKINIT"] as const),
   // Parts of SVM that are not there yet.

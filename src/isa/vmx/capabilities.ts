@@ -78,7 +78,7 @@ const skylakeControls: readonly VmxControlName[] = [
 export const vmxNotCarriedOut: ReadonlySet<VmxControlName> = new Set<VmxControlName>([
   "VIRTUALIZE_APIC_ACCESSES", "VIRTUALIZE_X2APIC_MODE",
   "APIC_REGISTER_VIRTUALIZATION", "VIRTUAL_INTERRUPT_DELIVERY", "PROCESS_POSTED_INTERRUPTS",
-  "EXIT_LOAD_IA32_PERF_GLOBAL_CTRL", "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL", "ENABLE_XSAVES_XRSTORS",
+  "EXIT_LOAD_IA32_PERF_GLOBAL_CTRL", "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL",
 ]); // prettier-ignore
 
 const allStates = ["hlt", "shutdown", "wait_for_sipi"] as const;
