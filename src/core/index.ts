@@ -5,7 +5,7 @@ import { refresh as refreshState } from "./state";
 import { flushTlb, resetTlb } from "./tlb";
 import { flushTraces } from "./trace";
 import { pageFlags, setPageFlags } from "./physical";
-import { msrExists, msrValue, setMsrValue } from "./msr";
+import { msrExists, msrValue, readMsrChecked, setMsrValue, writeMsrChecked } from "./msr";
 import { appendEvent as append, eventsFull } from "./events";
 import { settle } from "./exceptions";
 import { injectEvent as inject } from "./interrupts";
@@ -61,6 +61,16 @@ export function writeMsrForHost(address: u32, value: u64): u32 {
   if (!msrExists(address)) return 0;
   setMsrValue(address, value);
   return 1;
+}
+
+/** RDMSR of a VMM in root operation or host mode: 1 and the value in `cpu.stopDetail`, or 0 where it raises #GP(0). */
+export function rdmsrForHost(address: u32): u32 {
+  return readMsrChecked(address) ? 1 : 0;
+}
+
+/** WRMSR of a VMM: 0 where it raises #GP(0). */
+export function wrmsrForHost(address: u32, value: u64): u32 {
+  return writeMsrChecked(address, value) == 0 ? 1 : 0;
 }
 
 /** A record for the host to fill; 0 when the ring is full. */

@@ -127,18 +127,20 @@ export function readMsr(): u32 {
   if (cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   const address = <u32>cpu.rcx;
   if (cpu.guestMode != 0 && interceptMsr(address, false)) return ABORT;
-  let value: u64;
-  if (isApicRegister(address)) {
-    if (msrRead(address) == 0) return raiseProtection(RULE_MSR_UNKNOWN);
-    value = cpu.stopDetail;
-  } else {
-    if (!msrExists(address)) return raiseProtection(RULE_MSR_UNKNOWN);
-    value = msrValue(address);
-  }
+  if (!readMsrChecked(address)) return raiseProtection(RULE_MSR_UNKNOWN);
+  let value = cpu.stopDetail;
   if (address == IA32_TSC && cpu.guestMode != 0) value = guestTsc(value);
   cpu.rax = value & 0xffffffff;
   cpu.rdx = value >> 32;
   return NEXT;
+}
+
+/** What RDMSR would read, in `cpu.stopDetail`; false where it raises #GP(0). */
+export function readMsrChecked(address: u32): bool {
+  if (isApicRegister(address)) return msrRead(address) != 0;
+  if (!msrExists(address)) return false;
+  cpu.stopDetail = msrValue(address);
+  return true;
 }
 
 /** WRMSR. */

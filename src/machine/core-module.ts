@@ -50,6 +50,9 @@ export interface CoreExports extends VirtualizationExports {
   /** 1 when the MSR exists; the value is then in `stopDetail`. */
   readMsrForHost(address: number): number;
   writeMsrForHost(address: number, value: bigint): number;
+  /** RDMSR and WRMSR with their checks: 1, or 0 where the instruction raises #GP(0). */
+  rdmsrForHost(address: number): number;
+  wrmsrForHost(address: number, value: bigint): number;
   /** Address in linear memory of the event record to be filled; 0 when the ring is full. */
   appendEvent(kind: number): number;
   /** Delivers an exception, NMI or interrupt now, as if it came before the next instruction. */

@@ -219,6 +219,28 @@ export class Machine {
     return this.core.writeMsrForHost(address, value) !== 0;
   }
 
+  /** RDMSR as software at CPL 0 has it, the devices' MSRs included; undefined for #GP(0). */
+  rdmsr(address: number): bigint | undefined {
+    if (this.core.rdmsrForHost(address) === 0) return undefined;
+    return this.view.getBigUint64(layout.CPU_BASE + cpu.stopDetail.offset, true);
+  }
+
+  /** WRMSR as software at CPL 0 has it; false for #GP(0). */
+  wrmsr(address: number, value: bigint): boolean {
+    this.#stale = true;
+    return this.core.wrmsrForHost(address, value) !== 0;
+  }
+
+  /** IN from the machine's devices. */
+  readPort(port: number, sizeBytes: number): number {
+    return this.#bus.portRead(port, sizeBytes) >>> 0;
+  }
+
+  /** OUT to the machine's devices. */
+  writePort(port: number, value: number, sizeBytes: number): void {
+    this.#bus.portWrite(port, value, sizeBytes);
+  }
+
   /** A copy of memory; bytes outside memory are all ones, devices are not asked. */
   readPhysical(address: bigint, lengthBytes: number): Uint8Array {
     const start = Number(address);

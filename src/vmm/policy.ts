@@ -25,6 +25,8 @@ export interface VmmPolicy {
   readonly intercepts: readonly string[];
   /** `intercept nothing`: the baseline's optional interceptions are off too. */
   readonly interceptNothing?: true;
+  /** Interrupts and NMIs are the guest's own and do not exit (pass-through.ts). */
+  readonly passThrough?: true;
   readonly memory: readonly MemoryPolicy[];
   readonly ports: readonly RangePolicy[];
   readonly msrs: readonly RangePolicy[];
@@ -38,6 +40,27 @@ export interface VmmChoice {
   readonly kind: "hardware" | "trap_and_emulate" | "binary_translation";
   readonly nested: boolean;
   readonly policy: VmmPolicy;
+}
+
+const kinds = ["hardware", "trap_and_emulate", "binary_translation"] as const;
+
+/**
+ * Reads a stack without declared policies: `none`, `hardware nested`, `binary_translation under hardware`. Says in
+ * words what is wrong with it otherwise.
+ */
+export function readVmmStack(text: string): readonly VmmChoice[] | string {
+  if (text.trim() === "none") return [];
+  const stack: VmmChoice[] = [];
+  for (const part of text.trim().split(/\s+under\s+/)) {
+    const [name, nested, ...more] = part.split(/\s+/);
+    const kind = kinds.find((each) => each === name);
+    const isNested = nested === "nested";
+    if (kind === undefined || more.length > 0 || (nested !== undefined && !(isNested && kind === "hardware"))) {
+      return `takes none, ${kinds.join(", ")}, hardware nested, or several joined by "under"; not ${part}`;
+    }
+    stack.push({ kind, nested: isNested, policy: emptyPolicy });
+  }
+  return stack;
 }
 
 /** The rule for a port or MSR; of several that hold it the last declared counts. */

@@ -4,7 +4,7 @@ import { cr0Bits } from "../isa/index.js";
 import { SerialPort, type Machine } from "../machine/index.js";
 import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
-import { GuestDevices } from "./hardware/devices.js";
+import { GuestDevices, machineDevices } from "./hardware/devices.js";
 import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
 import { VmxControls } from "./hardware/vmx/controls.js";
@@ -13,6 +13,7 @@ import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
 import { giveVmx } from "./nested/index.js";
 import { PageAllocator } from "./page-allocator.js";
+import { withPassThrough } from "./pass-through.js";
 import type { VmmChoice } from "./policy.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
@@ -24,6 +25,8 @@ export interface VmmOptions {
   readonly events: VmmEvents;
   /** Takes each byte that the guest sends through its serial port. */
   readonly serial?: (byte: number) => void;
+  /** The guest has the machine's own devices in place of the VMM's serial port. */
+  readonly passThrough?: boolean;
 }
 
 /**
@@ -42,12 +45,13 @@ export function startVmm(
   const { memoryBytes } = machine.platform;
   const pages = new PageAllocator(memoryBytes, memoryBytes + vmmMemoryBytes);
   const serial = new SerialPort({ sink: options.serial ?? (() => {}) });
+  const passThrough = options.passThrough === true;
   const common = {
     processor: machine,
     pages,
-    policy: choice.policy,
+    policy: passThrough ? withPassThrough(choice.policy) : choice.policy,
     start,
-    devices: new GuestDevices([serial]),
+    devices: passThrough ? machineDevices(machine) : new GuestDevices([serial]),
     events: options.events,
   };
   if (machine.platform.cpu.vendor === "intel") {

@@ -11,6 +11,8 @@ export type SegmentRegisterName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDT
 /** The processor and the memory of a VMM's own level; after an exit, general registers are still the guest's. */
 export interface Processor {
   readonly platform: Platform;
+  /** Bytes of memory: that of the guest, then the VMM's own. */
+  readonly memoryBytes: number;
   register(name: string): bigint;
   setRegister(name: string, value: bigint): void;
   /** General registers by their numbers in encodings. */
@@ -24,6 +26,9 @@ export interface Processor {
   /** Undefined where the model has no such MSR. */
   readMsr(address: number): bigint | undefined;
   writeMsr(address: number, value: bigint): boolean;
+  /** RDMSR and WRMSR with all that they check and reach; undefined and false where they raise #GP(0). */
+  rdmsr(address: number): bigint | undefined;
+  wrmsr(address: number, value: bigint): boolean;
   readPhysical(address: bigint, lengthBytes: number): Uint8Array;
   writePhysical(address: bigint, bytes: Uint8Array): void;
   readU32(address: bigint): number;

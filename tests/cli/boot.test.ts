@@ -59,7 +59,20 @@ test("diagnostic codes are shown where they are asked for", () => {
   expect(boot(code, "--post-port", "0x80")).toMatchObject({ status: 1, err: "post 0x2a\n" });
 });
 
-test("the 8254 wakes a halted processor through the 8259 pair", () => {
+/** Bare, and under the bundled VMM of each vendor and generation. */
+const underVmms = [
+  ["haswell", "none"],
+  ["yonah", "hardware"],
+  ["penryn", "hardware"],
+  ["nehalem", "hardware"],
+  ["haswell", "hardware"],
+  ["haswell", "hardware nested"],
+  ["turion", "hardware"],
+  ["phenom", "hardware"],
+  ["zen", "hardware"],
+] as const;
+
+test.each(underVmms)("the 8254 wakes a halted processor through the 8259 pair on %s under %s", (platform, vmm) => {
   const code = new Assembler(origin);
   // A descriptor table with flat code, and an interrupt table whose gate 20H leads to `tick`.
   code.op(32, "lgdt", absolute(origin + 0x200)).op(32, "lidt", absolute(origin + 0x206));
@@ -87,7 +100,8 @@ test("the 8254 wakes a halted processor through the 8259 pair", () => {
   const gate = (tick & 0xffffn) | (8n << 16n) | (0x8en << 40n) | ((tick >> 16n) << 48n);
   view.setBigUint64(0x240 + 0x20 * 8, gate, true);
   cli.write("guest.bin", image);
-  expect(cli.trapline("boot", "guest.bin", ...flat, "--budget", "100000000").status).toBe((7 << 1) | 1);
+  const options = ["--budget", "100000000", "--platform", platform, "--vmm", vmm];
+  expect(cli.trapline("boot", "guest.bin", ...flat, ...options).status).toBe((7 << 1) | 1);
 });
 
 test("a raw image can start in real mode at the reset vector", () => {
@@ -99,10 +113,31 @@ test("a raw image can start in real mode at the reset vector", () => {
   expect(ran.status).toBe((9 << 1) | 1);
 });
 
-test("memory beyond the end reads as all ones", () => {
+test.each(underVmms)("memory beyond the end reads as all ones on %s under %s", (platform, vmm) => {
   const code = new Assembler(origin).op(32, "mov", "esi", 0x2000_0000).op(32, "mov", "eax", memory("esi"));
   code.op(32, "inc", "eax").op(32, "out", 0xf4, "eax");
-  expect(boot(code, "--memory", "64M").status).toBe(1);
+  expect(boot(code, "--memory", "64M", "--platform", platform, "--vmm", vmm)).toEqual({ status: 1, out: "", err: "" });
+});
+
+test("the memory of a VMM is not there for its guest", () => {
+  const code = new Assembler(origin).op(32, "mov", "esi", 0x400_0000).op(32, "mov", "ebx", 0x1234_5678);
+  code.op(32, "mov", memory("esi"), "ebx").op(32, "mov", "eax", memory("esi"));
+  code.op(32, "inc", "eax").op(32, "out", 0xf4, "eax");
+  for (const [platform, vmm] of underVmms) {
+    expect(boot(code, "--memory", "64M", "--platform", platform, "--vmm", vmm).status).toBe(1);
+  }
+});
+
+test("a VMM that the processor cannot run says so", () => {
+  const ran = boot(exitWith(new Assembler(origin), 0), "--platform", "pentium4", "--vmm", "hardware");
+  expect(ran).toMatchObject({ status: 14, out: "" });
+  expect(ran.err).toContain("pentium4 has no hardware virtualization");
+});
+
+test("an unknown stack of VMMs is wrong usage", () => {
+  const ran = boot(exitWith(new Assembler(origin), 0), "--vmm", "hardware over software");
+  expect(ran).toMatchObject({ status: 2, out: "" });
+  expect(ran.err).toContain("hardware nested");
 });
 
 function out(code: Assembler, port: number, value: number): void {

@@ -3,7 +3,7 @@
 import { basename } from "node:path";
 import type { Command } from "commander";
 import type { Platform } from "../../isa/index.js";
-import type { BootEnd, BootResult, RawMode } from "../../machine/index.js";
+import type { BootEnd, BootOptions, BootResult, RawMode } from "../../machine/index.js";
 import type { Image } from "../../program/index.js";
 import { UsageError } from "../exit-status.js";
 import { readFile } from "../files.js";
@@ -21,16 +21,25 @@ interface BootArguments {
   readonly entry?: string;
   readonly mode: string;
   readonly postPort?: string;
+  readonly vmm?: string;
 }
 
 /** Even, so that none is a status of isa-debug-exit, which is always odd. */
-const statuses = { "power-off": 0, "budget-spent": 4, shutdown: 6, unsupported: 8, halted: 10, reset: 12 } as const;
+const statuses = {
+  "power-off": 0,
+  "budget-spent": 4,
+  shutdown: 6,
+  unsupported: 8,
+  halted: 10,
+  reset: 12,
+  refused: 14,
+} as const;
 const modes: readonly RawMode[] = ["real16", "prot32", "long64"];
 
 const statusHelp = `
 Exit status: (value << 1) | 1 when the guest writes value to port 0xf4, as QEMU's isa-debug-exit; 0 power-off;
 2 wrong usage or image; 4 budget spent; 6 shutdown (triple fault); 8 an instruction that is not supported;
-10 a halt that nothing can end; 12 the guest reset the machine.
+10 a halt that nothing can end; 12 the guest reset the machine; 14 the VMM cannot run it, or cannot go on.
 `;
 
 export function register(program: Command): void {
@@ -48,6 +57,11 @@ export function register(program: Command): void {
     .option("--entry <address>", "with --raw: where to start, an address or SEGMENT:OFFSET in hexadecimal")
     .option("--mode <mode>", `with --raw: ${modes.join(", ")}`, "real16")
     .option("--post-port <port>", "show diagnostic codes written to this port on standard error")
+    .option(
+      "--vmm <stack>",
+      "run it under bundled VMMs, such as 'hardware' or 'hardware under hardware nested'",
+      "none",
+    )
     .addHelpText("after", statusHelp)
     .action(async (path: string, options: BootArguments) => {
       process.exitCode = await run(path, options);
@@ -60,17 +74,31 @@ async function run(path: string, options: BootArguments): Promise<number> {
   const image = await imageFrom(path, platform.memoryBytes, options);
   const output = new ByteOutput();
   const post = options.postPort === undefined ? undefined : parseNumber("--post-port", options.postPort);
+  const under = await vmmFor(options.vmm ?? "none");
   const result = boot(loadCore(), image, {
     platform,
     serial: (byte) => output.put(byte),
     ...(options.budget !== undefined && { budgetInstructions: parseNumber("--budget", options.budget) }),
     ...(post !== undefined && { post: { port: post, sink: (code) => process.stderr.write(`post ${hex(code)}\n`) } }),
+    ...(under && { under }),
     afterSlice: () => output.flush(),
   });
   if (result.end.kind === "debug-exit") return result.end.status;
   const message = endMessage(result);
   if (message !== undefined) process.stderr.write(`trapline: ${message}\n`);
   return statuses[result.end.kind];
+}
+
+/** The bundled VMMs that the image runs under, with the machine's own devices passed through to it. */
+async function vmmFor(text: string): Promise<BootOptions["under"]> {
+  const { readVmmStack, silent, startVmm, vmmMemoryBytes } = await import("../../vmm/index.js");
+  const stack = readVmmStack(text);
+  if (typeof stack === "string") throw new UsageError(`--vmm ${stack}`);
+  if (stack.length === 0) return undefined;
+  return {
+    memoryBytes: vmmMemoryBytes * stack.length,
+    start: (machine, start) => startVmm(machine, stack, start, { events: silent, passThrough: true }),
+  };
 }
 
 async function platformFor({ platform: name, memory }: BootArguments): Promise<Platform> {
@@ -121,6 +149,7 @@ function endMessage({ end, rip, instructions }: BootResult): string | undefined 
     unsupported: end.kind === "unsupported" ? `not supported: ${end.what}` : "",
     halted: "the guest halted, and nothing can wake it",
     reset: "the guest reset the machine",
+    refused: end.kind === "refused" ? `the VMM refuses: ${end.why}` : "",
   };
   return end.kind === "debug-exit" || end.kind === "power-off" ? undefined : `${said[end.kind]}, ${where}`;
 }

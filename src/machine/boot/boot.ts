@@ -1,10 +1,11 @@
 // Runs a foreign image on a small PC until it ends its run, in slices, so that what it sends appears as it comes.
 
 import type { Platform } from "../../isa/index.js";
-import type { Image } from "../../program/index.js";
+import type { Image, StartState } from "../../program/index.js";
 import type { CoreModule } from "../core-module.js";
 import { attachPc, type PcOptions } from "../devices/pc.js";
 import { Machine } from "../machine.js";
+import type { Stop } from "../stop.js";
 import { acpiTables } from "./acpi.js";
 
 export interface BootOptions extends PcOptions {
@@ -13,6 +14,18 @@ export interface BootOptions extends PcOptions {
   readonly budgetInstructions?: number;
   /** Called between slices. */
   readonly afterSlice?: () => void;
+  /** Who runs the image in place of the machine itself: a VMM, with the memory that it needs above the platform's. */
+  readonly under?: {
+    readonly memoryBytes: number;
+    start(machine: Machine, start: StartState): BootRunner;
+  };
+}
+
+/** What runs a booted image. */
+export interface BootRunner {
+  run(
+    budgetInstructions: number,
+  ): Stop | { readonly kind: "refused"; readonly why: string } | { readonly kind: "stopped" };
 }
 
 /** Why a booted image stopped running. */
@@ -24,7 +37,9 @@ export type BootEnd =
   | { readonly kind: "halted" }
   | { readonly kind: "shutdown" }
   | { readonly kind: "budget-spent" }
-  | { readonly kind: "unsupported"; readonly what: string };
+  | { readonly kind: "unsupported"; readonly what: string }
+  /** A VMM cannot run the image, or cannot go on with it. */
+  | { readonly kind: "refused"; readonly why: string };
 
 /** Where a run stands when it ends: for messages. */
 export interface BootResult {
@@ -37,23 +52,31 @@ const sliceInstructions = 20_000_000;
 
 /** Boots an image on a new machine. */
 export function boot(core: CoreModule, image: Image, options: BootOptions): BootResult {
-  const machine = new Machine(core, { platform: options.platform });
+  const { platform, under } = options;
+  const machine = new Machine(core, { platform, vmmMemoryBytes: under?.memoryBytes ?? 0 });
   const pc = attachPc(machine, options);
   machine.load({ ...image, segments: [acpiTables(), ...image.segments] });
+  const runner = under?.start(machine, image.start) ?? machine;
   let left = options.budgetInstructions ?? Number.POSITIVE_INFINITY;
   let end: BootEnd | undefined;
   while (end === undefined) {
     const before = machine.retired;
-    end = left <= 0 ? { kind: "budget-spent" } : runSlice(machine, Math.min(left, sliceInstructions), pc.end);
+    end =
+      left <= 0 ? { kind: "budget-spent" } : runSlice({ machine, runner }, Math.min(left, sliceInstructions), pc.end);
     left -= Number(machine.retired - before);
     options.afterSlice?.();
   }
   return { end, rip: machine.register("RIP"), instructions: machine.retired };
 }
 
+interface Booted {
+  readonly machine: Machine;
+  readonly runner: BootRunner;
+}
+
 /** Runs at most so many instructions; undefined when the run goes on. */
-function runSlice(machine: Machine, budget: number, powerEnd: PowerQuery): BootEnd | undefined {
-  const stop = machine.run(budget);
+function runSlice({ machine, runner }: Booted, budget: number, powerEnd: PowerQuery): BootEnd | undefined {
+  const stop = runner.run(budget);
   // Nobody reads the events of a foreign image; they must not fill the ring.
   machine.drainEvents(() => undefined);
   switch (stop.kind) {
@@ -67,12 +90,15 @@ function runSlice(machine: Machine, budget: number, powerEnd: PowerQuery): BootE
       return { kind: stop.kind };
     case "unsupported":
       return { kind: "unsupported", what: stop.what };
+    case "refused":
+      return stop;
     case "budget-spent":
     case "events-full":
       return undefined;
     case "point":
     case "vm-exit":
     case "privilege":
+    case "stopped":
       throw new Error(`internal error: a booted image met a stop that nobody asked for (${stop.kind})`);
   }
 }

@@ -2,10 +2,24 @@
 //
 // Ports that no device answers read all ones, and writes to them are lost, as on a bus without a device.
 
-import type { Device } from "../../machine/index.js";
+import type { Device, Machine } from "../../machine/index.js";
+
+/** What the VMM's emulation of I/O instructions asks. */
+export interface PortDevices {
+  read(port: number, sizeBytes: number): number;
+  write(port: number, value: number, sizeBytes: number): void;
+}
+
+/** The devices of the machine itself. */
+export function machineDevices(machine: Machine): PortDevices {
+  return {
+    read: (port, sizeBytes) => machine.readPort(port, sizeBytes),
+    write: (port, value, sizeBytes) => machine.writePort(port, value, sizeBytes),
+  };
+}
 
 /** Devices by port. */
-export class GuestDevices {
+export class GuestDevices implements PortDevices {
   private readonly byPort = new Map<number, Device>();
 
   constructor(devices: readonly Device[]) {

@@ -6,7 +6,7 @@ import type { ExitClass, SegmentState } from "../../program/index.js";
 import type { GuestState } from "../bundled.js";
 import type { VmmPolicy } from "../policy.js";
 import type { SegmentRegisterName } from "../virtualization.js";
-import type { GuestDevices } from "./devices.js";
+import type { PortDevices } from "./devices.js";
 
 /** Interruption types, as both vendors encode them. */
 export const eventTypes = {
@@ -43,7 +43,7 @@ export interface ExitedGuest extends GuestState {
   readonly crRules?: CrRules;
   readonly platform: Platform;
   readonly policy: VmmPolicy;
-  readonly devices: GuestDevices;
+  readonly devices: PortDevices;
   general(number: number): bigint;
   setGeneral(number: number, value: bigint): void;
   /** The low half of a general register. */
@@ -51,9 +51,10 @@ export interface ExitedGuest extends GuestState {
   /** 32-bit results clear the upper half, as writes to 32-bit registers do. */
   setGeneral32(number: number, value: number): void;
   segment(name: SegmentRegisterName): SegmentState;
-  setRegister(name: "CR0" | "CR3" | "CR4" | "EFER" | "RFLAGS" | "XCR0", value: bigint): void;
-  /** False where the processor has no such MSR. */
-  writeMsr(address: number, value: bigint): boolean;
+  setRegister(name: string, value: bigint): void;
+  /** RDMSR and WRMSR by the processor's rules; undefined and false where they raise #GP(0). */
+  rdmsr(address: number): bigint | undefined;
+  wrmsr(address: number, value: bigint): boolean;
   /** Bytes of guest-physical memory. */
   readPhysical(address: bigint, lengthBytes: number): Uint8Array;
   writePhysical(address: bigint, bytes: Uint8Array): void;

@@ -33,6 +33,39 @@ export function isGuestMemory(platform: Platform, address: bigint): boolean {
   return address < BigInt(platform.memoryBytes) || (address >= BigInt(apicStart) && address < BigInt(apicEnd));
 }
 
+/**
+ * Where the guest's accesses to a physical address go: to that address. The VMM's own memory is not there for a guest,
+ * which meets an address that nothing on the bus answers instead.
+ */
+export function backingFrame({ platform, memoryBytes }: Processor, address: bigint): bigint {
+  const isOwn = address >= BigInt(platform.memoryBytes) && address < BigInt(memoryBytes);
+  return isOwn ? (1n << BigInt(platform.cpu.physicalAddressBits)) - BigInt(small) : address & frameMask;
+}
+
+/** Maps a page of the guest's that is neither memory nor the APICs': the bus answers there as it does without a VMM. */
+export function mapHole(
+  processor: Processor,
+  pages: PageAllocator,
+  root: bigint,
+  format: EntryFormat,
+  address: bigint,
+): void {
+  let table = root;
+  for (let level = 4; level > 1; level--) {
+    const place = table + ((address >> BigInt(12 + 9 * (level - 1))) & 0x1ffn) * 8n;
+    let entry = processor.readU64(place);
+    if (entry === 0n) {
+      const made = BigInt(pages.take());
+      processor.writePhysical(made, new Uint8Array(small));
+      entry = made | format.table;
+      processor.writeU64(place, entry);
+    }
+    table = entry & frameMask;
+  }
+  const place = table + ((address >> 12n) & 0x1ffn) * 8n;
+  processor.writeU64(place, backingFrame(processor, address) | format.page(allMemoryRights, "device"));
+}
+
 /** Tables as they were built once: the same platform, format and rules give the same bytes at the same addresses. */
 interface Built {
   readonly root: bigint;

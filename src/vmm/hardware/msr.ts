@@ -22,6 +22,7 @@ export const ownMsrs: readonly number[] = [
 
 const featureControl = 0x3a;
 const efer = 0xc000_0080;
+const pat = 0x277;
 const vmCr = 0xc001_0114;
 const hostSaveArea = 0xc001_0117;
 /** What a guest finds in VM_CR: SVM disabled and locked, as by firmware. Writes change nothing and do not fault. */
@@ -56,18 +57,28 @@ export function emulateWrmsr(guest: ExitedGuest): boolean {
   if (isAbsent(address)) return false;
   if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) !== undefined;
   if (address === efer) return (value & eferBits.SVME) === 0n && loadEfer(guest, value);
-  const model = msrOf(guest.platform.cpu, address);
-  const current = readGuestMsr(guest, address);
-  if (model === undefined || current === undefined || model.readOnly === true) return false;
-  if (((value ^ current) & ~model.writable) !== 0n) return false;
-  return guest.writeMsr(address, value);
+  return guest.wrmsr(address, value);
 }
 
 function readGuestMsr(guest: ExitedGuest, address: number): bigint | undefined {
-  if (msrOf(guest.platform.cpu, address) === undefined) return undefined;
-  if (address === efer) return guest.register("EFER");
-  return address === vmCr ? svmDisabledLocked : guest.readMsr(address);
+  if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) && svmDisabledLocked;
+  return guest.rdmsr(address);
 }
+
+/** Whether WRMSR takes a value for an MSR that the VMCS or VMCB holds; the processor itself checks all others. */
+export function heldMsrTakes(cpu: CpuModel, address: number, current: bigint, value: bigint): boolean {
+  const model = msrOf(cpu, address);
+  if (model === undefined || model.readOnly === true || ((value ^ current) & ~model.writable) !== 0n) return false;
+  if (address === pat) return patEntries(value).every((type) => type <= 7n && type !== 2n && type !== 3n);
+  return !holdsAddress(cpu, address) || BigInt.asUintN(64, BigInt.asIntN(48, value)) === value;
+}
+
+/** Bases and entry points that must be canonical; AMD keeps the SYSENTER ones to 32 bits without a fault. */
+function holdsAddress({ vendor }: CpuModel, address: number): boolean {
+  return address >= 0xc000_0082 || (vendor === "intel" && (address === 0x175 || address === 0x176));
+}
+
+const patEntries = (value: bigint): bigint[] => Array.from({ length: 8 }, (_, i) => (value >> BigInt(8 * i)) & 0xffn);
 
 const msrsOf = new WeakMap<CpuModel, ReadonlyMap<number, MsrModel>>();
 

@@ -7,6 +7,7 @@
 
 import { cr0Bits, eferBits, pageEntryBits, pageFaultBits } from "../../isa/index.js";
 import { walkGuest, type EntryReader, type GuestMapping, type PagingState } from "../guest-paging.js";
+import { backingFrame } from "./identity-tables.js";
 import type { PageAllocator } from "../page-allocator.js";
 import type { Processor } from "../virtualization.js";
 
@@ -89,7 +90,7 @@ export class ShadowTables {
     const dirty = write || this.isDirty(mapping);
     // A supervisor that may write through read-only pages (CR0.WP is 0) gets a page of its own.
     const byForce = write && !mapping.writable;
-    let entry = (mapping.physical & frameMask) | P | A | D;
+    let entry = backingFrame(this.processor, mapping.physical) | P | A | D;
     if (mapping.user && !byForce) entry |= US;
     if (rights.write && dirty && (mapping.writable || byForce)) entry |= RW;
     if ((!mapping.executable || !rights.execute) && has(state.efer, eferBits.NXE)) entry |= XD;

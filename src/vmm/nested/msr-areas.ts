@@ -39,12 +39,8 @@ function forbidden(address: number, reserved: bigint): string | undefined {
 }
 
 function load(guest: VmxGuest, address: number, value: bigint): string | undefined {
-  const model = guest.platform.cpu.msrs.find((msr) => msr.address === address);
-  const changes = value ^ guest.readMsr(address);
-  const refused = model === undefined || model.readOnly === true || (changes & ~model.writable) !== 0n;
-  if (refused || (address === efer && (changes & mode) !== 0n)) return "msr_load.value";
-  guest.writeMsr(address, value);
-  return undefined;
+  if (address === efer && ((value ^ guest.readMsr(address)) & mode) !== 0n) return "msr_load.value";
+  return guest.wrmsr(address, value) ? undefined : "msr_load.value";
 }
 
 /** Stores the MSRs of an area; false where one cannot be read. */

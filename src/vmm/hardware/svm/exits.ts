@@ -13,7 +13,7 @@ import { gpr, type InjectedEvent } from "../exited-guest.js";
 import { deniedPort, emulateIo, type IoAccess } from "../io.js";
 import { denyMemory } from "../memory-denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
-import { allMemoryRights, isGuestMemory } from "../identity-tables.js";
+import { allMemoryRights } from "../identity-tables.js";
 import { crAccess } from "./cr-access.js";
 import type { SvmShadow } from "./shadow-registers.js";
 import type { SvmGuest } from "./svm-guest.js";
@@ -136,7 +136,8 @@ function nestedPageFault(vcpu: SvmVcpu): VmmStop | undefined {
   const rule = findMemory(guest.policy.memory, guestPhysical);
   if (rule === undefined) {
     guest.classify("internal");
-    return vcpu.refuse(`the guest has no memory at 0x${guestPhysical.toString(16)}`);
+    vcpu.mapHole(guestPhysical);
+    return undefined;
   }
   const { rights } = rule;
   if (write ? rights.write : fetch ? rights.execute : rights.read) {
@@ -194,7 +195,7 @@ function shadowFault(vcpu: SvmVcpu, shadow: SvmShadow): VmmStop | undefined {
   const { guest } = vcpu;
   const linear = guest.vmcb.get("exitinfo2");
   const errorCode = guest.vmcb.get("exitinfo1");
-  const outcome = shadow.tables.ask(shadow, linear, errorCode);
+  const outcome = shadow.tables.ask(guest.paging, linear, errorCode);
   if (outcome.kind === "guest") {
     guest.classify(guest.policy.intercepts.includes("#PF") ? "public" : "internal");
     return injectRaised(guest, { vector: pageFault, errorCode: outcome.errorCode, cr2: linear });
@@ -211,9 +212,7 @@ function shadowFault(vcpu: SvmVcpu, shadow: SvmShadow): VmmStop | undefined {
     return end?.kind === "refused" ? vcpu.refuse(end.why) : end;
   }
   guest.classify("internal");
-  if (!isGuestMemory(guest.platform, physical))
-    return vcpu.refuse(`the guest has no memory at 0x${physical.toString(16)}`);
-  shadow.tables.fill(shadow, linear, errorCode, outcome.mapping, rule?.rights ?? allMemoryRights);
+  shadow.tables.fill(guest.paging, linear, errorCode, outcome.mapping, rule?.rights ?? allMemoryRights);
   return undefined;
 }
 

@@ -6,7 +6,7 @@ import { pageEntryBits } from "../../../isa/index.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { MemoryPolicy } from "../../policy.js";
 import type { Processor } from "../../virtualization.js";
-import { buildIdentityTables, openPage, type EntryFormat } from "../identity-tables.js";
+import { buildIdentityTables, mapHole, openPage, type EntryFormat } from "../identity-tables.js";
 
 const { P, RW, US, PCD, XD } = pageEntryBits;
 
@@ -26,4 +26,9 @@ export function buildNestedTables(processor: Processor, pages: PageAllocator, ru
 /** Allows every access to the page at an address; the function given back puts the entry back. */
 export function openNestedPage(processor: Processor, root: bigint, guestPhysical: bigint): () => void {
   return openPage(processor, root, format, guestPhysical);
+}
+
+/** Maps a page outside the guest's memory. */
+export function mapNestedHole(processor: Processor, pages: PageAllocator, root: bigint, guestPhysical: bigint): void {
+  mapHole(processor, pages, root, format, guestPhysical);
 }

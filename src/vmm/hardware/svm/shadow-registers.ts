@@ -3,15 +3,15 @@
 
 import { cr0Bits, cr4Bits, eferBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
-import type { PagingState } from "../../guest-paging.js";
 import type { SvmOperations } from "../../virtualization.js";
+import type { ControlRegisterName, ControlRegisters } from "../guest-base.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import type { Vmcb } from "./vmcb.js";
 
 /** Kept out of the hardware's CR4: no global pages, as the VMM's tables come and go. */
 const withheld = cr4Bits.PGE | cr4Bits.PCIDE;
 
-export class SvmShadow implements PagingState {
+export class SvmShadow implements ControlRegisters {
   private guestCr0: bigint;
   private guestCr3: bigint;
   private guestCr4: bigint;
@@ -65,6 +65,11 @@ export class SvmShadow implements PagingState {
   set efer(value: bigint) {
     this.guestEfer = value;
     this.apply();
+  }
+
+  /** The hardware holds the VMM's values. */
+  running(name: ControlRegisterName): bigint {
+    return { CR0: this.guestCr0, CR3: this.guestCr3, CR4: this.guestCr4, EFER: this.guestEfer }[name];
   }
 
   /** Drops every translation of the VMM's tables and of the hardware. */

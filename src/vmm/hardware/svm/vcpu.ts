@@ -3,23 +3,27 @@
 import { flagBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
 import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { PageAllocator } from "../../page-allocator.js";
 import type { Processor, SvmOperations } from "../../virtualization.js";
+import { eventTypes } from "../exited-guest.js";
 import { ExitBudget } from "../exit-budget.js";
+import type { GuestParts } from "../guest-base.js";
 import { handleExit } from "./exits.js";
-import { openNestedPage } from "./nested-tables.js";
+import { mapNestedHole, openNestedPage } from "./nested-tables.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import { SvmShadow } from "./shadow-registers.js";
 import { interceptBits, type SvmSetup } from "./setup.js";
-import { SvmGuest, type SvmGuestParts } from "./svm-guest.js";
-import type { Vmcb } from "./vmcb.js";
+import { SvmGuest } from "./svm-guest.js";
+import { VmcbStore, type Vmcb } from "./vmcb.js";
 
 const valid = 1n << 31n;
 const invalidVmcb = 0xffff_ffff_ffff_ffffn;
 
-export interface SvmVcpuParts extends Omit<SvmGuestParts, "vmcb" | "shadow"> {
+export interface SvmVcpuParts extends GuestParts {
   readonly svm: SvmOperations;
   readonly setup: SvmSetup;
   readonly start: StartState;
+  readonly pages: PageAllocator;
   /** Where the hardware has no nested paging. */
   readonly tables: ShadowTables | undefined;
 }
@@ -29,8 +33,9 @@ export class SvmVcpu implements BundledVmm {
   readonly shadow: SvmShadow | undefined;
   private readonly processor: Processor;
   private readonly svm: SvmOperations;
-  private readonly vmcb: Vmcb;
+  private readonly store: VmcbStore;
   private readonly nestedRoot: bigint;
+  private readonly pages: PageAllocator;
   private readonly budget: ExitBudget;
   private inGuest = false;
   private steps: (() => void)[] = [];
@@ -41,11 +46,12 @@ export class SvmVcpu implements BundledVmm {
     const { vmcb } = parts.setup;
     const { tables, svm, start } = parts;
     this.shadow = tables && new SvmShadow(tables, vmcb, svm, start);
-    this.guest = new SvmGuest({ ...parts, vmcb, shadow: this.shadow });
+    this.store = new VmcbStore(vmcb);
+    this.guest = new SvmGuest({ ...parts, store: this.store, shadow: this.shadow });
     this.processor = parts.processor;
     this.budget = new ExitBudget(parts.processor);
     this.svm = parts.svm;
-    this.vmcb = parts.setup.vmcb;
+    this.pages = parts.pages;
     this.nestedRoot = parts.setup.nestedRoot;
   }
 
@@ -99,6 +105,11 @@ export class SvmVcpu implements BundledVmm {
     };
   }
 
+  /** Gives the guest a page outside its memory. */
+  mapHole(guestPhysical: bigint): void {
+    mapNestedHole(this.processor, this.pages, this.nestedRoot, guestPhysical);
+  }
+
   /** SVM has no monitor trap flag: a step is TF in the guest's flags, and the #DB after the instruction is ours. */
   beginStep(after: () => void): void {
     const flags = this.vmcb.get("rflags");
@@ -123,6 +134,11 @@ export class SvmVcpu implements BundledVmm {
     return trapFlag === 0n;
   }
 
+  /** The VMCB of the guest that runs. */
+  private get vmcb(): Vmcb {
+    return this.store.vmcb;
+  }
+
   private enter(): void {
     this.guest.hasInjected = false;
     const failure = this.svm.enter(this.vmcb.address);
@@ -142,10 +158,22 @@ export class SvmVcpu implements BundledVmm {
     const over = handleExit(this, code);
     if (over) return over;
     const interrupted = vmcb.get("exitintinfo");
-    if ((interrupted & valid) !== 0n && !this.guest.hasInjected) {
+    if ((interrupted & valid) !== 0n && !this.guest.hasInjected && !isRestarted(interrupted)) {
       vmcb.set("eventinj", interrupted);
       this.guest.hasInjected = true;
     }
     return undefined;
   }
+}
+
+/**
+ * Whether the guest's RIP is that of the instruction whose event was being delivered, so that going on there raises it
+ * again: INT n, INT3 and INTO. Going in again it would push that RIP.
+ */
+function isRestarted(exitIntInfo: bigint): boolean {
+  const type = Number((exitIntInfo >> 8n) & 7n);
+  const vector = exitIntInfo & 0xffn;
+  return (
+    type === eventTypes.softwareInterrupt || (type === eventTypes.hardwareException && (vector === 3n || vector === 4n))
+  );
 }

@@ -5,6 +5,8 @@ import { findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { SegmentState } from "../../../program/index.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
+import { gpr } from "../exited-guest.js";
+import type { FieldStore } from "../guest-base.js";
 
 /** Offsets of the fields that exits are handled with, looked up once. */
 const at = {
@@ -107,5 +109,49 @@ export class Vmcb {
     this.put(`${name}_ATTRIB`, BigInt(toAttributes(state.rights)));
     this.put(`${name}_LIMIT`, BigInt(state.limitBytes >>> 0));
     this.put(`${name}_BASE`, state.base);
+  }
+}
+
+/** The VMCB that is in use; another one takes its place while a guest's guest runs. */
+export class VmcbStore implements FieldStore {
+  readonly general = new Map([
+    [gpr.rax, at.rax],
+    [gpr.rsp, at.rsp],
+  ] as const) as ReadonlyMap<number, number>;
+  readonly registers: ReadonlyMap<string, number> = new Map([
+    ["RAX", at.rax],
+    ["RSP", at.rsp],
+    ["RIP", at.rip],
+    ["RFLAGS", at.rflags],
+    ["CR2", at.cr2],
+    ["DR7", at.dr7],
+  ]);
+  readonly msrs: ReadonlyMap<number, number> = new Map([
+    [0x174, vmcbOffset("SYSENTER_CS")],
+    [0x175, vmcbOffset("SYSENTER_ESP")],
+    [0x176, vmcbOffset("SYSENTER_EIP")],
+    [0x1d9, vmcbOffset("DBGCTL")],
+    [0x277, vmcbOffset("G_PAT")],
+    [0xc000_0081, vmcbOffset("STAR")],
+    [0xc000_0082, vmcbOffset("LSTAR")],
+    [0xc000_0083, vmcbOffset("CSTAR")],
+    [0xc000_0084, vmcbOffset("SFMASK")],
+    [0xc000_0100, vmcbOffset("FS_BASE")],
+    [0xc000_0101, vmcbOffset("GS_BASE")],
+    [0xc000_0102, vmcbOffset("KERNEL_GS_BASE")],
+  ]);
+
+  constructor(public vmcb: Vmcb) {}
+
+  get(place: number): bigint {
+    return this.vmcb.readU64(place);
+  }
+
+  set(place: number, value: bigint): void {
+    this.vmcb.writeU64(place, value);
+  }
+
+  segment(name: SegmentRegisterName): SegmentState {
+    return this.vmcb.segment(name);
   }
 }

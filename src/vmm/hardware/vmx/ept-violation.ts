@@ -1,5 +1,5 @@
-// EPT violations. Memory is mapped before the guest starts, so a violation is a declared rule's doing: the access is
-// denied, or the rule covers a part of the page only and the guest may make it with the page opened for one step.
+// EPT violations. Memory is mapped before the guest starts, so a violation there is a declared rule's doing: the access
+// is denied, or the rule covers a part of the page only and the guest may make it with the page opened for one step.
 // Intel SDM vol. 3C, "Basic VM-Exit Information", table "Exit Qualification for EPT Violations".
 
 import type { VmmStop } from "../../bundled.js";
@@ -50,10 +50,10 @@ function allows({ rights }: MemoryPolicy, qualification: bigint): boolean {
   );
 }
 
-/** Beyond the guest's memory a bus would answer with all ones; the VMM does not emulate the access. */
-function outsideMemory(vcpu: VmxVcpu, guestPhysical: bigint): VmmStop {
+/** Beyond the guest's memory the bus answers, or nothing does: the page is mapped when it is first touched. */
+function outsideMemory(vcpu: VmxVcpu, guestPhysical: bigint): undefined {
   vcpu.guest.classify("internal");
-  return refuse(vcpu, `the guest has no memory at 0x${guestPhysical.toString(16)}`);
+  vcpu.mapHole(guestPhysical);
 }
 
 function refuse({ guest }: VmxVcpu, why: string): VmmStop {

@@ -3,7 +3,7 @@
 import type { PageAllocator } from "../../page-allocator.js";
 import type { MemoryPolicy } from "../../policy.js";
 import type { Processor } from "../../virtualization.js";
-import { buildIdentityTables, openPage, type EntryFormat } from "../identity-tables.js";
+import { buildIdentityTables, mapHole, openPage, type EntryFormat } from "../identity-tables.js";
 
 const eptVpidCap = 0x48c;
 const capability = { executeOnly: 1n << 0n, page2m: 1n << 16n } as const;
@@ -28,6 +28,11 @@ export function buildEpt(
 /** Allows every access to the page at an address; the function given back puts the entry back. */
 export function openEptPage(processor: Processor, eptp: bigint, guestPhysical: bigint): () => void {
   return openPage(processor, eptp & frameMask, eptFormat(processor), guestPhysical);
+}
+
+/** Maps a page outside the guest's memory. */
+export function mapEptHole(processor: Processor, pages: PageAllocator, eptp: bigint, guestPhysical: bigint): void {
+  mapHole(processor, pages, eptp & frameMask, eptFormat(processor), guestPhysical);
 }
 
 /** Write without read is a misconfiguration, and so is execute without read where execute-only is missing. */

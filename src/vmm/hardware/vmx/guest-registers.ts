@@ -7,6 +7,7 @@
 
 import { cr0Bits, cr4Bits, eferBits, pageEntryBits, type VmxControlName } from "../../../isa/index.js";
 import type { Processor, VmxOperations } from "../../virtualization.js";
+import type { ControlRegisterName, ControlRegisters } from "../guest-base.js";
 import { placeOf } from "./controls.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
@@ -18,16 +19,6 @@ const has = (value: bigint, bit: bigint): boolean => (value & bit) !== 0n;
 interface Waiting {
   cr3: bigint;
   efer: bigint;
-}
-
-/** Control registers of a guest as it believes them; setting one makes the hardware do what the guest means. */
-export interface ControlRegisters {
-  cr0: bigint;
-  cr3: bigint;
-  cr4: bigint;
-  efer: bigint;
-  /** While the guest runs: what it would read, given what the processor holds. */
-  running(name: "CR0" | "CR3" | "CR4" | "EFER", real: bigint): bigint;
 }
 
 export class GuestRegisters implements ControlRegisters {
@@ -63,7 +54,7 @@ export class GuestRegisters implements ControlRegisters {
     return this.waiting?.efer ?? this.vmx.read(field.efer);
   }
 
-  running(name: "CR0" | "CR3" | "CR4" | "EFER", real: bigint): bigint {
+  running(name: ControlRegisterName, real: bigint): bigint {
     const { vmx } = this;
     switch (name) {
       case "CR0":

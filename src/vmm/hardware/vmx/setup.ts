@@ -75,6 +75,9 @@ const wantedControls: readonly VmxControlName[] = [
   "ENTRY_LOAD_DEBUG_CONTROLS",
 ];
 
+/** Controls by which interrupts and NMIs reach the VMM first. */
+const vectoredEvents: readonly VmxControlName[] = ["EXTERNAL_INTERRUPT_EXITING", "NMI_EXITING", "VIRTUAL_NMIS"];
+
 export interface VmxSetupInput {
   readonly processor: Processor;
   readonly vmx: VmxOperations;
@@ -91,6 +94,7 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   const { processor, vmx, policy, start } = input;
   const capabilities = new VmxControls((address) => processor.readMsr(address));
   const wanted = new Set([...wantedControls, ...interceptControls(policy)]);
+  if (policy.passThrough) for (const name of vectoredEvents) wanted.delete(name);
   if (!capabilities.allows("ENABLE_EPT")) wanted.add("INVLPG_EXITING");
   if ((start.efer & eferBits.LMA) !== 0n) wanted.add("IA32E_MODE_GUEST");
   const controls = capabilities.values(wanted);

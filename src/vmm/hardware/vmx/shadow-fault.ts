@@ -5,7 +5,7 @@ import type { VmmStop } from "../../bundled.js";
 import { findMemory } from "../../policy.js";
 import { denyMemory } from "../memory-denied.js";
 import { pageFaultBits } from "../../../isa/index.js";
-import { allMemoryRights, isGuestMemory } from "../identity-tables.js";
+import { allMemoryRights } from "../identity-tables.js";
 import type { PhysicalRights, ShadowTables } from "../shadow-paging.js";
 import { injectRaised } from "./delivery.js";
 import type { VmxVcpu } from "./vcpu.js";
@@ -36,9 +36,6 @@ export function shadowFault(vcpu: VmxVcpu, tables: ShadowTables): VmmStop | unde
     return end?.kind === "refused" ? vcpu.refuse(end.why) : end;
   }
   guest.classify("internal");
-  if (!isGuestMemory(guest.platform, mapping.physical)) {
-    return vcpu.refuse(`the guest has no memory at 0x${mapping.physical.toString(16)}`);
-  }
   tables.fill(state, linear, errorCode, mapping, rule?.rights ?? allMemoryRights);
   return undefined;
 }

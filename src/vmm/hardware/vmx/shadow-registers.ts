@@ -5,9 +5,9 @@ import { cr0Bits, cr4Bits, eferBits, vmcsEncoding } from "../../../isa/index.js"
 import type { StartState } from "../../../program/index.js";
 import type { PagingState } from "../../guest-paging.js";
 import type { Processor, VmxOperations } from "../../virtualization.js";
+import type { ControlRegisterName, ControlRegisters } from "../guest-base.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import { placeOf } from "./controls.js";
-import type { ControlRegisters } from "./guest-registers.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
 
@@ -94,7 +94,7 @@ export class ShadowRegisters implements ControlRegisters {
     return { cr0, cr3, cr4, efer };
   }
 
-  running(name: "CR0" | "CR3" | "CR4" | "EFER", real: bigint): bigint {
+  running(name: ControlRegisterName, real: bigint): bigint {
     switch (name) {
       case "CR0":
         return (real & guestOwned) | (this.vmx.read(field.cr0Shadow) & ~guestOwned);

@@ -3,10 +3,11 @@
 import { assert } from "../../../base/index.js";
 import { flagBits, type VmxControlName } from "../../../isa/index.js";
 import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { PageAllocator } from "../../page-allocator.js";
 import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { placeOf, type ControlValues } from "./controls.js";
-import { openEptPage } from "./ept.js";
+import { mapEptHole, openEptPage } from "./ept.js";
 import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
 import type { NestedVmx } from "../../nested/index.js";
@@ -37,6 +38,7 @@ export class VmxVcpu implements BundledVmm {
   readonly setup: VmxSetup;
   private readonly processor: Processor;
   private readonly vmx: VmxOperations;
+  private readonly pages: PageAllocator;
   private readonly budget: ExitBudget;
   private inGuest = false;
   private haltedAt: bigint | undefined;
@@ -47,10 +49,11 @@ export class VmxVcpu implements BundledVmm {
   /** VMX for the guest, where it is given. */
   nested: NestedVmx | undefined;
 
-  constructor(parts: VmxGuestParts) {
+  constructor(parts: VmxGuestParts & { readonly pages: PageAllocator }) {
     this.processor = parts.processor;
     this.budget = new ExitBudget(parts.processor);
     this.vmx = parts.vmx;
+    this.pages = parts.pages;
     this.setup = parts.setup;
     this.shadow = parts.shadow;
     this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
@@ -119,6 +122,11 @@ export class VmxVcpu implements BundledVmm {
       close();
       this.vmx.invalidateEpt(this.setup.eptp);
     };
+  }
+
+  /** Gives the guest a page outside its memory. */
+  mapHole(guestPhysical: bigint): void {
+    mapEptHole(this.processor, this.pages, this.setup.eptp, guestPhysical);
   }
 
   /** Ends the guest with a reason. */
