@@ -55,7 +55,8 @@ export class Machine {
   readonly svm: SvmOperations;
   #platform: Platform;
   #bytes: Uint8Array;
-  #bus: DeviceBus;
+  /** The devices, for a VMM that gives them to its guest. */
+  readonly bus: DeviceBus;
   #event: RawEvent;
   #stale = true;
 
@@ -63,8 +64,8 @@ export class Machine {
     this.#platform = options.platform;
     this.memoryBytes = options.platform.memoryBytes + (options.vmmMemoryBytes ?? 0);
     assert(this.memoryBytes % pageBytes === 0, "memory is whole pages");
-    this.#bus = new DeviceBus(this);
-    const instance = module.instantiate(layout.RAM_BASE + this.memoryBytes, this.#bus);
+    this.bus = new DeviceBus(this);
+    const instance = module.instantiate(layout.RAM_BASE + this.memoryBytes, this.bus);
     this.core = instance.exports;
     this.view = new DataView(instance.memory);
     this.#bytes = new Uint8Array(instance.memory);
@@ -92,7 +93,7 @@ export class Machine {
   reset(): void {
     this.core.resetMemory();
     writeResetState(this.view, this.platform);
-    this.#bus.reset();
+    this.bus.reset();
     this.#stale = true;
   }
 
@@ -231,16 +232,6 @@ export class Machine {
     return this.core.wrmsrForHost(address, value) !== 0;
   }
 
-  /** IN from the machine's devices. */
-  readPort(port: number, sizeBytes: number): number {
-    return this.#bus.portRead(port, sizeBytes) >>> 0;
-  }
-
-  /** OUT to the machine's devices. */
-  writePort(port: number, value: number, sizeBytes: number): void {
-    this.#bus.portWrite(port, value, sizeBytes);
-  }
-
   /** A copy of memory; bytes outside memory are all ones, devices are not asked. */
   readPhysical(address: bigint, lengthBytes: number): Uint8Array {
     const start = Number(address);
@@ -371,22 +362,22 @@ export class Machine {
 
   /** Puts a device on the bus. */
   attach(device: Device): void {
-    this.#bus.attach(device);
+    this.bus.attach(device);
   }
 
   /** Lets a function of the host program see accesses to ports; the hook set last is asked first. */
   hookPorts(hook: PortHook): Hook {
-    return this.#bus.hookPorts(hook);
+    return this.bus.hookPorts(hook);
   }
 
   /** The same for accesses to physical memory. */
   hookMemory(hook: MemoryHook): Hook {
-    return this.#bus.hookMemory(hook);
+    return this.bus.hookMemory(hook);
   }
 
   /** Copies everything a guest can see: processor, memory, devices. Points and hooks are not part of it. */
   snapshot(): Snapshot {
-    return takeSnapshot(this.platform.name, this.view, this.#bus.devices);
+    return takeSnapshot(this.platform.name, this.view, this.bus.devices);
   }
 
   /** Puts a snapshot of this machine back. Events not yet taken are dropped. */
@@ -394,7 +385,7 @@ export class Machine {
     assert(snapshot.platform === this.platform.name, "a snapshot goes back to a machine of its platform");
     this.core.resetMemory();
     for (const [page, bytes] of snapshot.pages) this.writePhysical(BigInt(page * pageBytes), bytes);
-    putBackState(snapshot, this.view, this.#bus.devices);
+    putBackState(snapshot, this.view, this.bus.devices);
     this.#stale = true;
   }
 

@@ -13,8 +13,8 @@ export interface PortDevices {
 /** The devices of the machine itself. */
 export function machineDevices(machine: Machine): PortDevices {
   return {
-    read: (port, sizeBytes) => machine.readPort(port, sizeBytes),
-    write: (port, value, sizeBytes) => machine.writePort(port, value, sizeBytes),
+    read: (port, sizeBytes) => machine.bus.portRead(port, sizeBytes) >>> 0,
+    write: (port, value, sizeBytes) => machine.bus.portWrite(port, value, sizeBytes),
   };
 }
 
