@@ -5,7 +5,8 @@ import { slotAddress, slotOffsets, slotPartBytes } from "../program/index.js";
 import type { PageRule, ResolvedCase, ResolvedGuest } from "../resolve/index.js";
 import type { GuestSetup } from "./environment/index.js";
 import { DEFAULT_VECTORS, hasExecuteDisable } from "./environment/index.js";
-import type { Layout } from "./layout.js";
+import type { Layout, PlacedSection } from "./layout.js";
+import { isMainCode } from "./pieces.js";
 
 /** A part of a guest that declarations must leave alone. `end` is its last address. */
 interface Region {
@@ -31,7 +32,8 @@ function called({ name }: ResolvedGuest): string {
 
 function checkSections(input: ResolvedCase, setups: readonly GuestSetup[], layout: Layout): Diagnostic[] {
   return layout.sections.flatMap((placed) => {
-    const { guest: index, name } = placed.section;
+    const { guest: index, name, at } = placed.section;
+    if (at) return checkPlaced(placed, at, input, setups, layout);
     const addresses = setups[index]?.environment.addresses;
     const guest = input.guests[index];
     const room = (name === "code" ? addresses?.codeBytes : addresses?.dataBytes) ?? 0;
@@ -39,6 +41,32 @@ function checkSections(input: ResolvedCase, setups: readonly GuestSetup[], layou
     if (bytes <= room || !guest) return [];
     return [encoding.sectionOverflow({ section: name, guest: called(guest), bytes, room }, { span: guest.span })];
   });
+}
+
+/** A block at an address of the test's choice lies in memory and on nothing else. */
+function checkPlaced(
+  placed: PlacedSection,
+  at: { readonly address: bigint; readonly span: Span },
+  input: ResolvedCase,
+  setups: readonly GuestSetup[],
+  layout: Layout,
+): Diagnostic[] {
+  const bytes = placed.end - placed.start;
+  if (bytes > placed.roomBytes) {
+    const facts = { section: placed.section.name, guest: "this block", bytes, room: placed.roomBytes };
+    return [encoding.sectionOverflow(facts, { span: at.span })];
+  }
+  const memory = BigInt(input.platform.memoryBytes);
+  const end = at.address + BigInt(Math.max(bytes, 1));
+  if (end > memory) return [imaging.placedOutside({ address: at.address, memory }, { span: at.span })];
+  const before = layout.sections.slice(0, layout.sections.indexOf(placed));
+  const others = before.flatMap((other): Region[] => {
+    if (!other.section.at || other.start >= other.end) return [];
+    return [{ name: "another block", start: BigInt(other.start), end: BigInt(other.end - 1) }];
+  });
+  const regions = [...setups.flatMap((setup) => regionsOf(setup, layout)), ...others];
+  const what = placed.section.name === "code" ? "at" : "data at";
+  return overlaps(what, { start: at.address, end: end - 1n, span: at.span }, regions);
 }
 
 function checkSlots(input: ResolvedCase, setups: readonly GuestSetup[]): Diagnostic[] {
@@ -94,6 +122,7 @@ function mapProblem(setup: GuestSetup, rule: PageRule): Diagnostic | undefined {
   if (!reaches(rule.start, bits) || !reaches(rule.end, bits)) {
     return imaging.mapOutOfReach({ ...range, mode: place.mode, bits }, site);
   }
+  if (rule.raw !== undefined && rule.end - rule.start >= 0x1000n) return imaging.rawEntryOfPages(range, site);
   if (!rule.executable && !hasExecuteDisable(row, place.platform.cpu)) {
     return imaging.noExecuteDisable({ mode: place.mode, platform: place.platform.name }, site);
   }
@@ -131,7 +160,7 @@ function regionsOf(setup: GuestSetup, layout: Layout): Region[] {
   const part = (name: string, start: bigint, bytes: number): Region => {
     return { name: `${name} of ${who}`, start, end: start + BigInt(bytes) - 1n };
   };
-  const code = layout.sections.find((s) => s.section.name === "code" && s.section.guest === setup.index);
+  const code = layout.sections.find((s) => isMainCode(s.section, setup.index));
   return [
     part("the code", addresses.code, Math.max(1, (code?.end ?? 0) - (code?.start ?? 0))),
     part("the ring-0 stack", addresses.ring0Stack - BigInt(addresses.stackBytes), addresses.stackBytes),

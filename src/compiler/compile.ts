@@ -2,7 +2,7 @@
 
 import { encoding, type Diagnostic, type Phase } from "../base/index.js";
 import { encode as codecEncode } from "../codec/index.js";
-import type { Lowering, Program } from "../program/index.js";
+import { slotPartBytes, type Lowering, type Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
 import {
   bootAddress,
@@ -20,8 +20,9 @@ import type { Encode } from "./encoding.js";
 import { setUpGuests, type GuestSetup } from "./environment/index.js";
 import { makeImage, outermostOf } from "./image.js";
 import { layOut, type Layout, type PlacedSection } from "./layout.js";
-import { flatten, type Assembly, type Section } from "./pieces.js";
+import { flatten, isMainCode, type Assembly, type Section } from "./pieces.js";
 import { handlerEntries, makePlan, type PlanInput } from "./plan.js";
+import { declareStarts, guestStarts } from "./starts.js";
 import type { Scope } from "./values.js";
 
 export interface CompileOptions {
@@ -37,9 +38,9 @@ export function compile(input: ResolvedCase, options: CompileOptions): Phase<Pro
   const assembly = flatten(input);
   const setups = setUpGuests(input);
   const bundled = place(assembly, assembly.sections, setups, encode);
-  const checked = [...bundled.layout.diagnostics, ...checkPlaces(input, setups, bundled.layout)];
+  const checked = [...bundled.diagnostics, ...checkPlaces(input, setups, bundled.layout)];
   const refusal = options.lowering === "carried" ? carriedRefusal(input, outermostOf(setups)) : undefined;
-  if (options.lowering === "carried" && !refusal) return carry(bundled, encode, checked);
+  if (options.lowering === "carried" && !refusal) return carry(bundled, setups, encode, checked);
   const plan = makePlan(bundled);
   const image = makeImage({ ...bundled, lowering: "bundled", lines: plan.lines });
   return { output: { image, plan }, diagnostics: refusal ? [refusal, ...checked] : checked };
@@ -51,20 +52,25 @@ export function compile(input: ResolvedCase, options: CompileOptions): Phase<Pro
  */
 export function checkEncoding(input: ResolvedCase): readonly Diagnostic[] {
   const assembly = flatten(input);
-  const { layout } = place(assembly, assembly.sections, setUpGuests(input), codecEncode);
-  return layout.diagnostics.filter((found) => found.code !== encoding.valueUnknown.entry.code);
+  const { diagnostics } = place(assembly, assembly.sections, setUpGuests(input), codecEncode);
+  return diagnostics.filter((found) => found.code !== encoding.valueUnknown.entry.code);
 }
 
 /** The carried lowering: the same lines at other addresses, with code in place of points. */
-function carry(bundled: PlanInput, encode: Encode, checked: readonly Diagnostic[]): Phase<Program> {
-  const { assembly, setups } = bundled;
-  const outermost = outermostOf(setups);
+function carry(
+  bundled: PlanInput,
+  setups: readonly GuestSetup[],
+  encode: Encode,
+  checked: readonly Diagnostic[],
+): Phase<Program> {
+  const { assembly } = bundled;
+  const outermost = outermostOf(bundled.setups);
   const carrier = carrierOf(outermost, pointVector(assembly.case), encode);
   const sections = carrySections(assembly, carrier);
   const placed = place(assembly, sections, setups, encode);
   const places = makePlan(bundled).lines.map((line) => line.place);
   const plan = makePlan({ ...placed, places });
-  const own = [...placed.layout.diagnostics, ...checkPlaces(assembly.case, setups, placed.layout)];
+  const own = [...placed.diagnostics, ...checkPlaces(assembly.case, setups, placed.layout)];
   const diagnostics = checked.length > 0 ? checked : [...own, ...carriedProblems(assembly, plan, carrier)];
   // The guests of the guest use the same stubs where their handlers run in code of the same width.
   const entries = placed.entries.map((declared, guest) => {
@@ -90,16 +96,19 @@ function place(
   sections: readonly Section[],
   setups: readonly GuestSetup[],
   encode: Encode,
-): PlanInput {
-  const starts = new Map(setups.map((setup) => [setup.guest.name, setup.start]));
+): PlanInput & { readonly diagnostics: readonly Diagnostic[] } {
+  const starts = guestStarts(setups);
   const layout = layOut({ sections: sections.map((section) => withRoom(section, setups)), starts, encode });
   const scope: Scope = { addresses: [...layout.addresses], starts, here: 0, sectionStart: 0 };
-  return { assembly, setups, layout, scope, entries: handlersOf(setups, layout) };
+  const declared = declareStarts(setups, assembly.case, scope);
+  const diagnostics = [...layout.diagnostics, ...declared.diagnostics];
+  return { assembly, setups: declared.setups, layout, scope, entries: handlersOf(setups, layout), diagnostics };
 }
 
 function withRoom(section: Section, setups: readonly GuestSetup[]) {
   const addresses = setups[section.guest]?.environment.addresses;
   if (!addresses) throw new Error("internal error: a section belongs to a guest");
+  if (section.at) return { section, start: Number(section.at.address), roomBytes: slotPartBytes.code };
   return section.name === "code"
     ? { section, start: Number(addresses.code), roomBytes: addresses.codeBytes }
     : { section, start: Number(addresses.data), roomBytes: addresses.dataBytes };
@@ -107,7 +116,7 @@ function withRoom(section: Section, setups: readonly GuestSetup[]) {
 
 function handlersOf(setups: readonly GuestSetup[], { sections }: Layout): Map<number, bigint>[] {
   return setups.map((setup) => {
-    const isCode = ({ section }: PlacedSection): boolean => section.guest === setup.index && section.name === "code";
+    const isCode = ({ section }: PlacedSection): boolean => isMainCode(section, setup.index);
     const code = sections.find(isCode);
     return code ? handlerEntries(code) : new Map<number, bigint>();
   });

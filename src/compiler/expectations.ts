@@ -10,13 +10,14 @@ import { evaluate, type Scope } from "./values.js";
 export function bindJudgement(judgement: BoundJudgement, scope: Scope): Judgement {
   if (judgement.kind !== "rounds") return judgement;
   const rounds = judgement.rounds.map((round) => ({
-    events: round.events.map((alternatives) => alternatives.map((event) => bindEvent(event, scope))),
+    events: round.events.map((alternatives) => alternatives.map((event) => bindPattern(event, scope))),
     ...(round.times && { times: numberOf(round.times, scope) }),
   }));
   return { kind: "rounds", rounds };
 }
 
-function bindEvent(event: BoundEvent, scope: Scope): EventPattern {
+/** An event as a judgement, `count` or `never` describes it, its numbers known. */
+export function bindPattern(event: BoundEvent, scope: Scope): EventPattern {
   const fields = event.fields.map(({ name, value }) => ({
     name,
     value: typeof value === "string" ? value : toUnsigned(numberOf(value, scope), 64),
@@ -54,7 +55,7 @@ function bindCondition(condition: BoundCondition, scope: Scope, reads: Read[]): 
       return read(reads, { kind: "memory", guest, address: readAddress(condition, scope), sizeBits });
     }
     case "count":
-      return read(reads, { kind: "count", pattern: bindEvent(condition.pattern, scope) });
+      return read(reads, { kind: "count", pattern: bindPattern(condition.pattern, scope) });
     default:
       return read(reads, condition);
   }

@@ -41,7 +41,7 @@ export function makeImage(input: ImageInput): Image {
     ...(input.boot !== undefined && { boot: input.boot }),
     start: outermost.start,
     ...(nested.length > 0 && { nestedStarts: nested.map(({ guest, start }) => ({ guest: guest.name, start })) }),
-    guests: guestRanges(setups, outermost),
+    guests: [...guestRanges(setups, outermost), ...placedRanges(input)],
     symbols: symbolsOf(input),
     lines: lines.map(({ guest, address, lengthBytes }, line) => ({ line, guest, address, lengthBytes })),
     spans: lines.map((line): Span => line.span),
@@ -66,6 +66,14 @@ function sectionSegment(placed: PlacedSection): Segment[] {
   const { name } = placed.section;
   const bytes = sectionBytes(placed);
   return bytes.length === 0 ? [] : [{ name, address: BigInt(placed.start), bytes, role: name }];
+}
+
+/** Blocks at addresses of the test's choice belong to the guest that declares them. */
+function placedRanges({ layout, setups }: ImageInput): GuestRange[] {
+  return layout.sections.flatMap(({ section, start, end }): GuestRange[] => {
+    if (!section.at || section.name !== "code") return [];
+    return [{ guest: setups[section.guest]?.guest.name ?? "", start: BigInt(start), end: BigInt(end) }];
+  });
 }
 
 /** Each guest owns its slot; the memory below the slots is the outermost guest's. */

@@ -9,10 +9,9 @@
 import type { Diagnostic } from "../base/index.js";
 import type { OperandValue } from "../codec/index.js";
 import type { InstructionTemplate, OperandTemplate } from "../resolve/index.js";
-import type { StartState } from "../program/index.js";
 import { checkCount, dataBytes, encodeInstruction, encodingProblem, type Encode } from "./encoding.js";
 import type { Piece, Section } from "./pieces.js";
-import { evaluate, type Scope } from "./values.js";
+import { evaluate, type GuestStart, type Scope } from "./values.js";
 
 /** A section with the address of each of its pieces. Bytes of a piece may be fewer than its length: NOPs follow. */
 export interface PlacedSection {
@@ -36,7 +35,7 @@ export interface Layout {
 /** What layout takes beside the sections: where each starts, how long it may get, how instructions are encoded. */
 export interface LayoutInput {
   readonly sections: readonly { readonly section: Section; readonly start: number; readonly roomBytes: number }[];
-  readonly starts: ReadonlyMap<string, StartState>;
+  readonly starts: ReadonlyMap<string, GuestStart>;
   readonly encode: Encode;
 }
 

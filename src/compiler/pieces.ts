@@ -9,6 +9,7 @@ import type {
   InstructionTemplate,
   Item,
   LineInfo,
+  PlacedBlock,
   ResolvedCase,
   ResolvedExpectation,
   ResolvedGuest,
@@ -65,6 +66,13 @@ export interface Section {
   readonly guest: number;
   readonly name: "code" | "data";
   readonly pieces: readonly Piece[];
+  /** The address that the test gave it; absent for the guest's main sections. */
+  readonly at?: { readonly address: bigint; readonly span: Span };
+}
+
+/** Whether a section is the main code of a guest. */
+export function isMainCode({ guest, name, at }: Section, index: number): boolean {
+  return guest === index && name === "code" && at === undefined;
 }
 
 /** A line as it was met: what it says, and in which ring block it stands (0: in none). */
@@ -130,7 +138,18 @@ class Flattener {
     this.end();
     for (const handler of guest.handlers) this.handler(handler);
     const code: Section = { guest: index, name: "code", pieces: this.pieces };
-    return [code, { guest: index, name: "data", pieces: guest.data.map(dataPiece) }];
+    const data: Section = { guest: index, name: "data", pieces: guest.data.map(dataPiece) };
+    return [code, data, ...guest.placed.map((block) => this.placed(block, index))];
+  }
+
+  private placed({ kind, address, items, span }: PlacedBlock, guest: number): Section {
+    const at = { address, span };
+    if (kind === "data") return { guest, name: kind, pieces: items.map(dataPiece), at };
+    this.pieces = [];
+    this.pointHere = false;
+    this.items(items);
+    this.end();
+    return { guest, name: kind, pieces: this.pieces, at };
   }
 
   private handler(handler: Handler): void {
@@ -208,7 +227,8 @@ class Flattener {
 
   private line(info: LineInfo): number {
     const line = this.lines.push({ guest: this.guestIndex, info, ringBlock: this.ringBlock }) - 1;
-    if (info.judgement !== undefined && info.judgement.kind !== "any") {
+    const isJudged = info.judgement !== undefined && info.judgement.kind !== "any";
+    if (isJudged || info.never !== undefined) {
       this.pieces.push({ kind: "mark", mark: { kind: "visit", line } });
     }
     this.pointHere = false;

@@ -1,9 +1,9 @@
 // The event plan of a placed program: lines with their places, points in order of address, expectations.
 
-import type { EventPlan, Expectation, PlannedLine, Point } from "../program/index.js";
-import type { SymbolId, Value } from "../resolve/index.js";
+import type { EventPlan, Expectation, Forbidden, PlannedLine, Point } from "../program/index.js";
+import type { ForbiddenEvent, SymbolId, Value } from "../resolve/index.js";
 import { handlerPoints, type GuestSetup } from "./environment/index.js";
-import { bindExpectation, bindJudgement } from "./expectations.js";
+import { bindExpectation, bindJudgement, bindPattern } from "./expectations.js";
 import type { Layout, PlacedSection } from "./layout.js";
 import type { Assembly, Mark, SourceLine } from "./pieces.js";
 import { isFromModule, lineNames } from "./places.js";
@@ -24,10 +24,12 @@ export interface PlanInput {
 /** Makes the plan. Where points are code, in the carried lowering, there are no points left to act. */
 export function makePlan(input: PlanInput): EventPlan {
   const { assembly } = input;
-  const lines = planLines(input);
+  const forbidden = new Forbidding(input.scope);
+  const lines = planLines(input, forbidden);
   const inCode = assembly.expectations.length - assembly.case.finals.length;
   return {
     lines,
+    forbidden: forbidden.list,
     points: input.places ? [] : makePoints(input),
     expectations: bindExpectations(input),
     finals: assembly.case.finals.map((_, i) => inCode + i),
@@ -53,7 +55,24 @@ function bindExpectations({ assembly, layout, scope }: PlanInput): Expectation[]
   });
 }
 
-function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[] {
+/** Numbers the events of `never` blocks as lines name them. */
+class Forbidding {
+  readonly list: Forbidden[] = [];
+  private readonly numbers = new Map<ForbiddenEvent, number>();
+
+  constructor(private readonly scope: Scope) {}
+
+  number(forbidden: ForbiddenEvent): number {
+    let index = this.numbers.get(forbidden);
+    if (index === undefined) {
+      index = this.list.push({ pattern: bindPattern(forbidden.event, this.scope), span: forbidden.span }) - 1;
+      this.numbers.set(forbidden, index);
+    }
+    return index;
+  }
+}
+
+function planLines({ assembly, layout, scope, places }: PlanInput, forbidden: Forbidding): PlannedLine[] {
   const lines: PlannedLine[] = [];
   const numbers = new Map(assembly.lines.map((line, i) => [line.info, i]));
   for (const placed of layout.sections) {
@@ -76,6 +95,7 @@ function planLines({ assembly, layout, scope, places }: PlanInput): PlannedLine[
         ...(isFromModule(piece, assembly.case) && { fromModule: true }),
         ...judgementOf(source, scope),
         ...(claimedBy !== undefined && { claimedBy }),
+        ...(source.info.never && { never: source.info.never.map((event) => forbidden.number(event)) }),
         address: BigInt(address),
         lengthBytes,
         ...resumeOf(source, nextPlace(placed, i), assembly, scope),

@@ -4,14 +4,22 @@ import { applyBinary, applyUnary, assertNever, toValue } from "../base/index.js"
 import type { SegmentState, StartState } from "../program/index.js";
 import type { StartName, Value } from "../resolve/index.js";
 
+/** The state in which a guest starts by its mode, and what its `start` lines say otherwise. */
+export interface GuestStart {
+  readonly state: StartState;
+  readonly declared: ReadonlyMap<StartName, Value>;
+}
+
 /** What open values depend on while sections are placed. */
 export interface Scope {
   /** Addresses by symbol; a symbol without address was not placed. */
   readonly addresses: (number | undefined)[];
-  readonly starts: ReadonlyMap<string, StartState>;
+  readonly starts: ReadonlyMap<string, GuestStart>;
   /** `$` and `$$`. */
   here: number;
   sectionStart: number;
+  /** Declared start values under evaluation: one that names itself means what its mode gives. */
+  readonly open?: Set<Value>;
 }
 
 /** The number of a value in canonical form; undefined when a symbol has no address or a division is by zero. */
@@ -29,7 +37,10 @@ export function evaluate(value: Value, scope: Scope): bigint | undefined {
       return BigInt(scope.sectionStart);
     case "start": {
       const start = scope.starts.get(value.guest);
-      return start && toValue(startValue(start, value.what));
+      const declared = start?.declared.get(value.what);
+      if (declared === undefined || scope.open?.has(declared))
+        return start && toValue(startValue(start.state, value.what));
+      return evaluate(declared, { ...scope, open: new Set([...(scope.open ?? []), declared]) });
     }
     case "unary": {
       const operand = evaluate(value.operand, scope);

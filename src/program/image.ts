@@ -77,6 +77,7 @@ export interface Image {
   readonly boot?: bigint;
   /** Start states of the guests that other guests start (`guest l2 under l1`), by name. */
   readonly nestedStarts?: readonly { readonly guest: string; readonly start: StartState }[];
+  /** The first is the outermost guest's; of ranges that hold an address the last counts. */
   readonly guests: readonly GuestRange[];
   readonly symbols: readonly ImageSymbol[];
   readonly lines: readonly PlacedLine[];

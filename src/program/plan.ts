@@ -54,12 +54,20 @@ export interface PlannedLine {
   readonly claimedBy?: number;
   /** All executions of the line, and of those that it answers for, count as one. */
   readonly judgedOnce?: true;
+  /** Indices in `EventPlan.forbidden` of what must not happen on the line. */
+  readonly never?: readonly number[];
   readonly address: bigint;
   readonly lengthBytes: number;
   /** Where the guest goes on after an expected trap: the next statement, or the label of `goto`. */
   readonly resume: bigint;
   /** The line lies in a `ring 3` block and `resume` does not: going there leaves the ring as its end does. */
   readonly leavesRing?: boolean;
+}
+
+/** The event of a `never` block. */
+export interface Forbidden {
+  readonly pattern: EventPattern;
+  readonly span: Span;
 }
 
 /** A value that is read from the guest at a probe or at the end of the test. */
@@ -119,6 +127,8 @@ export type Point = { readonly address: bigint; readonly guest: string } & (
 /** Everything that decides whether a run passes. */
 export interface EventPlan {
   readonly lines: readonly PlannedLine[];
+  /** What must not happen on lines that name it: one for each `never` block, which must be entered. */
+  readonly forbidden: readonly Forbidden[];
   /** In order of address; several at one address act in this order. */
   readonly points: readonly Point[];
   readonly expectations: readonly Expectation[];

@@ -4,7 +4,7 @@ import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { report, type Frame } from "./frame.js";
 import type { JudgedLine } from "./judgements.js";
-import type { Handler, Item, LineInfo, PageRule } from "./resolved.js";
+import type { ForbiddenEvent, Handler, Item, LineInfo, PageRule, PlacedBlock, StartRule } from "./resolved.js";
 import { usedText, wordsSpan } from "./written.js";
 
 /** A judged macro use: its judgement belongs to the first line of the body, which then answers for the others. */
@@ -16,7 +16,9 @@ export interface Claim {
 /** The parts of a guest that a declaration anywhere in its code can add to. */
 export interface GuestBuild {
   readonly data: Item[];
+  readonly placed: PlacedBlock[];
   readonly maps: PageRule[];
+  readonly starts: StartRule[];
   readonly handlers: Handler[];
 }
 
@@ -27,14 +29,22 @@ export interface Target {
   readonly items: Item[];
   readonly guest: GuestBuild;
   readonly claim?: Claim;
+  /** The `never` blocks around. */
+  readonly never?: readonly ForbiddenEvent[];
   readonly ring: 0 | 3;
   /** In a `data` block: bytes only. */
   readonly isData: boolean;
 }
 
 /** The line that a statement becomes, with its own judgement or under the claim of the macro use around it. */
-export function makeLine(statement: Statement, frame: Frame, own: JudgedLine | undefined, claim?: Claim): LineInfo {
-  const base = { span: wordsSpan(statement), text: usedText(statement, frame), expansions: frame.expansions };
+export function makeLine(
+  statement: Statement,
+  frame: Frame,
+  own: JudgedLine | undefined,
+  { claim, never }: Pick<Target, "claim" | "never">,
+): LineInfo {
+  const words = { span: wordsSpan(statement), text: usedText(statement, frame), expansions: frame.expansions };
+  const base = never ? { ...words, never } : words;
   if (own) return { ...base, ...own };
   if (!claim) return base;
   const { goto } = claim.judged;

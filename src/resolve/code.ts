@@ -10,8 +10,10 @@ import { countStatement, report, type Frame } from "./frame.js";
 import { bindInstruction } from "./instructions.js";
 import { bindJudgement } from "./judgements.js";
 import { collectLabels, fullLabel, passLabel } from "./labels.js";
+import { bindEvent } from "./events.js";
 import { expandMacro, findMacro } from "./macros.js";
 import { onlyExpr } from "./names.js";
+import { patternOf } from "./patterns.js";
 import { Scope } from "./scope.js";
 import { misshapen } from "./shape.js";
 import { statementText } from "./written.js";
@@ -63,6 +65,7 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
     return declaration(statement, frame, target, place.statements, place.index);
   }
   if (word === "within") return resolveWithin(statement, frame, target);
+  if (word === "never") return resolveNever(statement, frame, target);
   const macro = findMacro(word, frame);
   if (macro) {
     refusePrefixes(statement, frame);
@@ -73,15 +76,14 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
     refusePrefixes(statement, frame);
     const values = bindBytes(statement, unitBytes, frame);
     const own = bindJudgement(statement, frame);
-    if (values)
-      target.items.push({ kind: "bytes", line: makeLine(statement, frame, own, target.claim), unitBytes, values });
+    if (values) target.items.push({ kind: "bytes", line: makeLine(statement, frame, own, target), unitBytes, values });
     return;
   }
   if (resolveDataWord(word, statement, frame, target)) return refuseJudgements(statement, frame);
   const own = bindJudgement(statement, frame);
   const instruction = bindInstruction(statement, word, frame, target);
   if (instruction) {
-    target.items.push({ kind: "instruction", line: makeLine(statement, frame, own, target.claim), instruction });
+    target.items.push({ kind: "instruction", line: makeLine(statement, frame, own, target), instruction });
   }
 }
 
@@ -95,6 +97,18 @@ function resolveWithin(statement: Statement, frame: Frame, target: Target): void
   const claim: Claim | undefined = judged && { judged: { ...judged, judgedOnce: true } };
   resolveCode(statement.block.statements, frame, claim ? { ...target, claim } : target);
   reportUnclaimed(claim, "within", frame);
+}
+
+/** `never EVENT { … }`: no line of the block has such an event. */
+function resolveNever(statement: Statement, frame: Frame, target: Target): void {
+  refusePrefixes(statement, frame);
+  refuseJudgements(statement, frame);
+  const [arg, more] = statement.args;
+  const clause = arg && !more ? patternOf(arg) : undefined;
+  if (!clause || !statement.block || target.isData) return misshapen(statement, "guest", frame);
+  const event = bindEvent(clause, frame);
+  const never = event ? [...(target.never ?? []), { event, span: clause.span }] : target.never;
+  resolveCode(statement.block.statements, frame, never ? { ...target, never } : target);
 }
 
 function wordOf(arg: Parameters<typeof onlyExpr>[0]): string | undefined {

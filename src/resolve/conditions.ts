@@ -203,7 +203,8 @@ function bindCall(call: Call, frame: Frame): BoundCondition | undefined {
 }
 
 function bindCount(call: Call, frame: Frame): BoundCondition | undefined {
-  const clause = patternOf(call);
+  const [arg, more] = call.args;
+  const clause = arg && !more ? patternOf(arg) : undefined;
   if (!clause) {
     report(frame, resolving.declarationShape, { shape: "count(EVENT)" }, call.span);
     return undefined;

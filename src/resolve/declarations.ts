@@ -1,20 +1,21 @@
-// Declarations inside a guest: `data`, `ring`, `handler`, `map`, `on`, `encode`, `expect`, `raise`,
-// `done`.
+// Declarations inside a guest: `data`, `ring`, `handler`, `on`, `encode`, `expect`, `raise`, `done`; what a guest finds
+// when it starts is in environment.ts.
 
-import { resolving, toUnsigned } from "../base/index.js";
+import { resolving } from "../base/index.js";
 import { exceptions } from "../isa/index.js";
 import type { Expr, Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
+import { refusedInData, resolveDataBlock } from "./data-block.js";
 import { resolveEncode } from "./encode.js";
+import { resolveAt, resolveMap, resolvePlacedData, resolveStart } from "./environment.js";
 import { evaluate, evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { onlyExpr } from "./names.js";
 import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import { placeTerms } from "./operands.js";
-import { bindRange } from "./ranges.js";
 import { resolveFor, resolveIf, resolveRepeat } from "./repeats.js";
-import type { Item, PageRule } from "./resolved.js";
+import type { Item } from "./resolved.js";
 import { misshapen } from "./shape.js";
 
 /** What a declaration does. */
@@ -31,7 +32,9 @@ export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["data", resolveData],
   ["ring", resolveRing],
   ["handler", resolveHandler],
+  ["at", resolveAt],
   ["map", resolveMap],
+  ["start", resolveStart],
   ["on", resolveOn],
   ["if", resolveIf],
   ["else", resolveIf],
@@ -43,22 +46,10 @@ export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["done", resolveDone],
 ]);
 
-/** What only code can hold is refused in a `data` block. */
-function refusedInData(statement: Statement, frame: Frame, target: Target): boolean {
-  if (target.isData) report(frame, resolving.codeInData, { text: statement.head?.text ?? "" }, statement.span);
-  return target.isData;
-}
-
 function resolveData(statement: Statement, frame: Frame, target: Target): void {
-  if (!statement.block || statement.args.length > 0) return misshapen(statement, "guest", frame);
+  if (!statement.block) return misshapen(statement, "guest", frame);
+  if (statement.args.length > 0) return resolvePlacedData(statement, frame, target);
   resolveDataBlock(statement.block.statements, frame, target);
-}
-
-/** Resolves the statements of a `data` block; its local labels do not mix with those of the code around it. */
-export function resolveDataBlock(statements: readonly Statement[], frame: Frame, target: Target): void {
-  const owner = frame.labelOwner;
-  target.resolve(statements, frame, { ...target, items: target.guest.data, isData: true });
-  frame.labelOwner = owner;
 }
 
 function resolveRing(statement: Statement, frame: Frame, target: Target): void {
@@ -114,61 +105,6 @@ function vectorOf(expr: Expr, frame: Frame): number | undefined {
   if (vector >= 0n && vector <= 255n) return Number(vector);
   report(frame, resolving.badVector, { vector }, expr.span);
   return undefined;
-}
-
-type PageRights = Pick<PageRule, "present" | "writable" | "user" | "executable">;
-
-/** What `map` can say about a page, word by word; what is not said stays as it is for all pages. */
-const pageRights: Readonly<Record<string, Partial<PageRights>>> = {
-  absent: { present: false },
-  ro: { writable: false },
-  rw: { writable: true },
-  user: { user: true },
-  supervisor: { user: false },
-  x: { executable: true },
-  nx: { executable: false },
-};
-
-const openPage: PageRights = { present: true, writable: true, user: true, executable: true };
-
-function resolveMap(statement: Statement, frame: Frame, target: Target): void {
-  if (refusedInData(statement, frame, target)) return;
-  const [arg, more] = statement.args;
-  if (!arg || more || statement.block) return misshapen(statement, "guest", frame);
-  const [range, ...words] = placeTerms(arg, frame);
-  if (range?.term.kind !== "pair" || range.term.joiner !== "..") return misshapen(statement, "guest", frame);
-  const bounds = bindRange(range.term.left, range.term.right, range.frame);
-  if (!bounds) return;
-  let rights = openPage;
-  for (let at = 0; at < words.length; at++) {
-    const word = words[at];
-    const expr = word?.term.kind === "single" ? word.term.expr : undefined;
-    if (!word || expr?.kind !== "name") return misshapen(statement, "guest", frame);
-    if (expr.name === "to") {
-      const destination = words[at + 1];
-      if (destination?.term.kind !== "single" || at + 2 !== words.length) return misshapen(statement, "guest", frame);
-      const to = evaluateKnown(destination.term.expr, destination.frame, "the address that a page is mapped to");
-      if (to !== undefined)
-        pushPageRule(target, { ...bounds, to: toUnsigned(to, 64), ...rights, span: statement.span });
-      return;
-    }
-    const said = Object.hasOwn(pageRights, expr.name) ? pageRights[expr.name] : undefined;
-    if (!said) {
-      const help = suggestion(expr.name, Object.keys(pageRights));
-      return report(
-        frame,
-        resolving.unknownRights,
-        { name: expr.name, names: Object.keys(pageRights), help },
-        expr.span,
-      );
-    }
-    rights = { ...rights, ...said };
-  }
-  pushPageRule(target, { ...bounds, ...rights, span: statement.span });
-}
-
-function pushPageRule(target: Target, rule: PageRule): void {
-  target.guest.maps.push(rule);
 }
 
 function resolveOn(

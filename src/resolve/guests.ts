@@ -4,7 +4,7 @@ import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import type { GuestBuild } from "./build.js";
 import { resolveCode } from "./code.js";
-import { resolveDataBlock } from "./declarations.js";
+import { resolveDataBlock } from "./data-block.js";
 import { report, suggestion, type Frame, type GuestParts } from "./frame.js";
 import { collectLabels } from "./labels.js";
 import { guestModes, type ModeInfo } from "./modes.js";
@@ -105,15 +105,13 @@ export function resolveGuests(headers: readonly GuestHeader[], testFrame: Frame)
 
 function resolveGuest(header: GuestHeader, frame: Frame): ResolvedGuest {
   const code: Item[] = [];
-  const guest: GuestBuild = { data: [], maps: [], handlers: [] };
+  const guest: GuestBuild = { data: [], placed: [], maps: [], starts: [], handlers: [] };
   const { statement, mode, name, under } = header;
   const statements = statement.block?.statements ?? [];
   resolveCode(statements, frame, { resolve: resolveCode, items: code, guest, ring: 0, isData: false });
   addModuleData(frame, guest);
-  const { data, maps, handlers } = guest;
-  const span = statement.span;
   const outer = under !== undefined && { under };
-  return { name, mode: mode.mode, bits: mode.bits, ...outer, code, data, maps, handlers, span };
+  return { name, mode: mode.mode, bits: mode.bits, ...outer, code, ...guest, span: statement.span };
 }
 
 /** A guest as names see it. */

@@ -25,7 +25,7 @@ export function collectLabels(statements: readonly Statement[], frame: Frame): v
 }
 
 /** Declarations whose block is part of the code, or of the data, around it. */
-const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within", "encode"]);
+const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within", "never", "encode"]);
 
 function collect(statements: readonly Statement[], frame: Frame): void {
   for (const [index, statement] of statements.entries()) {
@@ -43,7 +43,7 @@ function collect(statements: readonly Statement[], frame: Frame): void {
     const word = statement.head?.text;
     if (word === undefined || !statement.block) continue;
     if (openBlocks.has(word)) collect(statement.block.statements, frame);
-    else if (word === "data") collectLabels(statement.block.statements, frame);
+    else if (word === "data" || word === "at") collectLabels(statement.block.statements, frame);
     else if ((word === "if" || word === "else") && isBlockThere(statements, index, frame)) {
       collect(statement.block.statements, frame);
     } else if (word === "on" && isSelectedBlock(statements, index, frame)) collect(statement.block.statements, frame);

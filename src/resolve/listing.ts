@@ -31,7 +31,7 @@ export function resolveListing(file: SourceFile, bits: CodeBits, modules: Module
   const scope = new Scope();
   const guest = makeGuest("", module, scope);
   const frame: Frame = { unit: new CaseUnit(reports), scope, module, bits, guest, expansions: [], labelOwner: "" };
-  const build: GuestBuild = { data: [], maps: [], handlers: [] };
+  const build: GuestBuild = { data: [], placed: [], maps: [], starts: [], handlers: [] };
   const code: Item[] = [];
   collectLabels(statements, frame);
   resolveCode(statements, frame, { resolve: resolveCode, items: code, guest: build, ring: 0, isData: false });

@@ -110,7 +110,8 @@ export function onlyExpr(arg: Arg): Expr | undefined {
   return term?.kind === "single" && more === undefined ? term.expr : undefined;
 }
 
-const startNames: ReadonlySet<string> = new Set([
+/** Every part of a guest's start state that has a name. */
+export const startNames: ReadonlySet<string> = new Set([
   ...["RIP", "RSP", "RFLAGS", "CR0", "CR3", "CR4", "EFER"],
   ...["GDTR", "IDTR"].flatMap((table) => [`${table}.BASE`, `${table}.LIMIT`]),
   ...["ES", "CS", "SS", "DS", "FS", "GS", "LDTR", "TR"].flatMap((segment) =>
@@ -118,7 +119,8 @@ const startNames: ReadonlySet<string> = new Set([
   ),
 ]);
 
-function isStartName(name: string): name is StartName {
+/** Whether a name is a part of a guest's start state. */
+export function isStartName(name: string): name is StartName {
   return startNames.has(name);
 }
 

@@ -6,10 +6,8 @@ import type { Arg, EventClause, Expr, Name, Term } from "../syntax/index.js";
 
 type Event = Extract<EventClause, { kind: "event" }>;
 
-/** The event that a call's only argument writes; undefined when it writes none. */
-export function patternOf(call: Extract<Expr, { kind: "call" }>): Event | undefined {
-  const [arg, more] = call.args;
-  if (!arg || more) return undefined;
+/** The event that an argument writes, as `count(EVENT)` and `never EVENT` have it; undefined when it writes none. */
+export function patternOf(arg: Arg): Event | undefined {
   const [kindTerm, ...rest] = arg.terms;
   const kind = kindTerm && nameOf(kindTerm);
   if (!kind) return kindTerm && withFields(kindTerm, undefined, arg.span, rest);

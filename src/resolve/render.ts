@@ -63,6 +63,7 @@ function symbolNames(one: ResolvedCase): Names {
     visit(guest.code);
     visit(guest.data);
     for (const handler of guest.handlers) visit(handler.code);
+    for (const block of guest.placed) visit(block.items);
   }
   return names;
 }
@@ -70,7 +71,11 @@ function symbolNames(one: ResolvedCase): Names {
 function renderGuest(guest: ResolvedGuest, names: Names): string[] {
   const under = guest.under === undefined ? "" : ` under ${guest.under}`;
   const lines = [`guest ${guest.mode} ${guest.name}${under}`];
-  for (const { start, end, to, ...rights } of guest.maps) {
+  for (const { start, end, to, raw, ...rights } of guest.maps) {
+    if (raw !== undefined) {
+      lines.push(`  map ${hex(start)}..${hex(end)} raw ${hex(raw)}`);
+      continue;
+    }
     const said = [
       rights.present ? "present" : "absent",
       rights.writable ? "rw" : "ro",
@@ -79,11 +84,18 @@ function renderGuest(guest: ResolvedGuest, names: Names): string[] {
     ];
     lines.push(`  map ${hex(start)}..${hex(end)} ${said.join(" ")}${to === undefined ? "" : ` to ${hex(to)}`}`);
   }
+  for (const { target, value } of guest.starts) {
+    const name = target.kind === "msr" ? `msr(${hex(target.address)})` : target.name;
+    lines.push(`  start ${name} = ${valueText(value, names)}`);
+  }
   for (const handler of guest.handlers) {
     lines.push(`  handler ${handler.vector}`, ...renderItems(handler.code, names, "    "));
   }
   lines.push(...renderItems(guest.code, names, "  "));
   if (guest.data.length > 0) lines.push("  data", ...renderItems(guest.data, names, "    "));
+  for (const { kind, address, items } of guest.placed) {
+    lines.push(`  ${kind} at ${hex(address)}`, ...renderItems(items, names, "    "));
+  }
   return lines;
 }
 
@@ -117,7 +129,7 @@ function renderItems(items: readonly Item[], names: Names, indent: string): stri
 }
 
 function judged(text: string, line: LineInfo, names: Names): string {
-  const parts = [text];
+  const parts = [text, ...(line.never ?? []).map(({ event }) => `never ${event.text}`)];
   if (line.claimedBy) parts.push(`claimed by \`${line.claimedBy.text}\``);
   if (line.judgement) parts.push(`=> ${judgementText(line.judgement, names)}`);
   if (line.goto) parts.push(`goto ${valueText(line.goto, names)}`);

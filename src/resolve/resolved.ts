@@ -107,8 +107,30 @@ export interface ResolvedGuest {
   readonly under?: string;
   readonly code: readonly Item[];
   readonly data: readonly Item[];
+  /** `at ADDRESS { … }` and `data at ADDRESS { … }`: code and data at addresses of the test's choice. */
+  readonly placed: readonly PlacedBlock[];
   readonly maps: readonly PageRule[];
+  readonly starts: readonly StartRule[];
   readonly handlers: readonly Handler[];
+  readonly span: Span;
+}
+
+/** A block of code or data that lies where the test says. */
+export interface PlacedBlock {
+  readonly kind: "code" | "data";
+  readonly address: bigint;
+  readonly items: readonly Item[];
+  readonly span: Span;
+}
+
+/** `start NAME = VALUE`: what the guest's start state has otherwise than its mode gives it. */
+export interface StartRule {
+  readonly target:
+    | { readonly kind: "state"; readonly name: StartName }
+    /** A general register by its 64-bit name, or CR2. */
+    | { readonly kind: "register"; readonly name: string }
+    | { readonly kind: "msr"; readonly address: number };
+  readonly value: Value;
   readonly span: Span;
 }
 
@@ -117,6 +139,8 @@ export interface PageRule {
   readonly start: bigint;
   readonly end: bigint;
   readonly to?: bigint;
+  /** `raw VALUE`: the whole entry of the only page of the range, rights and address included. */
+  readonly raw?: bigint;
   /** Raw low bits of the entry are derived from these. */
   readonly present: boolean;
   readonly writable: boolean;
@@ -146,10 +170,18 @@ export interface LineInfo {
   readonly claimedBy?: LineInfo;
   /** `within`: all executions of the line, and of those that it answers for, count as one. */
   readonly judgedOnce?: true;
+  /** `never EVENT { … }`: what must not happen on the line; each block's event is one object. */
+  readonly never?: readonly ForbiddenEvent[];
   /** Label of `goto`, bound; absent means the next statement. */
   readonly goto?: Value;
   /** The macro uses that led here, outermost first. */
   readonly expansions: readonly Span[];
+}
+
+/** The event of a `never` block, which must be entered. */
+export interface ForbiddenEvent {
+  readonly event: BoundEvent;
+  readonly span: Span;
 }
 
 /** What lies in a section, in order. */

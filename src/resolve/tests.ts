@@ -218,10 +218,12 @@ function requirement(header: Header, platform: WrittenPlatform["platform"], fram
 
 /** Whether anything at all is compared in a case. */
 function expectsSomething(one: ResolvedCase): boolean {
-  return (
-    one.finals.length > 0 ||
-    one.guests.some((guest) => anyExpects(guest.code) || guest.handlers.some((h) => anyExpects(h.code)))
-  );
+  return one.finals.length > 0 || one.guests.some((guest) => codeOf(guest).some(anyExpects));
+}
+
+/** Every run of code of a guest: its main code, its handlers, its blocks at addresses. */
+function codeOf({ code, handlers, placed }: ResolvedGuest): (readonly Item[])[] {
+  return [code, ...handlers.map((handler) => handler.code), ...placed.map((block) => block.items)];
 }
 
 function anyExpects(items: readonly Item[]): boolean {
@@ -229,6 +231,7 @@ function anyExpects(items: readonly Item[]): boolean {
     if (item.kind === "expect") return true;
     if (item.kind === "ring") return anyExpects(item.body);
     const isLine = item.kind === "instruction" || item.kind === "bytes";
-    return isLine && item.line.judgement !== undefined && item.line.judgement.kind !== "any";
+    if (!isLine) return false;
+    return item.line.never !== undefined || (item.line.judgement !== undefined && item.line.judgement.kind !== "any");
   });
 }

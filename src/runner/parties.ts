@@ -9,6 +9,7 @@ export const bundledVmm = "vmm";
 
 /** Names for the addresses of one run. */
 export class Parties {
+  /** Of ranges that hold an address the last is the narrowest. */
   private readonly ranges: readonly { readonly guest: string; readonly start: bigint; readonly end: bigint }[];
   private readonly outermost: string;
   /** For each VMCS or VMCB entered by a guest: the guest that entered and the guest that runs in it. */
@@ -21,13 +22,13 @@ export class Parties {
 
   /** The guest whose code holds `rip`; code outside every range is given to the guest that runs in the context. */
   guestAt(rip: bigint, context: bigint): string {
-    const range = this.ranges.find((r) => r.start <= rip && rip < r.end);
+    const range = this.ranges.findLast((r) => r.start <= rip && rip < r.end);
     return range?.guest ?? this.contexts.get(context)?.guest ?? this.outermost;
   }
 
   /** A guest's own VMM entered a guest at `guestRip` with this VMCS or VMCB. */
   entered(context: bigint, owner: string, guestRip: bigint): string {
-    const guest = this.ranges.find((r) => r.start <= guestRip && guestRip < r.end)?.guest ?? `${owner}'s guest`;
+    const guest = this.ranges.findLast((r) => r.start <= guestRip && guestRip < r.end)?.guest ?? `${owner}'s guest`;
     this.contexts.set(context, { owner, guest });
     return guest;
   }

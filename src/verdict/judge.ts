@@ -8,7 +8,7 @@ import { evaluate, type Readings } from "./evaluate.js";
 import { eventInFull } from "./event-text.js";
 import { explainEvent } from "./explain.js";
 import { LineJudge } from "./line-judge.js";
-import { isOwed, matches } from "./match.js";
+import { isOwed, matches, matchesPattern } from "./match.js";
 import { Places } from "./places.js";
 import type { Failure, JudgeContext, Verdict } from "./verdict.js";
 
@@ -36,6 +36,8 @@ class Judging {
   private readonly lines: (LineJudge | undefined)[];
   private readonly probed = new Set<number>();
   private readonly counts: Counts;
+  /** `never` blocks of which a line ran. */
+  private readonly entered = new Set<number>();
   /** Expectations and lines without a judgement that have failed: in a loop they would fail each time. */
   private readonly told = new Set<string>();
 
@@ -70,29 +72,62 @@ class Judging {
     this.checkEnd();
     for (const line of this.lines) line?.atEnd();
     this.checkProbesTaken();
+    this.checkBlocksEntered();
     this.checkFinals();
     if (this.context.golden) this.failures.push(this.context.golden);
     return this.failures;
   }
 
   private checkSomethingIsExpected(): void {
-    const { lines, expectations, golden } = this.plan;
-    if (golden || expectations.length > 0) return;
+    const { lines, expectations, forbidden, golden } = this.plan;
+    if (golden || expectations.length > 0 || forbidden.length > 0) return;
     if (lines.some((line) => line.judgement !== undefined && line.judgement.kind !== "any")) return;
     this.failures.push({ at: 0, expected: "a test that expects something", got: "no judgement and no `expect` in it" });
   }
 
   private take(event: RunEvent, at: number): void {
-    if (event.kind === "visit") this.judgeOf(event.index)?.visit(event, at);
-    else if (event.kind === "probe") this.takeProbe(event, at);
+    if (event.kind === "visit") {
+      for (const block of this.plan.lines[event.index ?? -1]?.never ?? []) this.entered.add(block);
+      this.judgeOf(event.index)?.visit(event, at);
+    } else if (event.kind === "probe") this.takeProbe(event, at);
     else if (event.kind !== "done") this.takeEvent(event, at);
   }
 
   private takeEvent(event: RunEvent, at: number): void {
     const index = this.places.lineAt(event.rip);
+    this.checkForbidden(event, at, index);
     const judged = this.judgeOf(index);
     if (judged !== undefined) judged.take(event, at);
     else if (isOwed(event)) this.reportStray(event, at, index);
+  }
+
+  /** What `never` says of a line counts whatever its judgement says. */
+  private checkForbidden(event: RunEvent, at: number, index: number | undefined): void {
+    const line = index === undefined ? undefined : this.plan.lines[index];
+    for (const block of line?.never ?? []) {
+      const forbidden = this.plan.forbidden[block];
+      if (index === undefined || !line || !forbidden || event.class === "internal") continue;
+      if (!matchesPattern(forbidden.pattern, event, this.context.lowering) || !this.tellOnce(`never ${block}`))
+        continue;
+      this.failures.push({
+        at,
+        line: index,
+        span: line.span,
+        judgementSpan: forbidden.span,
+        place: line.place,
+        expected: `never ${forbidden.pattern.text}`,
+        got: eventInFull(event),
+        ...explainEvent(event, this.context.vendor),
+      });
+    }
+  }
+
+  private checkBlocksEntered(): void {
+    this.plan.forbidden.forEach(({ pattern, span }, block) => {
+      if (this.entered.has(block)) return;
+      const got = "no line of the block was reached";
+      this.failures.push({ at: this.log.events.length, span, expected: `never ${pattern.text}`, got });
+    });
   }
 
   /** The judge of a line, or of the line that answers for it. */

@@ -28,7 +28,19 @@ export function op(mnemonic: string, value?: Value, more: Partial<LineInfo> = {}
 
 export function guest(code: readonly Item[], more: Partial<ResolvedGuest> = {}): ResolvedGuest {
   const mode: GuestMode = "prot32";
-  return { name: "guest", mode, bits: 32, code, data: [], maps: [], handlers: [], span, ...more };
+  return {
+    name: "guest",
+    mode,
+    bits: 32,
+    code,
+    data: [],
+    placed: [],
+    maps: [],
+    starts: [],
+    handlers: [],
+    span,
+    ...more,
+  };
 }
 
 export function caseOf(...guests: readonly ResolvedGuest[]): ResolvedCase {

@@ -58,6 +58,7 @@ export function readCase(name: string, text: string): Case {
   output.statements.forEach((statement, index) => addGuestOrLine(building, statement, index));
   const plan: EventPlan = {
     ...building,
+    forbidden: [],
     points: [],
     golden: settings.has("golden"),
     budgetInstructions: 1000,

@@ -103,6 +103,36 @@ export const secondLowGuest = diagnostic<{ guest: string; other: string }>({
   help: () => "make one of the guests 32- or 64-bit",
 });
 
+export const startNotPossible = diagnostic<{ name: string; value: bigint; why: string; help: string }>({
+  code: "E5011",
+  severity: "error",
+  title: "A start value that the guest cannot have",
+  explanation:
+    "A guest starts in its mode, with what its mode sets up, and with bits that its platform has. Bits of CR0, CR4 and " +
+    "EFER that make the mode (PE, PG, PAE, LA57, LME, LMA) follow from the mode; code can change them at run time. A " +
+    "guest that another guest starts has its general registers and MSRs from that one's VMM.",
+  message: (f) => `${f.name} cannot be ${hex(f.value)} at start: ${f.why}`,
+  help: (f) => f.help,
+});
+
+export const placedOutside = diagnostic<{ address: bigint; memory: bigint }>({
+  code: "E5012",
+  severity: "error",
+  title: "A block at an address where there is no memory",
+  explanation: "`at` and `data at` place a block at a physical address, in memory of the platform.",
+  message: (f) => `there is no memory for this block at ${hex(f.address)}: memory ends at ${hex(f.memory)}`,
+  help: () => "choose an address between 0x1000 and 0x9ffff, or give the platform more memory",
+});
+
+export const rawEntryOfPages = diagnostic<RangeFacts>({
+  code: "E5013",
+  severity: "error",
+  title: "A raw entry for more than one page",
+  explanation: "`map PAGE raw ENTRY` writes one entry of a page table, which maps one page of 4 KiB.",
+  message: (f) => `${rangeText(f)} is more than the page of one entry`,
+  help: (f) => `write ${hex(f.start & ~0xfffn)}..${hex(f.start | 0xfffn)}, and a line for each further page`,
+});
+
 export const bundledOnly = diagnostic<{ what: string; why: string }>({
   code: "E5010",
   severity: "error",

@@ -6,6 +6,18 @@ import { list, type Unknown } from "./words.js";
 
 // Names and values
 
+export const unknownStart = diagnostic<{ name: string; help?: string | undefined }>({
+  code: "E3120",
+  severity: "error",
+  title: "A start value for something that a guest does not start with",
+  explanation:
+    "`start` sets general registers, RIP, RSP, RFLAGS, CR0, CR2, CR3, CR4, EFER, GDTR.BASE and the like, DS.SELECTOR, " +
+    "DS.BASE, DS.LIMIT, DS.RIGHTS and the like of every segment register, and msr(ADDRESS).",
+  message: (f) => `${f.name} is no register or MSR with which a guest starts`,
+  label: () => "not known",
+  help: (f) => f.help ?? "write a register such as RAX or DS.BASE, or msr(ADDRESS)",
+});
+
 export const unknownName = diagnostic<Unknown>({
   code: "E3001",
   severity: "error",

@@ -40,12 +40,17 @@ export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Ca
   return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector, called };
 }
 
+/** Parts of the start state that the boot code sets. */
+const carriedState: ReadonlySet<string> = new Set(["RIP", "RSP", "CR0", "CR3", "CR4", "EFER"]);
+
 /** Why a case cannot be carried at all. */
-export function carriedRefusal(input: ResolvedCase, { environment }: GuestSetup): Diagnostic | undefined {
+export function carriedRefusal(input: ResolvedCase, { guest, environment }: GuestSetup): Diagnostic | undefined {
   const { row, place } = environment;
   if (input.vmm.length > 0) {
     return problem(input.span, `\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet");
   }
+  const bundled = guest.starts.find(({ target }) => target.kind !== "state" || !carriedState.has(target.name));
+  if (bundled) return problem(bundled.span, "this `start`", "the boot code sets only RIP, RSP and control registers");
   if (!row.low) return undefined;
   return problem(input.span, `a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code");
 }

@@ -185,7 +185,10 @@ function identityTables(place: GuestPlace, row: ModeRow, addresses: GuestAddress
 /** A copy of a guest's page tables with its `map` rules applied. Rules are checked before (checks.ts). */
 export function mappedTables(environment: Environment, rules: readonly PageRule[]): PageTables | undefined {
   const tables = environment.tables?.copy();
-  for (const rule of rules) tables?.map(rule.start, rule.to ?? rule.start, rule.end - rule.start + 1n, rule);
+  for (const rule of rules) {
+    if (rule.raw !== undefined) tables?.mapRaw(rule.start, rule.raw);
+    else tables?.map(rule.start, rule.to ?? rule.start, rule.end - rule.start + 1n, rule);
+  }
   return tables;
 }
 

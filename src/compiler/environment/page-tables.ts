@@ -80,16 +80,24 @@ export class PageTables {
     }
   }
 
+  /** Gives the 4 KiB page at `linear` an entry as it stands; the tables above it are open. */
+  mapRaw(linear: bigint, entry: bigint): void {
+    this.put(linear, this.form.indexBits.length - 1, entry);
+  }
+
   private mapOne(linear: bigint, physical: bigint, large: boolean, rights: PageRights): void {
-    const levels = this.form.indexBits.length;
-    const last = large ? levels - 2 : levels - 1;
+    const last = this.form.indexBits.length - (large ? 2 : 1);
+    this.put(linear, last, entryBits(rights) | (large ? pageEntryBits.PS : 0n) | physical);
+  }
+
+  /** Writes the entry for `linear` at a level, making the tables above it. */
+  private put(linear: bigint, last: number, entry: bigint): void {
     let table = 0;
     for (let level = 0; level < last; level++) {
       const next = this.tableBelow(this.entryOffset(table, linear, level), level);
       if (next === undefined) return;
       table = next;
     }
-    const entry = entryBits(rights) | (large ? pageEntryBits.PS : 0n) | physical;
     this.write(this.entryOffset(table, linear, last), entry);
   }
 
