@@ -13,6 +13,7 @@ import { digest, filesBelow, findBundler, root } from "./bundle.mjs";
 const entries = {
   cli: "src/cli/main.ts",
   machine: "src/machine/library.ts",
+  prettier: "src/editor/format/prettier.ts",
 };
 
 /** commander is CommonJS and asks for Node's own modules by require, which a module does not have. */

@@ -1,6 +1,6 @@
 // Generates docs/declarations.md: every declaration of the language, by the place where it can stand.
 
-import { keywords, type Place } from "../../src/resolve/index.js";
+import { keywords, type Place } from "../../src/syntax/index.js";
 
 const titles: Readonly<Record<Place, string>> = {
   file: "In a file",
@@ -19,7 +19,7 @@ export function outputs(): readonly { readonly path: string; readonly text: stri
     const lines = rows.map((keyword) => `| \`${cell(keyword.shape)}\` | ${cell(keyword.doc)} |`);
     return [`## ${titles[place]}`, "| declaration | meaning |", "|---|---|", ...lines].join("\n");
   });
-  const text = `<!-- Generated from src/resolve/keywords.ts by npm run generate; do not edit. -->
+  const text = `<!-- Generated from src/syntax/keywords.ts by npm run generate; do not edit. -->
 # Declarations
 
 Every word that declares something, with the shape of its line. Words in capitals are to be filled in, parts in

@@ -33,6 +33,18 @@ export function filesAt(path: string): string[] {
   return found;
 }
 
+/** The source files at or below paths, each once; the current directory when no path is given. */
+export function sourcePaths(paths: readonly string[]): string[] {
+  const found = (paths.length === 0 ? ["."] : paths).map((path) => {
+    const files = filesAt(path);
+    // A file that is named is taken whatever its name; a folder's are those of the language.
+    const sources = files.length === 1 && isFile(path) ? files : files.filter((file) => file.endsWith(".trap"));
+    if (sources.length === 0) throw new UsageError(`no test file (*.trap) at ${shownPath(path)}`);
+    return sources;
+  });
+  return [...new Set(found.flat())];
+}
+
 /** A text file as a source. */
 export function readSource(path: string): Source {
   return { name: shownPath(path), text: readFile(path).toString("utf8") };

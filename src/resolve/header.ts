@@ -1,10 +1,9 @@
 // The header of a test: everything in a `test` block but the code of its guests.
 
 import { resolving } from "../base/index.js";
-import type { Statement } from "../syntax/index.js";
+import { keywordsOf, type Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { keywordsOf } from "./keywords.js";
 import type { Row } from "./matrix.js";
 import { onlyExpr } from "./names.js";
 import { misshapen } from "./shape.js";

@@ -7,4 +7,3 @@ export { resolveListing, type Listing } from "./listing.js";
 export type { ModuleSources } from "./modules.js";
 export { guestModes, type ModeInfo } from "./modes.js";
 export { libraryConstantNames, libraryConstant } from "./constants.js";
-export { keywords, keywordsOf, type Keyword, type Place } from "./keywords.js";

@@ -2,9 +2,8 @@
 
 import { resolving, spanText } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
-import type { Arg, Statement } from "../syntax/index.js";
+import { type Arg, shapeOf, type Statement } from "../syntax/index.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { shapeOf } from "./keywords.js";
 import { namesOf } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readVmm, type WrittenVmm } from "./policy.js";

@@ -4,9 +4,8 @@
 // and kept with it: a thousand test files read the library once.
 
 import { resolving, type Diagnostic, type Source, type Span } from "../base/index.js";
-import { parse, type SourceFile, type Statement } from "../syntax/index.js";
+import { keywordsOf, parse, type SourceFile, type Statement } from "../syntax/index.js";
 import { CaseUnit, Reports, report, suggestion, type Frame } from "./frame.js";
-import { keywordsOf } from "./keywords.js";
 import { readMacro } from "./macros.js";
 import { namesOf } from "./on.js";
 import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";

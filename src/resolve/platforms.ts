@@ -12,10 +12,9 @@ import {
   type Platform,
   type PlatformChanges,
 } from "../isa/index.js";
-import type { Arg, Expr, SourceFile, Statement } from "../syntax/index.js";
+import { type Arg, type Expr, keywordsOf, type SourceFile, type Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { keywordsOf } from "./keywords.js";
 import { misshapen } from "./shape.js";
 
 /** Platforms by name, the file's own ones included. */

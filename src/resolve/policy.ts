@@ -2,9 +2,8 @@
 
 import { resolving, type Span } from "../base/index.js";
 import { eventSubjects, exceptions } from "../isa/index.js";
-import type { Arg, Name, Statement } from "../syntax/index.js";
+import { type Arg, keywordsOf, type Name, shapeOf, type Statement } from "../syntax/index.js";
 import { report, suggestion, type Frame } from "./frame.js";
-import { keywordsOf, shapeOf } from "./keywords.js";
 import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import { placeTerms } from "./operands.js";
 import { bindRange } from "./ranges.js";

@@ -1,9 +1,8 @@
 // The message for a declaration that does not have its shape.
 
 import { resolving, type Span } from "../base/index.js";
-import type { Arg, Statement } from "../syntax/index.js";
+import { type Arg, type Place, shapeOf, type Statement } from "../syntax/index.js";
 import { report, type Frame } from "./frame.js";
-import { shapeOf, type Place } from "./keywords.js";
 
 /** Reports how a declaration should read, unless the parser has already said what is wrong with it. */
 export function misshapen(statement: Statement, place: Place, frame: Frame, span: Span = statement.span): undefined {

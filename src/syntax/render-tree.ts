@@ -2,8 +2,7 @@
 // indentation; places are left out, so that a golden changes only where the meaning of a text does.
 
 import type { Source } from "../base/index.js";
-import { arrangeBrackets } from "./brackets.js";
-import { lex } from "./lexer.js";
+import { readTokens } from "./read-tokens.js";
 import type {
   Arg,
   EventClause,
@@ -15,7 +14,6 @@ import type {
   Statement,
   Term,
 } from "./tree.js";
-import { assignWordKinds } from "./words.js";
 
 /** A whole file; ends with a newline unless the file is empty. */
 export function renderTree(file: SourceFile): string {
@@ -26,9 +24,9 @@ export function renderTree(file: SourceFile): string {
 
 /** The tokens of a file as the parser sees them, one a line: kind and text. */
 export function renderTokens(source: Source): string {
-  const { tokens } = arrangeBrackets(source, lex(source).tokens);
-  assignWordKinds(tokens);
-  return tokens.map((token) => `${token.tokenType.name} ${JSON.stringify(token.image)}\n`).join("");
+  return readTokens(source)
+    .map((token) => `${token.kind} ${JSON.stringify(token.text)}\n`)
+    .join("");
 }
 
 function docLines(doc: string, indent: string): string[] {

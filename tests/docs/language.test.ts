@@ -6,9 +6,8 @@ import { join } from "node:path";
 import { expect, test } from "vitest";
 import { renderDiagnostic } from "../../src/base/index.js";
 import { eventKinds } from "../../src/isa/index.js";
-import { keywords } from "../../src/resolve/index.js";
 import { renderSuite, runFiles } from "../../src/runner/index.js";
-import { operatorRows, parse } from "../../src/syntax/index.js";
+import { keywords, operatorRows, parse } from "../../src/syntax/index.js";
 import { projectRoot } from "../support/golden.js";
 
 const text = readFileSync(join(projectRoot, "docs/language.md"), "utf8");

@@ -6,7 +6,17 @@ import { register as boot } from "./boot.js";
 import { register as check } from "./check.js";
 import { register as disasm } from "./disasm.js";
 import { register as explain } from "./explain.js";
+import { register as fmt } from "./fmt.js";
 import { register as platforms } from "./platforms.js";
 import { register as run } from "./run.js";
 
-export const commands: readonly ((program: Command) => void)[] = [run, check, platforms, asm, disasm, boot, explain];
+export const commands: readonly ((program: Command) => void)[] = [
+  run,
+  check,
+  fmt,
+  platforms,
+  asm,
+  disasm,
+  boot,
+  explain,
+];

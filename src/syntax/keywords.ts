@@ -1,5 +1,5 @@
-// The declarations of the language: which word stands where, and the shape of its line. Resolve, completion, hover and
-// the reference read this table.
+// The declarations of the language: which word stands where, and the shape of its line. Resolve, the formatter,
+// completion, hover and the reference read this table.
 
 /** Where a declaration can stand: directly in a file, in a test, in a guest's code, or in the block of another. */
 export type Place = "file" | "test" | "guest" | "vmm" | "platform" | "each";
