@@ -37,7 +37,8 @@ class Program {
   }
 
   private block(depth: number): string {
-    if (this.random.chance(30)) return `{${this.gap(0)}${this.random.pick(["nop", "", "x: mov eax, 1"])}${this.gap(0)}}`;
+    if (this.random.chance(30))
+      return `{${this.gap(0)}${this.random.pick(["nop", "", "x: mov eax, 1"])}${this.gap(0)}}`;
     return `{${this.lineEnd()}${this.statements(depth, this.random.below(4))}${this.gap(0)}}`;
   }
 
