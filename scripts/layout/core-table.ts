@@ -26,7 +26,12 @@ export const cpu: RecordLayout = {
   fields: [
     ...generalRegisters,
     ["zero", "u64", "always 0: the base or index of an address that has none"],
-    ["rip", "u64", "while an instruction executes, the address of the next one; between instructions, RIP"],
+    [
+      "rip",
+      "u64",
+      "between instructions, RIP; the address of the next one while an instruction executes that is not a hot one",
+    ],
+    ["traceRip", "u64", "RIP of the first instruction of the trace that executes"],
 
     ["flagResult", "u64", "lazy flags: sign-extended result; ZF, and SF and PF but for the corrections in flagAux"],
     ["flagCarry", "u64", "lazy flags: bit 63 is CF, bit 62 is CF xor OF"],
@@ -185,7 +190,7 @@ export const tlbEntry: RecordLayout = {
     ["readTag", "u64", "set when loads may use the entry"],
     ["writeTag", "u64", "set when stores may: the page is on the dirty list and holds no decoded code"],
     ["executeTag", "u64", "set when instruction fetches may"],
-    ["page", "u32", "host pointer of the page"],
+    ["page", "u32", "host pointer of the page minus its linear address: what to add to a linear address"],
     ["physicalPage", "u32", "physical page number"],
   ],
 };
@@ -195,7 +200,8 @@ export const microOp: RecordLayout = {
   name: "MicroOp",
   doc: "A decoded instruction. Register fields are byte offsets from the state block: AH is 1, RCX 8.",
   fields: [
-    ["op", "u16", "an OP_ number of ops.ts"],
+    ["op", "u8", "an OP_ number of ops.ts"],
+    ["offset", "u8", "bytes of code before it in its trace"],
     ["form", "u16", "form number in the decode table"],
     ["length", "u8", "instruction length in bytes"],
     ["prefixes", "u8", "PREFIX_ bits"],
@@ -210,7 +216,11 @@ export const microOp: RecordLayout = {
     ["segmentName", "u8", "number of the segment register that the access names, for the fault that follows"],
     ["argument", "u8", "condition, ALU operation and the like; for system registers the number"],
     ["displacement", "i32", "displacement of the memory operand"],
-    ["source", "u32", "address of the second operand's value where it is a register or the immediate"],
+    [
+      "source",
+      "u32",
+      "address of the second operand's value where it is a register or the immediate; of a branch: the trace it leads to",
+    ],
     [
       "immediate",
       "i64",
@@ -228,8 +238,8 @@ export const traceHeader: RecordLayout = {
     ["next", "u32", "next trace that starts in the same page"],
     ["count", "u16", "instructions"],
     ["bytes", "u16", "length of the code"],
-    ["executions", "u32", "how often it was entered: for a just-in-time compiler"],
     ["point", "u32", "1 + index of the first point at its address; 0 for none"],
+    ["reserved", "u32", "keeps the record a multiple of 8 bytes"],
   ],
 };
 

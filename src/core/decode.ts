@@ -15,17 +15,17 @@ import {
   KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE,
   MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
-import { hasFeature, signExtend } from "./state";
-import { OP_TOO_LONG, OP_UNDEFINED, specialise } from "./ops";
+import { hasFeature, NO_REGISTER, signExtend } from "./state";
+import { Op, specialise } from "./ops";
 
 /** How decoding ends. */
 export const DECODED: u32 = 0;
 /** The instruction goes on behind the last byte that may be read. */
 export const DECODE_SHORT: u32 = 1;
 
-/** Offsets in the state block of "no register" and of RIP, as a base. */
-const NO_REGISTER: u32 = <u32>offsetof<Cpu>("zero");
+/** Offsets in the state block of RIP and of the trace's RIP, as a base. */
 const RIP_REGISTER: u32 = <u32>offsetof<Cpu>("rip");
+const TRACE_RIP_REGISTER: u32 = <u32>offsetof<Cpu>("traceRip");
 const FORM_BYTES: u32 = 32;
 const LENGTH_LIMIT: u32 = 15;
 
@@ -59,18 +59,34 @@ export function decode(from: usize, limit: usize, op: MicroOp): u32 {
   const status = decodeBody(op);
   if (short) {
     if (<u32>(limit - from) < LENGTH_LIMIT) return DECODE_SHORT;
-    op.op = <u16>OP_TOO_LONG;
+    op.op = <u8>Op.TOO_LONG;
     op.length = 0;
     return DECODED;
   }
   const length = <u32>(at - start);
   op.length = <u8>length;
-  if (!status) op.op = <u16>OP_UNDEFINED;
+  if (!status) op.op = <u8>Op.UNDEFINED;
   if (length > LENGTH_LIMIT) {
-    op.op = <u16>OP_TOO_LONG;
+    op.op = <u8>Op.TOO_LONG;
     op.length = 0;
   }
   return DECODED;
+}
+
+/**
+ * Puts a decoded instruction behind so many bytes of its trace. A hot operation does not find its RIP in the state: its
+ * operand relative to RIP becomes one relative to the trace's.
+ */
+export function placeInTrace(op: MicroOp, offset: u32): void {
+  op.offset = <u8>offset;
+  if (op.base != <u8>RIP_REGISTER || op.op >= <u8>Op.COLD) return;
+  const displacement = <i64>op.displacement + offset + op.length;
+  op.displacement = <i32>displacement;
+  if (<i64>(<i32>displacement) == displacement) op.base = <u8>TRACE_RIP_REGISTER;
+  else {
+    op.displacement -= <i32>(offset + op.length);
+    op.op = <u8>Op.COLD;
+  }
 }
 
 function clear(op: MicroOp): void {
@@ -227,7 +243,7 @@ function decodeBody(op: MicroOp): bool {
     if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return false;
   }
   const execute = <u32>load<u16>(record);
-  op.op = <u16>specialise(op, execute, flags);
+  op.op = <u8>specialise(op, execute, flags);
   return true;
 }
 

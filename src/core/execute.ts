@@ -11,17 +11,14 @@ import {
   TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, carryFlag, END, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, setRegisterPart,
-  signFlag, updateAttention, zeroFlag,
+  ABORT, carryFlag, END, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, segment,
+  setRegisterPart, signFlag, updateAttention, zeroFlag,
 } from "./state"; // prettier-ignore
 import { effectiveAddress } from "./memory";
 import { decrement, increment } from "./arith";
 import {
-  OP_BINARY, OP_CALL32, OP_CALL64, OP_COLD, OP_DEC32, OP_DEC64, OP_IMUL32, OP_IMUL64, OP_INC32, OP_INC64, OP_JCC,
-  OP_JMP, OP_LEA32, OP_LEA64, OP_LOOP, OP_MOV8, OP_MOVSXD, OP_MOVZX16, OP_MOVZX8, OP_NOP, OP_POP32, OP_POP64, OP_PUSH32,
-  OP_PUSH64, OP_QUIET, OP_RET32, OP_RET64, OP_SHIFT32, OP_SHIFT64, OP_TOO_LONG, OP_UNDEFINED, OPERATION_ADC,
-  OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB, OPERATION_TEST,
-  OPERATION_XOR,
+  executeOf, Op, OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
+  OPERATION_TEST, OPERATION_XOR,
 } from "./ops"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { RULE_INSTRUCTION_LENGTH } from "./rules.generated";
@@ -29,206 +26,294 @@ import { executeOther } from "./execute-other";
 import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
-import { pointRecord, TRACE_LIMIT } from "./trace";
-import { fetchTrace, followingTrace } from "./fetch";
+import { NO_TRACE, pointRecord, TRACE_LIMIT } from "./trace";
+import { fetchTrace, followingTrace, traceInPage } from "./fetch";
 import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
 import {
-  binaryLoad, binaryRegister, binaryStore, callRelative, compareLoad, compareRegister, compareStore, extendLoad, jump,
-  loopFast, moveLoad, moveRegister, moveStore, multiplyRegister, popRegister, pushValue, quietRegister, returnNear,
-  shiftRegister, signExtendLoad,
+  binaryLoad, binaryRegister, binaryStore, branchTarget, compareLoad, compareRegister, compareStore, countedDown,
+  dropTop, extendLoad, leads, moveLoad, moveRegister, moveStore, multiplyRegister, nextRip, popRegister, pushValue,
+  quietRegister, quietShift, shiftRegister, signExtendLoad, topPointer,
 } from "./hot-operations"; // prettier-ignore
 
 /** Where `execute` ended, for `run` to look at: the micro-op, and the RIP at which it started. */
 let current: MicroOp = changetype<MicroOp>(0);
 let currentRip: u64 = 0;
 
-/**
- * Executes `count` instructions of a trace, and goes on with the traces that follow as long as nothing but the next
- * instruction can happen. `allowed` bounds all of them. How the last instruction ended.
- */
-function execute(start: TraceHeader, count: u32, allowed: u64): u32 {
-  let trace = start;
-  let left = allowed;
-  let number = count;
-  const head = cpu.eventHead;
-  const page = cpu.codePage;
-  // A trace that passes over its point, or has one, is not entered again without a look.
-  let plain = trace.point == 0 && (<u32>(trace.key >> 32) & (KEY_SKIP_POINT | KEY_SINGLE)) == 0;
-  let status: u32;
-  for (;;) {
-    const traceRip = cpu.rip;
-    const first = changetype<usize>(trace) + TRACE_HEADER_SIZE;
-    status = executeTrace(first, first + number * MICRO_OP_SIZE);
-    if (status == ABORT) {
-      cpu.retired += <u32>(changetype<usize>(current) - first) / MICRO_OP_SIZE;
-      return ABORT;
-    }
-    const done = <u32>(changetype<usize>(current) - first) / MICRO_OP_SIZE + 1;
-    cpu.retired += done;
-    left -= done;
-    currentRip = traceRip;
-    // Whatever asks for a look between instructions ends the chain; so does another page, which must be translated.
-    if ((cpu.attention | cpu.afterWrite | cpu.stopKind) != 0 || cpu.eventHead != head || cpu.codePage != page) break;
-    const rip = cpu.rip;
-    if (!plain || rip != traceRip) {
-      const next = followingTrace(rip);
-      if (changetype<usize>(next) == 0) break;
-      trace = next;
-      plain = true;
-    }
-    number = trace.count;
-    if (left < number) break;
-  }
-  return status;
+/** What `executeGenerally` hands back besides its result: the trace that goes on, its room, or how the run ended. */
+let onwardTrace: TraceHeader = NO_TRACE;
+let onwardRoom: u64 = 0;
+let ended: u32 = NEXT;
+
+/** The value of the retired count up to which traces may follow, and whether the run loop looks at each instruction. */
+let limit: u64 = 0;
+let oneOnly: bool = false;
+
+// @ts-ignore: decorator
+@inline
+function firstOf(trace: TraceHeader): usize {
+  return changetype<usize>(trace) + TRACE_HEADER_SIZE;
 }
 
-/** Executes the micro-ops from `first` up to `end`; how the last one ended. */
-function executeTrace(first: usize, end: usize): u32 {
-  let at = first;
-  let rip = cpu.rip;
-  let status: u32 = NEXT;
-  do {
+/**
+ * Executes a trace and those that follow, as long as nothing but the next instruction can happen, and within the
+ * budget and the deadline, which reach to the end of the first at least. How the last instruction ended.
+ *
+ * Frequent operations are done here where nothing can stand in their way. They do not keep RIP, the count of retired
+ * instructions or anything else up to date, and cannot ask for attention: one jump leads from each to the next, and one
+ * look at the link of a branch from trace to trace. Everything else, and whatever of them is not plain, goes through
+ * `executeGenerally`. `room` is what is left of the budget at the start of the trace.
+ */
+function execute(start: TraceHeader, allowed: u64): u32 {
+  let trace = start;
+  let room = allowed;
+  limit = cpu.retired + allowed;
+  cpu.traceRip = cpu.rip;
+  for (let at = firstOf(start); ; at += MICRO_OP_SIZE) {
     const op = changetype<MicroOp>(at);
-    rip += op.length;
-    cpu.rip = rip;
-    switch (<u32>op.op) {
-      case OP_BINARY + 0: binaryRegister<u32>(op, OPERATION_ADD); break;
-      case OP_BINARY + 1: status = binaryLoad<u32>(op, OPERATION_ADD); break;
-      case OP_BINARY + 2: status = binaryStore<u32>(op, OPERATION_ADD); break;
-      case OP_BINARY + 4: binaryRegister<u64>(op, OPERATION_ADD); break;
-      case OP_BINARY + 5: status = binaryLoad<u64>(op, OPERATION_ADD); break;
-      case OP_BINARY + 6: status = binaryStore<u64>(op, OPERATION_ADD); break;
-      case OP_BINARY + 8: binaryRegister<u32>(op, OPERATION_OR); break;
-      case OP_BINARY + 9: status = binaryLoad<u32>(op, OPERATION_OR); break;
-      case OP_BINARY + 10: status = binaryStore<u32>(op, OPERATION_OR); break;
-      case OP_BINARY + 12: binaryRegister<u64>(op, OPERATION_OR); break;
-      case OP_BINARY + 13: status = binaryLoad<u64>(op, OPERATION_OR); break;
-      case OP_BINARY + 14: status = binaryStore<u64>(op, OPERATION_OR); break;
-      case OP_BINARY + 16: binaryRegister<u32>(op, OPERATION_ADC); break;
-      case OP_BINARY + 17: status = binaryLoad<u32>(op, OPERATION_ADC); break;
-      case OP_BINARY + 18: status = binaryStore<u32>(op, OPERATION_ADC); break;
-      case OP_BINARY + 20: binaryRegister<u64>(op, OPERATION_ADC); break;
-      case OP_BINARY + 21: status = binaryLoad<u64>(op, OPERATION_ADC); break;
-      case OP_BINARY + 22: status = binaryStore<u64>(op, OPERATION_ADC); break;
-      case OP_BINARY + 24: binaryRegister<u32>(op, OPERATION_SBB); break;
-      case OP_BINARY + 25: status = binaryLoad<u32>(op, OPERATION_SBB); break;
-      case OP_BINARY + 26: status = binaryStore<u32>(op, OPERATION_SBB); break;
-      case OP_BINARY + 28: binaryRegister<u64>(op, OPERATION_SBB); break;
-      case OP_BINARY + 29: status = binaryLoad<u64>(op, OPERATION_SBB); break;
-      case OP_BINARY + 30: status = binaryStore<u64>(op, OPERATION_SBB); break;
-      case OP_BINARY + 32: binaryRegister<u32>(op, OPERATION_AND); break;
-      case OP_BINARY + 33: status = binaryLoad<u32>(op, OPERATION_AND); break;
-      case OP_BINARY + 34: status = binaryStore<u32>(op, OPERATION_AND); break;
-      case OP_BINARY + 36: binaryRegister<u64>(op, OPERATION_AND); break;
-      case OP_BINARY + 37: status = binaryLoad<u64>(op, OPERATION_AND); break;
-      case OP_BINARY + 38: status = binaryStore<u64>(op, OPERATION_AND); break;
-      case OP_BINARY + 40: binaryRegister<u32>(op, OPERATION_SUB); break;
-      case OP_BINARY + 41: status = binaryLoad<u32>(op, OPERATION_SUB); break;
-      case OP_BINARY + 42: status = binaryStore<u32>(op, OPERATION_SUB); break;
-      case OP_BINARY + 44: binaryRegister<u64>(op, OPERATION_SUB); break;
-      case OP_BINARY + 45: status = binaryLoad<u64>(op, OPERATION_SUB); break;
-      case OP_BINARY + 46: status = binaryStore<u64>(op, OPERATION_SUB); break;
-      case OP_BINARY + 48: binaryRegister<u32>(op, OPERATION_XOR); break;
-      case OP_BINARY + 49: status = binaryLoad<u32>(op, OPERATION_XOR); break;
-      case OP_BINARY + 50: status = binaryStore<u32>(op, OPERATION_XOR); break;
-      case OP_BINARY + 52: binaryRegister<u64>(op, OPERATION_XOR); break;
-      case OP_BINARY + 53: status = binaryLoad<u64>(op, OPERATION_XOR); break;
-      case OP_BINARY + 54: status = binaryStore<u64>(op, OPERATION_XOR); break;
-      case OP_BINARY + 56: compareRegister<u32>(op, OPERATION_CMP); break;
-      case OP_BINARY + 57: status = compareLoad<u32>(op, OPERATION_CMP); break;
-      case OP_BINARY + 58: status = compareStore<u32>(op, OPERATION_CMP); break;
-      case OP_BINARY + 60: compareRegister<u64>(op, OPERATION_CMP); break;
-      case OP_BINARY + 61: status = compareLoad<u64>(op, OPERATION_CMP); break;
-      case OP_BINARY + 62: status = compareStore<u64>(op, OPERATION_CMP); break;
-      case OP_BINARY + 64: compareRegister<u32>(op, OPERATION_TEST); break;
-      case OP_BINARY + 65: status = compareLoad<u32>(op, OPERATION_TEST); break;
-      case OP_BINARY + 66: status = compareStore<u32>(op, OPERATION_TEST); break;
-      case OP_BINARY + 68: compareRegister<u64>(op, OPERATION_TEST); break;
-      case OP_BINARY + 69: status = compareLoad<u64>(op, OPERATION_TEST); break;
-      case OP_BINARY + 70: status = compareStore<u64>(op, OPERATION_TEST); break;
-      case OP_BINARY + 72: moveRegister<u32>(op); break;
-      case OP_BINARY + 73: status = moveLoad<u32>(op); break;
-      case OP_BINARY + 74: status = moveStore<u32>(op); break;
-      case OP_BINARY + 76: moveRegister<u64>(op); break;
-      case OP_BINARY + 77: status = moveLoad<u64>(op); break;
-      case OP_BINARY + 78: status = moveStore<u64>(op); break;
-      case OP_JCC + 0: if (overflowFlag() != 0) status = jump(op, rip); break;
-      case OP_JCC + 1: if (overflowFlag() == 0) status = jump(op, rip); break;
-      case OP_JCC + 2: if (carryFlag() != 0) status = jump(op, rip); break;
-      case OP_JCC + 3: if (carryFlag() == 0) status = jump(op, rip); break;
-      case OP_JCC + 4: if (zeroFlag()) status = jump(op, rip); break;
-      case OP_JCC + 5: if (!zeroFlag()) status = jump(op, rip); break;
-      case OP_JCC + 6: if (carryFlag() != 0 || zeroFlag()) status = jump(op, rip); break;
-      case OP_JCC + 7: if (carryFlag() == 0 && !zeroFlag()) status = jump(op, rip); break;
-      case OP_JCC + 8: if (signFlag() != 0) status = jump(op, rip); break;
-      case OP_JCC + 9: if (signFlag() == 0) status = jump(op, rip); break;
-      case OP_JCC + 10: if (parityFlag() != 0) status = jump(op, rip); break;
-      case OP_JCC + 11: if (parityFlag() == 0) status = jump(op, rip); break;
-      case OP_JCC + 12: if (signFlag() != overflowFlag()) status = jump(op, rip); break;
-      case OP_JCC + 13: if (signFlag() == overflowFlag()) status = jump(op, rip); break;
-      case OP_JCC + 14: if (zeroFlag() || signFlag() != overflowFlag()) status = jump(op, rip); break;
-      case OP_JCC + 15: if (!zeroFlag() && signFlag() == overflowFlag()) status = jump(op, rip); break;
-      case OP_QUIET + 0: quietRegister<u32>(op, OPERATION_ADD); break;
-      case OP_QUIET + 1: quietRegister<u64>(op, OPERATION_ADD); break;
-      case OP_QUIET + 2: quietRegister<u32>(op, OPERATION_OR); break;
-      case OP_QUIET + 3: quietRegister<u64>(op, OPERATION_OR); break;
-      case OP_QUIET + 8: quietRegister<u32>(op, OPERATION_AND); break;
-      case OP_QUIET + 9: quietRegister<u64>(op, OPERATION_AND); break;
-      case OP_QUIET + 10: quietRegister<u32>(op, OPERATION_SUB); break;
-      case OP_QUIET + 11: quietRegister<u64>(op, OPERATION_SUB); break;
-      case OP_QUIET + 12: quietRegister<u32>(op, OPERATION_XOR); break;
-      case OP_QUIET + 13: quietRegister<u64>(op, OPERATION_XOR); break;
-      case OP_JMP: status = jump(op, rip); break;
-      case OP_LOOP: status = loopFast(op); break;
-      case OP_CALL64: status = callRelative<u64>(op, rip); break;
-      case OP_CALL32: status = callRelative<u32>(op, rip); break;
-      case OP_RET64: status = returnNear<u64>(); break;
-      case OP_RET32: status = returnNear<u32>(); break;
-      case OP_PUSH64: status = pushValue<u64>(registerPart<u64>(op.first)); break;
-      case OP_PUSH32: status = pushValue<u32>(registerPart<u32>(op.first)); break;
-      case OP_POP64: status = popRegister<u64>(op); break;
-      case OP_POP32: status = popRegister<u32>(op); break;
-      case OP_MOV8: moveRegister<u8>(op); break;
-      case OP_MOV8 + 1: status = moveLoad<u8>(op); break;
-      case OP_MOV8 + 2: status = moveStore<u8>(op); break;
-      case OP_MOVZX8: setRegisterPart<u64>(op.first, <u64>load<u8>(<usize>op.source)); break;
-      case OP_MOVZX8 + 1: status = extendLoad<u8>(op); break;
-      case OP_MOVZX16: setRegisterPart<u64>(op.first, <u64>load<u16>(<usize>op.source)); break;
-      case OP_MOVZX16 + 1: status = extendLoad<u16>(op); break;
-      case OP_MOVSXD: setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(<usize>op.source))); break;
-      case OP_MOVSXD + 1: status = signExtendLoad(op); break;
-      case OP_LEA32: setRegisterPart<u32>(op.first, <u32>effectiveAddress(op)); break;
-      case OP_LEA64: setRegisterPart<u64>(op.first, effectiveAddress(op)); break;
-      case OP_INC32: setRegisterPart<u32>(op.first, increment<u32>(registerPart<u32>(op.first))); break;
-      case OP_INC64: setRegisterPart<u64>(op.first, increment<u64>(registerPart<u64>(op.first))); break;
-      case OP_DEC32: setRegisterPart<u32>(op.first, decrement<u32>(registerPart<u32>(op.first))); break;
-      case OP_DEC64: setRegisterPart<u64>(op.first, decrement<u64>(registerPart<u64>(op.first))); break;
-      case OP_SHIFT32: shiftRegister<u32>(op, 0); break;
-      case OP_SHIFT32 + 1: shiftRegister<u32>(op, 1); break;
-      case OP_SHIFT32 + 2: shiftRegister<u32>(op, 2); break;
-      case OP_SHIFT64: shiftRegister<u64>(op, 0); break;
-      case OP_SHIFT64 + 1: shiftRegister<u64>(op, 1); break;
-      case OP_SHIFT64 + 2: shiftRegister<u64>(op, 2); break;
-      case OP_IMUL32: multiplyRegister<u32>(op); break;
-      case OP_IMUL64: multiplyRegister<u64>(op); break;
-      case OP_NOP: break;
-      case OP_UNDEFINED: status = raiseUndefined(); break;
-      case OP_TOO_LONG: status = raiseProtection(RULE_INSTRUCTION_LENGTH); break;
-      default: status = executeCold(op); break;
+    let branches = false;
+    switch (<i32>op.op) {
+      case Op.ADD32: binaryRegister<u32>(op, OPERATION_ADD); continue;
+      case Op.ADD32_LOAD: if (binaryLoad<u32>(op, OPERATION_ADD)) continue; break;
+      case Op.ADD32_STORE: if (binaryStore<u32>(op, OPERATION_ADD)) continue; break;
+      case Op.ADD32_QUIET: quietRegister<u32>(op, OPERATION_ADD); continue;
+      case Op.ADD64: binaryRegister<u64>(op, OPERATION_ADD); continue;
+      case Op.ADD64_LOAD: if (binaryLoad<u64>(op, OPERATION_ADD)) continue; break;
+      case Op.ADD64_STORE: if (binaryStore<u64>(op, OPERATION_ADD)) continue; break;
+      case Op.ADD64_QUIET: quietRegister<u64>(op, OPERATION_ADD); continue;
+      case Op.OR32: binaryRegister<u32>(op, OPERATION_OR); continue;
+      case Op.OR32_LOAD: if (binaryLoad<u32>(op, OPERATION_OR)) continue; break;
+      case Op.OR32_STORE: if (binaryStore<u32>(op, OPERATION_OR)) continue; break;
+      case Op.OR32_QUIET: quietRegister<u32>(op, OPERATION_OR); continue;
+      case Op.OR64: binaryRegister<u64>(op, OPERATION_OR); continue;
+      case Op.OR64_LOAD: if (binaryLoad<u64>(op, OPERATION_OR)) continue; break;
+      case Op.OR64_STORE: if (binaryStore<u64>(op, OPERATION_OR)) continue; break;
+      case Op.OR64_QUIET: quietRegister<u64>(op, OPERATION_OR); continue;
+      case Op.ADC32: binaryRegister<u32>(op, OPERATION_ADC); continue;
+      case Op.ADC32_LOAD: if (binaryLoad<u32>(op, OPERATION_ADC)) continue; break;
+      case Op.ADC32_STORE: if (binaryStore<u32>(op, OPERATION_ADC)) continue; break;
+      case Op.ADC64: binaryRegister<u64>(op, OPERATION_ADC); continue;
+      case Op.ADC64_LOAD: if (binaryLoad<u64>(op, OPERATION_ADC)) continue; break;
+      case Op.ADC64_STORE: if (binaryStore<u64>(op, OPERATION_ADC)) continue; break;
+      case Op.SBB32: binaryRegister<u32>(op, OPERATION_SBB); continue;
+      case Op.SBB32_LOAD: if (binaryLoad<u32>(op, OPERATION_SBB)) continue; break;
+      case Op.SBB32_STORE: if (binaryStore<u32>(op, OPERATION_SBB)) continue; break;
+      case Op.SBB64: binaryRegister<u64>(op, OPERATION_SBB); continue;
+      case Op.SBB64_LOAD: if (binaryLoad<u64>(op, OPERATION_SBB)) continue; break;
+      case Op.SBB64_STORE: if (binaryStore<u64>(op, OPERATION_SBB)) continue; break;
+      case Op.AND32: binaryRegister<u32>(op, OPERATION_AND); continue;
+      case Op.AND32_LOAD: if (binaryLoad<u32>(op, OPERATION_AND)) continue; break;
+      case Op.AND32_STORE: if (binaryStore<u32>(op, OPERATION_AND)) continue; break;
+      case Op.AND32_QUIET: quietRegister<u32>(op, OPERATION_AND); continue;
+      case Op.AND64: binaryRegister<u64>(op, OPERATION_AND); continue;
+      case Op.AND64_LOAD: if (binaryLoad<u64>(op, OPERATION_AND)) continue; break;
+      case Op.AND64_STORE: if (binaryStore<u64>(op, OPERATION_AND)) continue; break;
+      case Op.AND64_QUIET: quietRegister<u64>(op, OPERATION_AND); continue;
+      case Op.SUB32: binaryRegister<u32>(op, OPERATION_SUB); continue;
+      case Op.SUB32_LOAD: if (binaryLoad<u32>(op, OPERATION_SUB)) continue; break;
+      case Op.SUB32_STORE: if (binaryStore<u32>(op, OPERATION_SUB)) continue; break;
+      case Op.SUB32_QUIET: quietRegister<u32>(op, OPERATION_SUB); continue;
+      case Op.SUB64: binaryRegister<u64>(op, OPERATION_SUB); continue;
+      case Op.SUB64_LOAD: if (binaryLoad<u64>(op, OPERATION_SUB)) continue; break;
+      case Op.SUB64_STORE: if (binaryStore<u64>(op, OPERATION_SUB)) continue; break;
+      case Op.SUB64_QUIET: quietRegister<u64>(op, OPERATION_SUB); continue;
+      case Op.XOR32: binaryRegister<u32>(op, OPERATION_XOR); continue;
+      case Op.XOR32_LOAD: if (binaryLoad<u32>(op, OPERATION_XOR)) continue; break;
+      case Op.XOR32_STORE: if (binaryStore<u32>(op, OPERATION_XOR)) continue; break;
+      case Op.XOR32_QUIET: quietRegister<u32>(op, OPERATION_XOR); continue;
+      case Op.XOR64: binaryRegister<u64>(op, OPERATION_XOR); continue;
+      case Op.XOR64_LOAD: if (binaryLoad<u64>(op, OPERATION_XOR)) continue; break;
+      case Op.XOR64_STORE: if (binaryStore<u64>(op, OPERATION_XOR)) continue; break;
+      case Op.XOR64_QUIET: quietRegister<u64>(op, OPERATION_XOR); continue;
+      case Op.CMP32: compareRegister<u32>(op, OPERATION_CMP); continue;
+      case Op.CMP32_LOAD: if (compareLoad<u32>(op, OPERATION_CMP)) continue; break;
+      case Op.CMP32_STORE: if (compareStore<u32>(op, OPERATION_CMP)) continue; break;
+      case Op.CMP64: compareRegister<u64>(op, OPERATION_CMP); continue;
+      case Op.CMP64_LOAD: if (compareLoad<u64>(op, OPERATION_CMP)) continue; break;
+      case Op.CMP64_STORE: if (compareStore<u64>(op, OPERATION_CMP)) continue; break;
+      case Op.TEST32: compareRegister<u32>(op, OPERATION_TEST); continue;
+      case Op.TEST32_LOAD: if (compareLoad<u32>(op, OPERATION_TEST)) continue; break;
+      case Op.TEST32_STORE: if (compareStore<u32>(op, OPERATION_TEST)) continue; break;
+      case Op.TEST64: compareRegister<u64>(op, OPERATION_TEST); continue;
+      case Op.TEST64_LOAD: if (compareLoad<u64>(op, OPERATION_TEST)) continue; break;
+      case Op.TEST64_STORE: if (compareStore<u64>(op, OPERATION_TEST)) continue; break;
+      case Op.MOV32: moveRegister<u32>(op); continue;
+      case Op.MOV32_LOAD: if (moveLoad<u32>(op)) continue; break;
+      case Op.MOV32_STORE: if (moveStore<u32>(op)) continue; break;
+      case Op.MOV64: moveRegister<u64>(op); continue;
+      case Op.MOV64_LOAD: if (moveLoad<u64>(op)) continue; break;
+      case Op.MOV64_STORE: if (moveStore<u64>(op)) continue; break;
+      case Op.PUSH64: if (pushValue<u64>(registerPart<u64>(op.first))) continue; break;
+      case Op.PUSH32: if (pushValue<u32>(registerPart<u32>(op.first))) continue; break;
+      case Op.POP64: if (popRegister<u64>(op)) continue; break;
+      case Op.POP32: if (popRegister<u32>(op)) continue; break;
+      case Op.MOV8: moveRegister<u8>(op); continue;
+      case Op.MOV8_LOAD: if (moveLoad<u8>(op)) continue; break;
+      case Op.MOV8_STORE: if (moveStore<u8>(op)) continue; break;
+      case Op.MOVZX8: setRegisterPart<u64>(op.first, <u64>load<u8>(<usize>op.source)); continue;
+      case Op.MOVZX8_LOAD: if (extendLoad<u8>(op)) continue; break;
+      case Op.MOVZX16: setRegisterPart<u64>(op.first, <u64>load<u16>(<usize>op.source)); continue;
+      case Op.MOVZX16_LOAD: if (extendLoad<u16>(op)) continue; break;
+      case Op.MOVSXD: setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(<usize>op.source))); continue;
+      case Op.MOVSXD_LOAD: if (signExtendLoad(op)) continue; break;
+      case Op.LEA32: setRegisterPart<u32>(op.first, <u32>effectiveAddress(op)); continue;
+      case Op.LEA64: setRegisterPart<u64>(op.first, effectiveAddress(op)); continue;
+      case Op.INC32: setRegisterPart<u32>(op.first, increment<u32>(registerPart<u32>(op.first))); continue;
+      case Op.INC64: setRegisterPart<u64>(op.first, increment<u64>(registerPart<u64>(op.first))); continue;
+      case Op.DEC32: setRegisterPart<u32>(op.first, decrement<u32>(registerPart<u32>(op.first))); continue;
+      case Op.DEC64: setRegisterPart<u64>(op.first, decrement<u64>(registerPart<u64>(op.first))); continue;
+      case Op.SHL32: shiftRegister<u32>(op, 0); continue;
+      case Op.SHR32: shiftRegister<u32>(op, 1); continue;
+      case Op.SAR32: shiftRegister<u32>(op, 2); continue;
+      case Op.SHL64: shiftRegister<u64>(op, 0); continue;
+      case Op.SHR64: shiftRegister<u64>(op, 1); continue;
+      case Op.SAR64: shiftRegister<u64>(op, 2); continue;
+      case Op.SHL32_QUIET: quietShift<u32>(op, 0); continue;
+      case Op.SHR32_QUIET: quietShift<u32>(op, 1); continue;
+      case Op.SAR32_QUIET: quietShift<u32>(op, 2); continue;
+      case Op.SHL64_QUIET: quietShift<u64>(op, 0); continue;
+      case Op.SHR64_QUIET: quietShift<u64>(op, 1); continue;
+      case Op.SAR64_QUIET: quietShift<u64>(op, 2); continue;
+      case Op.IMUL32: multiplyRegister<u32>(op); continue;
+      case Op.IMUL64: multiplyRegister<u64>(op); continue;
+      case Op.NOP: continue;
+      case Op.RET32: {
+        const next = returnTrace<u32>(room - trace.count);
+        if (changetype<usize>(next) == 0) break;
+        dropTop<u32>();
+        room -= trace.count;
+        trace = next;
+        at = firstOf(next) - MICRO_OP_SIZE;
+        continue;
+      }
+      case Op.RET64: {
+        const next = returnTrace<u64>(room - trace.count);
+        if (changetype<usize>(next) == 0) break;
+        dropTop<u64>();
+        room -= trace.count;
+        trace = next;
+        at = firstOf(next) - MICRO_OP_SIZE;
+        continue;
+      }
+      case Op.CALL32: branches = leads(op, room - trace.count) && pushValue<u32>(<u32>nextRip(op)); break;
+      case Op.CALL64: branches = leads(op, room - trace.count) && pushValue<u64>(nextRip(op)); break;
+      case Op.JO: branches = true; if (overflowFlag() == 0) at += MICRO_OP_SIZE; break;
+      case Op.JNO: branches = true; if (overflowFlag() != 0) at += MICRO_OP_SIZE; break;
+      case Op.JB: branches = true; if (carryFlag() == 0) at += MICRO_OP_SIZE; break;
+      case Op.JNB: branches = true; if (carryFlag() != 0) at += MICRO_OP_SIZE; break;
+      case Op.JE: branches = true; if (!zeroFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JNE: branches = true; if (zeroFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JBE: branches = true; if (carryFlag() == 0 && !zeroFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JNBE: branches = true; if (carryFlag() != 0 || zeroFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JS: branches = true; if (signFlag() == 0) at += MICRO_OP_SIZE; break;
+      case Op.JNS: branches = true; if (signFlag() != 0) at += MICRO_OP_SIZE; break;
+      case Op.JP: branches = true; if (parityFlag() == 0) at += MICRO_OP_SIZE; break;
+      case Op.JNP: branches = true; if (parityFlag() != 0) at += MICRO_OP_SIZE; break;
+      case Op.JL: branches = true; if (signFlag() == overflowFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JNL: branches = true; if (signFlag() != overflowFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JLE: branches = true; if (!zeroFlag() && signFlag() == overflowFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JNLE: branches = true; if (zeroFlag() || signFlag() != overflowFlag()) at += MICRO_OP_SIZE; break;
+      case Op.JMP: branches = true; break;
+      case Op.LOOP: {
+        const count = countedDown(op);
+        if (count != 0 && !leads(op, room - trace.count)) break;
+        cpu.rcx = count;
+        branches = true;
+        if (count == 0) at += MICRO_OP_SIZE;
+        break;
+      }
+      case Op.FALL: branches = true; break;
+      default: break;
     } // prettier-ignore
-    at += MICRO_OP_SIZE;
-  } while (status == NEXT && at < end);
-  current = changetype<MicroOp>(at - MICRO_OP_SIZE);
-  return status;
+    if (branches) {
+      const branch = changetype<MicroOp>(at);
+      if (leads(branch, room - trace.count)) {
+        cpu.traceRip = branchTarget(branch);
+        room -= trace.count;
+        trace = changetype<TraceHeader>(<usize>branch.source);
+        at = firstOf(trace) - MICRO_OP_SIZE;
+        continue;
+      }
+    }
+    at = executeGenerally(at, trace, room);
+    if (at == 0) break;
+    trace = onwardTrace;
+    room = onwardRoom;
+  }
+  return ended;
+}
+
+/** The trace to which a near return leads, or null where that is not plain; `traceRip` is then as before. */
+// @ts-ignore: decorator
+@inline
+function returnTrace<T>(room: u64): TraceHeader {
+  const top = topPointer<T>();
+  if (top == 0) return NO_TRACE;
+  const rip = <u64>load<T>(top);
+  const linear = sizeof<T>() == 8 ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
+  if ((linear & ~0xfff) != cpu.codeLinear || cpu.codePage == 0) return NO_TRACE;
+  const next = traceInPage(linear, rip);
+  if (changetype<usize>(next) == 0 || room < next.count) return NO_TRACE;
+  cpu.traceRip = rip;
+  return next;
+}
+
+/**
+ * Executes one micro-op in full, with the state before it as the manual has it. The micro-op before the one to go on
+ * with, which is in `onwardTrace`; 0 where the run loop must look, and `ended` says how the instruction ended.
+ */
+function executeGenerally(at: usize, trace: TraceHeader, room: u64): usize {
+  const op = changetype<MicroOp>(at);
+  const start = limit - room;
+  const head = cpu.eventHead;
+  cpu.retired = start + (at - firstOf(trace)) / MICRO_OP_SIZE;
+  cpu.rip = nextRip(op);
+  current = op;
+  if (op.op == <u8>Op.FALL) {
+    currentRip = cpu.traceRip;
+    return follow(op, trace);
+  }
+  currentRip = cpu.rip - op.length;
+  ended = executeByNumber(op);
+  if (ended == ABORT) return 0;
+  cpu.retired++;
+  if (oneOnly || (cpu.attention | cpu.afterWrite | cpu.stopKind) != 0 || cpu.eventHead != head) return 0;
+  if (ended == END) return follow(op, trace);
+  limit = min<u64>(cpu.budgetEnd, cpu.deadline);
+  if (limit < start + trace.count) return 0;
+  onwardTrace = trace;
+  onwardRoom = limit - start;
+  return at;
+}
+
+/** Goes on at RIP behind a trace: as executeGenerally. The branch that led there is given a link to the next trace. */
+function follow(branch: MicroOp, trace: TraceHeader): usize {
+  ended = END;
+  limit = min<u64>(cpu.budgetEnd, cpu.deadline);
+  const next = followingTrace(cpu.rip);
+  if (oneOnly || changetype<usize>(next) == 0 || limit < cpu.retired + next.count) return 0;
+  if (mayLink(branch, trace, next)) branch.source = <u32>changetype<usize>(next);
+  cpu.traceRip = cpu.rip;
+  onwardTrace = next;
+  onwardRoom = limit - cpu.retired;
+  return firstOf(next) - MICRO_OP_SIZE;
+}
+
+/** A link holds as long as both traces exist: within one page, by a distance that depends on nothing. */
+function mayLink(branch: MicroOp, trace: TraceHeader, next: TraceHeader): bool {
+  const isBranch = branch.op >= <u8>Op.CALL32 && branch.op <= <u8>Op.FALL;
+  if (!isBranch || trace.key == 0 || branchTarget(branch) != cpu.rip) return false;
+  if ((<u32>trace.key ^ <u32>next.key) >> 12 != 0) return false;
+  return (linearOf(SEGMENT_CS, cpu.traceRip) ^ linearOf(SEGMENT_CS, cpu.rip)) >> 12 == 0;
 }
 
 /** Instructions that look at their own address or length find them in the state. */
-function executeCold(op: MicroOp): u32 {
+function executeByNumber(op: MicroOp): u32 {
   cpu.instructionLength = op.length;
-  cpu.instructionRip = cpu.rip - op.length;
-  const status = executeOther(op, <u32>op.op - OP_COLD);
-  return status == NEXT && cpu.afterWrite != 0 ? END : status;
+  cpu.instructionRip = currentRip;
+  if (op.op == <u8>Op.UNDEFINED) return raiseUndefined();
+  if (op.op == <u8>Op.TOO_LONG) return raiseProtection(RULE_INSTRUCTION_LENGTH);
+  return executeOther(op, executeOf(op));
 }
 
 // Between instructions ------------------------------------------------------------------------------------------------
@@ -251,7 +336,7 @@ export function run(budget: u64): u32 {
     if (eventsFull()) return STOP_EVENTS_FULL;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
-    const oneOnly =
+    oneOnly =
       (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
     // A trace is executed whole or not at all, because it leaves out flags that nobody in it reads.
     const remaining = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
@@ -274,11 +359,10 @@ export function run(budget: u64): u32 {
     }
 
     // Step 2: as many instructions as the budget and the deadline allow.
-    const allowed = oneOnly ? 1 : remaining;
     const startShadow = cpu.shadow;
     const startAttention = cpu.attention;
     const resumed = (cpu.systemFlags & RF) != 0;
-    const status = execute(trace, <u32>min<u64>(allowed, trace.count), allowed);
+    const status = execute(trace, oneOnly ? 1 : remaining);
     if (status == ABORT) {
       abort(current);
       continue;

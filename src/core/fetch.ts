@@ -7,18 +7,20 @@ import {
 import { code64, isCanonical, NO_ADDRESS, segment } from "./state";
 import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
 import { isRam, physicalRead } from "./physical";
-import { tagOf, tlbEntry } from "./tlb";
-import { decode, DECODE_SHORT } from "./decode";
-import { endsTrace, quietFlags, readsTime } from "./ops";
-import { findPoint, newTrace, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
+import { hostPage, tagOf, tlbEntry } from "./tlb";
+import { decode, DECODE_SHORT, placeInTrace } from "./decode";
+import { endsTrace, Op, quietFlags } from "./ops";
+import { findPoint, newTrace, NO_TRACE, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
 import { raiseProtection } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
 
 /** A trace of one instruction that is not kept, and the bytes of an instruction gathered from two pages. */
-const scratchTrace: usize = memory.data(64, 8);
+const scratchTrace: usize = memory.data(96, 8);
 const gathered: usize = memory.data(32, 8);
 const LENGTH_LIMIT: u32 = 15;
 const PAGE: u32 = 0x1000;
+/** Where the last instruction of a trace begins at most: offsets in a trace have 8 bits. */
+const OFFSET_LIMIT: usize = 240;
 
 /**
  * The trace at RIP, or null with a fault pending. `wanted` has KEY_SKIP_POINT and KEY_SINGLE bits; points are passed
@@ -29,7 +31,7 @@ export function fetchTrace(wanted: u32): TraceHeader {
   const linear = code64() ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
   const page = linear & ~0xfff;
   if (cpu.codePage == 0 || cpu.codeLinear != page) {
-    if (!fetchPage(linear)) return changetype<TraceHeader>(0);
+    if (!fetchPage(linear)) return NO_TRACE;
   }
   if (cpu.codePage == 0) return gatheredTrace(linear, wanted);
   const at = <usize>cpu.codePage + ((<usize>linear) & 0xfff);
@@ -43,31 +45,27 @@ export function fetchTrace(wanted: u32): TraceHeader {
   return decodeTrace(at, linear, key);
 }
 
-/** The decoded trace at a RIP of the current code page that has no point, or null. */
-// @ts-ignore: decorator
-@inline
+/** The decoded trace at a RIP that has no point, or null: it is found without a fault, a walk or decoding. */
 export function followingTrace(rip: u64): TraceHeader {
   const linear = code64() ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
-  if ((linear & ~0xfff) != cpu.codeLinear || cpu.codePage == 0) return changetype<TraceHeader>(0);
-  const at = <usize>cpu.codePage + (<usize>linear & 0xfff);
+  if (((linear & ~0xfff) != cpu.codeLinear || cpu.codePage == 0) && !fetchCachedPage(linear)) return NO_TRACE;
+  return traceInPage(linear, rip);
+}
+
+/** As followingTrace, in the current code page only. */
+// @ts-ignore: decorator
+@inline
+export function traceInPage(linear: u64, rip: u64): TraceHeader {
+  const at = <usize>cpu.codePage + ((<usize>linear) & 0xfff);
   const slot = traceSlot(at);
   const trace = changetype<TraceHeader>(<usize>slot.trace);
-  if (slot.key != traceKey(at, cpu.codeKey) || trace.point != 0 || rip + trace.bytes > cpu.codeEnd) {
-    return changetype<TraceHeader>(0);
-  }
-  trace.executions++;
+  if (slot.key != traceKey(at, cpu.codeKey) || trace.point != 0 || rip + trace.bytes > cpu.codeEnd) return NO_TRACE;
   return trace;
 }
 
 /** Finds the host page of a linear address for instruction fetch; false with a fault pending. */
 function fetchPage(linear: u64): bool {
-  const entry = tlbEntry(linear);
-  const tag = tagOf(linear, cpu.tlbContext);
-  if (entry.executeTag == tag) {
-    cpu.codePage = entry.page;
-    cpu.codeLinear = linear & ~0xfff;
-    return true;
-  }
+  if (fetchCachedPage(linear)) return true;
   if (code64() && !isCanonical(linear)) {
     raiseProtection(RULE_ADDRESS_CANONICAL);
     return false;
@@ -78,12 +76,21 @@ function fetchPage(linear: u64): bool {
     cpu.codePage = 0;
     return true;
   }
+  const entry = tlbEntry(linear);
+  const tag = tagOf(linear, cpu.tlbContext);
   if (entry.readTag != tag) entry.readTag = 0;
   if (entry.writeTag != tag) entry.writeTag = 0;
   entry.executeTag = tag;
   entry.physicalPage = <u32>(physical >> 12);
-  entry.page = RAM_BASE + (entry.physicalPage << 12);
-  cpu.codePage = entry.page;
+  entry.page = hostPage(entry.physicalPage, linear);
+  return fetchCachedPage(linear);
+}
+
+/** As fetchPage where the translation is cached; false where it is not. */
+function fetchCachedPage(linear: u64): bool {
+  const entry = tlbEntry(linear);
+  if (entry.executeTag != tagOf(linear, cpu.tlbContext)) return false;
+  cpu.codePage = entry.page + <u32>(linear & ~0xfff);
   cpu.codeLinear = linear & ~0xfff;
   return true;
 }
@@ -97,11 +104,11 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   let from = at;
   let count: u32 = 0;
   let op = changetype<usize>(trace) + TRACE_HEADER_SIZE;
-  while (count < most && from < limit) {
+  while (count < most && from < limit && from - at <= OFFSET_LIMIT) {
     // A point begins a trace of its own, so that it is met whenever control comes there.
     if (count > 0 && findPoint(<u64>(from - RAM_BASE)) != 0) break;
     if (decode(from, limit, changetype<MicroOp>(op)) == DECODE_SHORT) break;
-    if (count > 0 && readsTime(changetype<MicroOp>(op))) break;
+    placeInTrace(changetype<MicroOp>(op), <u32>(from - at));
     const length = <u32>changetype<MicroOp>(op).length;
     if (<u64>(from - at) + length > reach) break;
     from += length;
@@ -112,8 +119,7 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   if (count == 0) return gatheredTrace(linear, key);
   const opened = changetype<usize>(trace) + TRACE_HEADER_SIZE;
   quietFlags(opened, opened + count * MICRO_OP_SIZE);
-  trace.count = <u16>count;
-  trace.bytes = <u16>max<u32>(<u32>(from - at), 1);
+  closeTrace(trace, count, max<u32>(<u32>(from - at), 1));
   trace.point = (key & KEY_SKIP_POINT) != 0 ? 0 : findPoint(<u64>(at - RAM_BASE));
   publishTrace(trace, at, key);
   return trace;
@@ -121,7 +127,7 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
 
 /** One instruction whose bytes do not lie in one page of RAM, or that reaches beyond the code segment. */
 function gatheredTrace(linear: u64, variant: u32): TraceHeader {
-  const nothing = changetype<TraceHeader>(0);
+  const nothing = NO_TRACE;
   const trace = changetype<TraceHeader>(scratchTrace);
   const op = changetype<MicroOp>(scratchTrace + TRACE_HEADER_SIZE);
   const access = ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0);
@@ -146,9 +152,21 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
     raiseProtection(RULE_CODE_LIMIT);
     return nothing;
   }
-  trace.count = 1;
-  trace.bytes = op.length;
+  placeInTrace(op, 0);
+  closeTrace(trace, 1, op.length);
   const skips = (variant & KEY_SKIP_POINT) != 0;
   trace.point = skips || !isRam(first) ? 0 : findPoint(first);
   return trace;
+}
+
+/** Says how long a trace is; behind its last instruction stands a micro-op that goes on with what follows. */
+function closeTrace(trace: TraceHeader, count: u32, bytes: u32): void {
+  trace.count = <u16>count;
+  trace.bytes = <u16>bytes;
+  const fall = changetype<MicroOp>(changetype<usize>(trace) + TRACE_HEADER_SIZE + count * MICRO_OP_SIZE);
+  fall.op = <u8>Op.FALL;
+  fall.offset = <u8>bytes;
+  fall.length = 0;
+  fall.source = 0;
+  fall.immediate = 0;
 }

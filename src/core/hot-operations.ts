@@ -1,13 +1,36 @@
 // The frequent operations of the run loop, inlined into its switch: arithmetic, moves, near transfers, the flat stack.
-// The same operations in every other size and shape are in general.ts, shift.ts, stack-instructions.ts, near-transfer.ts.
+// Each is done whole where nothing can stand in its way: registers, and memory whose translation is cached. Where
+// something can, it says false and has done nothing, and the general form of the same operation in general.ts, shift.ts,
+// stack-instructions.ts or near-transfer.ts finds out what happens. So nothing here faults, calls or looks at RIP.
 
-import { cpu, MicroOp, SEGMENT_SS } from "./layout.generated";
-import { ABORT, code64, END, isCanonical, NEXT, registerPart, setRegisterPart } from "./state";
-import { finishWrite, forRead, forWrite, operandForRead, operandForUpdate, operandForWrite } from "./memory";
+import { cpu, CPU_BASE, MicroOp, TraceHeader } from "./layout.generated";
+import { NO_REGISTER, registerPart, setRegisterPart } from "./state";
+import { cachedForRead, cachedForWrite } from "./memory";
 import { binary, multiplySigned, shiftArithmeticRight, shiftLeft, shiftRight } from "./arith";
 import { OPERATION_ADD, OPERATION_AND, OPERATION_OR, OPERATION_SUB } from "./ops";
-import { raiseProtection } from "./faults";
-import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
+
+/** Linear address of a memory operand without segment and with an address of 32 or 64 bits. */
+// @ts-ignore: decorator
+@inline
+function flatAddress(op: MicroOp): u64 {
+  let address = load<u64>(<usize>op.base, CPU_BASE) + <u64>(<i64>op.displacement);
+  if (op.index != <u8>NO_REGISTER) address += load<u64>(<usize>op.index, CPU_BASE) << (<u64>op.scale);
+  return op.addressShift == 0 ? address : address & 0xffffffff;
+}
+
+// @ts-ignore: decorator
+@inline
+function operandPointer<T>(op: MicroOp): usize {
+  return cachedForRead(flatAddress(op), sizeof<T>());
+}
+
+// @ts-ignore: decorator
+@inline
+function operandPointerForWrite<T>(op: MicroOp): usize {
+  return cachedForWrite(flatAddress(op), sizeof<T>());
+}
+
+// Arithmetic and moves ------------------------------------------------------------------------------------------------
 
 // @ts-ignore: decorator
 @inline
@@ -15,7 +38,7 @@ export function binaryRegister<T>(op: MicroOp, operation: u32): void {
   setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(<usize>op.source)));
 }
 
-/** As binaryRegister where the next instruction replaces the flags. */
+/** As binaryRegister where the rest of the trace replaces the flags. */
 // @ts-ignore: decorator
 @inline
 export function quietRegister<T>(op: MicroOp, operation: u32): void {
@@ -32,20 +55,20 @@ export function quietRegister<T>(op: MicroOp, operation: u32): void {
 
 // @ts-ignore: decorator
 @inline
-export function binaryLoad<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function binaryLoad<T>(op: MicroOp, operation: u32): bool {
+  const at = operandPointer<T>(op);
+  if (at == 0) return false;
   setRegisterPart<T>(op.first, binary<T>(operation, registerPart<T>(op.first), load<T>(at)));
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-export function binaryStore<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForUpdate(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function binaryStore<T>(op: MicroOp, operation: u32): bool {
+  const at = operandPointerForWrite<T>(op);
+  if (at == 0) return false;
   store<T>(at, binary<T>(operation, load<T>(at), load<T>(<usize>op.source)));
-  return finishWrite();
+  return true;
 }
 
 // @ts-ignore: decorator
@@ -56,20 +79,20 @@ export function compareRegister<T>(op: MicroOp, operation: u32): void {
 
 // @ts-ignore: decorator
 @inline
-export function compareLoad<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function compareLoad<T>(op: MicroOp, operation: u32): bool {
+  const at = operandPointer<T>(op);
+  if (at == 0) return false;
   binary<T>(operation, registerPart<T>(op.first), load<T>(at));
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-export function compareStore<T>(op: MicroOp, operation: u32): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function compareStore<T>(op: MicroOp, operation: u32): bool {
+  const at = operandPointer<T>(op);
+  if (at == 0) return false;
   binary<T>(operation, load<T>(at), load<T>(<usize>op.source));
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
@@ -80,39 +103,39 @@ export function moveRegister<T>(op: MicroOp): void {
 
 // @ts-ignore: decorator
 @inline
-export function moveLoad<T>(op: MicroOp): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function moveLoad<T>(op: MicroOp): bool {
+  const at = operandPointer<T>(op);
+  if (at == 0) return false;
   setRegisterPart<T>(op.first, load<T>(at));
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-export function moveStore<T>(op: MicroOp): u32 {
-  const at = operandForWrite(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function moveStore<T>(op: MicroOp): bool {
+  const at = operandPointerForWrite<T>(op);
+  if (at == 0) return false;
   store<T>(at, load<T>(<usize>op.source));
-  return finishWrite();
+  return true;
 }
 
 /** Zero-extends a memory operand of type T to at least 32 bits. */
 // @ts-ignore: decorator
 @inline
-export function extendLoad<T>(op: MicroOp): u32 {
-  const at = operandForRead(op, sizeof<T>());
-  if (at == 0) return ABORT;
+export function extendLoad<T>(op: MicroOp): bool {
+  const at = operandPointer<T>(op);
+  if (at == 0) return false;
   setRegisterPart<u64>(op.first, <u64>load<T>(at));
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-export function signExtendLoad(op: MicroOp): u32 {
-  const at = operandForRead(op, 4);
-  if (at == 0) return ABORT;
+export function signExtendLoad(op: MicroOp): bool {
+  const at = operandPointer<u32>(op);
+  if (at == 0) return false;
   setRegisterPart<u64>(op.first, <u64>(<i64>load<i32>(at)));
-  return NEXT;
+  return true;
 }
 
 /** SHL, SHR or SAR of a register by an immediate that is not 0. */
@@ -128,83 +151,97 @@ export function shiftRegister<T>(op: MicroOp, kind: u32): void {
   setRegisterPart<T>(op.first, result);
 }
 
+/** As shiftRegister where the rest of the trace replaces the flags. */
+// @ts-ignore: decorator
+@inline
+export function quietShift<T>(op: MicroOp, kind: u32): void {
+  const value = registerPart<T>(op.first);
+  const count = <T>((<u32>op.immediate) & (sizeof<T>() == 8 ? 63 : 31));
+  let result: T;
+  if (kind == 0) result = <T>(value << count);
+  else if (kind == 1) result = <T>(value >> count);
+  else if (sizeof<T>() == 8) result = <T>((<i64>value) >> (<i64>count));
+  else result = <T>((<i32>value) >> (<i32>count));
+  setRegisterPart<T>(op.first, result);
+}
+
 // @ts-ignore: decorator
 @inline
 export function multiplyRegister<T>(op: MicroOp): void {
   setRegisterPart<T>(op.first, multiplySigned<T>(registerPart<T>(op.first), load<T>(<usize>op.source)));
 }
 
-/** A near jump by the displacement: within a page and below the limit of CS there is nothing to check. */
+// The flat stack ------------------------------------------------------------------------------------------------------
+
+/** RSP in 64-bit code, ESP in 32-bit code with a flat stack, moved by so many bytes. */
 // @ts-ignore: decorator
 @inline
-export function jump(op: MicroOp, rip: u64): u32 {
-  const target = rip + op.immediate;
-  if ((target ^ rip) >> 12 != 0 || target >= cpu.codeEnd || op.operandBytes == 2) return jumpChecked(op);
-  cpu.rip = target;
-  return END;
-}
-
-export function jumpChecked(op: MicroOp): u32 {
-  let target = cpu.rip + op.immediate;
-  if (op.operandBytes == 2) target &= 0xffff;
-  else if (!code64()) target &= 0xffffffff;
-  if (target >= cpu.codeEnd || (code64() && !isCanonical(target))) {
-    return raiseProtection(code64() ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
-  }
-  cpu.rip = target;
-  return END;
+function stackTop<T>(distance: i64): u64 {
+  return sizeof<T>() == 8 ? cpu.rsp + <u64>distance : (cpu.rsp + <u64>distance) & 0xffffffff;
 }
 
 // @ts-ignore: decorator
 @inline
-export function pushValue<T>(value: T): u32 {
-  const top: u64 = sizeof<T>() == 8 ? cpu.rsp - 8 : (cpu.rsp - 4) & 0xffffffff;
-  const at = forWrite(top, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
+export function pushValue<T>(value: T): bool {
+  const top = stackTop<T>(-(<i64>sizeof<T>()));
+  const at = cachedForWrite(top, sizeof<T>());
+  if (at == 0) return false;
   store<T>(at, value);
   cpu.rsp = top;
-  return finishWrite();
+  return true;
+}
+
+/** Host pointer of the value on top of the stack, or 0. */
+// @ts-ignore: decorator
+@inline
+export function topPointer<T>(): usize {
+  return cachedForRead(stackTop<T>(0), sizeof<T>());
 }
 
 // @ts-ignore: decorator
 @inline
-export function popRegister<T>(op: MicroOp): u32 {
-  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
+export function popRegister<T>(op: MicroOp): bool {
+  const at = topPointer<T>();
+  if (at == 0) return false;
   const value = load<T>(at);
-  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
+  dropTop<T>();
   setRegisterPart<T>(op.first, value);
-  return NEXT;
+  return true;
 }
 
 // @ts-ignore: decorator
 @inline
-export function callRelative<T>(op: MicroOp, next: u64): u32 {
-  if (jump(op, next) == ABORT) return ABORT;
-  if (pushValue<T>(<T>next) != ABORT) return END;
-  // The fault is that of the CALL: its own RIP is saved, not one behind the target.
-  cpu.rip = next;
-  return ABORT;
+export function dropTop<T>(): void {
+  cpu.rsp = stackTop<T>(sizeof<T>());
 }
 
+// Control transfer ----------------------------------------------------------------------------------------------------
+
+/** Where a branch goes from the trace that executes. */
 // @ts-ignore: decorator
 @inline
-export function returnNear<T>(): u32 {
-  const at = forRead(sizeof<T>() == 8 ? cpu.rsp : cpu.rsp & 0xffffffff, sizeof<T>(), SEGMENT_SS);
-  if (at == 0) return ABORT;
-  const target = <u64>load<T>(at);
-  if (sizeof<T>() == 8 ? !isCanonical(target) : target >= cpu.codeEnd) {
-    return raiseProtection(sizeof<T>() == 8 ? RULE_ADDRESS_CANONICAL : RULE_CODE_LIMIT);
-  }
-  cpu.rip = target;
-  cpu.rsp = sizeof<T>() == 8 ? cpu.rsp + 8 : (cpu.rsp + 4) & 0xffffffff;
-  return END;
+export function branchTarget(branch: MicroOp): u64 {
+  return nextRip(branch) + branch.immediate;
 }
 
-export function loopFast(op: MicroOp): u32 {
-  const wide = op.addressShift == 0;
-  const count = wide ? cpu.rcx - 1 : (cpu.rcx - 1) & 0xffffffff;
-  if (count != 0 && jumpChecked(op) == ABORT) return ABORT;
-  cpu.rcx = count;
-  return NEXT;
+/** RIP behind an instruction of the trace that executes. */
+// @ts-ignore: decorator
+@inline
+export function nextRip(op: MicroOp): u64 {
+  return cpu.traceRip + op.offset + op.length;
+}
+
+/** Whether a branch's link can be followed: the trace still exists, and the code segment and the budget reach so far. */
+// @ts-ignore: decorator
+@inline
+export function leads(branch: MicroOp, room: u64): bool {
+  const next = changetype<TraceHeader>(<usize>branch.source);
+  return next.key != 0 && room >= next.count && branchTarget(branch) + next.bytes <= cpu.codeEnd;
+}
+
+/** The counter of LOOP after it. */
+// @ts-ignore: decorator
+@inline
+export function countedDown(op: MicroOp): u64 {
+  return op.addressShift == 0 ? cpu.rcx - 1 : (cpu.rcx - 1) & 0xffffffff;
 }

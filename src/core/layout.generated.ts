@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 912;
+export const CPU_SIZE: u32 = 920;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -170,7 +170,7 @@ export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x5b1dd59f;
+export const LAYOUT_DIGEST: u32 = 0x72f179c5;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -209,8 +209,10 @@ export class Cpu {
   r15: u64;
   /** Always 0: the base or index of an address that has none. */
   zero: u64;
-  /** While an instruction executes, the address of the next one; between instructions, RIP. */
+  /** Between instructions, RIP; the address of the next one while an instruction executes that is not a hot one. */
   rip: u64;
+  /** RIP of the first instruction of the trace that executes. */
+  traceRip: u64;
   /** Lazy flags: sign-extended result; ZF, and SF and PF but for the corrections in flagAux. */
   flagResult: u64;
   /** Lazy flags: bit 63 is CF, bit 62 is CF xor OF. */
@@ -481,7 +483,7 @@ export class TlbEntry {
   writeTag: u64;
   /** Set when instruction fetches may. */
   executeTag: u64;
-  /** Host pointer of the page. */
+  /** Host pointer of the page minus its linear address: what to add to a linear address. */
   page: u32;
   /** Physical page number. */
   physicalPage: u32;
@@ -491,7 +493,9 @@ export class TlbEntry {
 @unmanaged
 export class MicroOp {
   /** An OP_ number of ops.ts. */
-  op: u16;
+  op: u8;
+  /** Bytes of code before it in its trace. */
+  offset: u8;
   /** Form number in the decode table. */
   form: u16;
   /** Instruction length in bytes. */
@@ -520,7 +524,7 @@ export class MicroOp {
   argument: u8;
   /** Displacement of the memory operand. */
   displacement: i32;
-  /** Address of the second operand's value where it is a register or the immediate. */
+  /** Address of the second operand's value where it is a register or the immediate; of a branch: the trace it leads to. */
   source: u32;
   /** Immediate, sign-extended; branch displacement; far pointer: offset, selector in bits 47:32; address of moffs. */
   immediate: i64;
@@ -537,10 +541,10 @@ export class TraceHeader {
   count: u16;
   /** Length of the code. */
   bytes: u16;
-  /** How often it was entered: for a just-in-time compiler. */
-  executions: u32;
   /** 1 + index of the first point at its address; 0 for none. */
   point: u32;
+  /** Keeps the record a multiple of 8 bytes. */
+  reserved: u32;
 }
 
 /** A slot of the table from code address to trace. */

@@ -5,8 +5,7 @@
 // the store to it must be followed by `finishWrite()`, which says how the instruction ends: every store does that.
 
 import {
-  AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, RAM_BASE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_FS,
-  SEGMENT_SS,
+  AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_SS,
 } from "./layout.generated"; // prettier-ignore
 import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, realOrVirtual, segment } from "./state";
 import {
@@ -15,7 +14,7 @@ import {
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
 import { watchAccess } from "./debug";
-import { tagOf, tlbEntry } from "./tlb";
+import { hostPage, tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
 
@@ -93,23 +92,35 @@ function outsideSegment(number: u32): usize {
 
 // Linear addresses ----------------------------------------------------------------------------------------------------
 
+/** Host pointer of bytes at a linear address where the TLB has the page for such accesses, and all of them; else 0. */
+// @ts-ignore: decorator
+@inline
+export function cachedForRead(linear: u64, bytes: u32): usize {
+  const entry = tlbEntry(linear);
+  // The tag of the last byte: an access that crosses the page's end does not find it.
+  return entry.readTag == tagOf(linear + (bytes - 1), cpu.tlbContext) ? entry.page + <u32>linear : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+export function cachedForWrite(linear: u64, bytes: u32): usize {
+  const entry = tlbEntry(linear);
+  return entry.writeTag == tagOf(linear + (bytes - 1), cpu.tlbContext) ? entry.page + <u32>linear : 0;
+}
+
 /** Host pointer of bytes at a linear address, as an access of the current CPL. `name` decides between #SS and #GP. */
 // @ts-ignore: decorator
 @inline
 export function forRead(linear: u64, bytes: u32, name: u32): usize {
-  const entry = tlbEntry(linear);
-  const offset = (<u32>linear) & 0xfff;
-  if (entry.readTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
-  return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_READ));
+  const at = cachedForRead(linear, bytes);
+  return at != 0 ? at : slowAccess(linear, bytes, name, accessOfCpl(ACCESS_READ));
 }
 
 // @ts-ignore: decorator
 @inline
 export function forWrite(linear: u64, bytes: u32, name: u32): usize {
-  const entry = tlbEntry(linear);
-  const offset = (<u32>linear) & 0xfff;
-  if (entry.writeTag == tagOf(linear, cpu.tlbContext) && offset + bytes <= 0x1000) return entry.page + offset;
-  return slowAccess(linear, bytes, name, accessOfCpl(ACCESS_WRITE));
+  const at = cachedForWrite(linear, bytes);
+  return at != 0 ? at : slowAccess(linear, bytes, name, accessOfCpl(ACCESS_WRITE));
 }
 
 /** As forWrite, with the bytes that are there in place. */
@@ -180,7 +191,7 @@ function cacheTranslation(linear: u64, physical: u64, access: u32): void {
   if (entry.executeTag != tag) entry.executeTag = 0;
   // A store that may be done could be a load as well: no x86 page is write-only, EPT refuses that as well.
   entry.readTag = tag;
-  entry.page = RAM_BASE + (page << 12);
+  entry.page = hostPage(page, linear);
   entry.physicalPage = page;
   const fastWrite = (access & ACCESS_WRITE) != 0 && lastWalkAllowsWrite() && (pageFlags(page) & PAGE_CODE) == 0;
   if (fastWrite) entry.writeTag = tag;

@@ -1,19 +1,50 @@
-// Operation numbers of micro-ops. Below OP_COLD the run loop handles the operation itself, by kind of operation, width
-// and where the operands are; all other forms get OP_COLD plus the execute number of the decode table.
+// Operation numbers of micro-ops: the run loop handles frequent operations itself, by kind of operation, width and where
+// the operands are.
 
 import {
   cpu, KEY_CODE64, KEY_SIZE, KEY_STACK32, MICRO_OP_SIZE, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_LOCK,
-  PREFIX_SECOND_IMMEDIATE, PREFIX_SECOND_MEMORY,
+  PREFIX_SECOND_IMMEDIATE, PREFIX_SECOND_MEMORY, SEGMENT_FLAT,
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_FORMS, EXEC_ADC, EXEC_ADD, EXEC_AND, EXEC_CALL, EXEC_CMP, EXEC_DEC, EXEC_IMUL2, EXEC_INC, EXEC_JCC, EXEC_JMP,
-  EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_PAUSE, EXEC_POP, EXEC_PUSH,
-  EXEC_RDMSR, EXEC_RDTSC, EXEC_RDTSCP, EXEC_RET, EXEC_SAR, EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_TEST,
-  EXEC_WRMSR, EXEC_XOR, FORM_ENDS_BLOCK,
+  EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_POP, EXEC_PUSH, EXEC_RET, EXEC_SAR,
+  EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
 } from "./decode-table.generated"; // prettier-ignore
 
-// Binary operations: OP_BINARY + operation * 8 + (64-bit ? 4 : 0) + shape.
-export const OP_BINARY: u32 = 0;
+/** Operation numbers of micro-ops. */
+export const enum Op {
+  // Two operands: by operation, width and shape as binaryNumber() has it.
+  ADD32, ADD32_LOAD, ADD32_STORE, ADD32_QUIET, ADD64, ADD64_LOAD, ADD64_STORE, ADD64_QUIET,
+  OR32, OR32_LOAD, OR32_STORE, OR32_QUIET, OR64, OR64_LOAD, OR64_STORE, OR64_QUIET,
+  ADC32, ADC32_LOAD, ADC32_STORE, ADC32_QUIET, ADC64, ADC64_LOAD, ADC64_STORE, ADC64_QUIET,
+  SBB32, SBB32_LOAD, SBB32_STORE, SBB32_QUIET, SBB64, SBB64_LOAD, SBB64_STORE, SBB64_QUIET,
+  AND32, AND32_LOAD, AND32_STORE, AND32_QUIET, AND64, AND64_LOAD, AND64_STORE, AND64_QUIET,
+  SUB32, SUB32_LOAD, SUB32_STORE, SUB32_QUIET, SUB64, SUB64_LOAD, SUB64_STORE, SUB64_QUIET,
+  XOR32, XOR32_LOAD, XOR32_STORE, XOR32_QUIET, XOR64, XOR64_LOAD, XOR64_STORE, XOR64_QUIET,
+  CMP32, CMP32_LOAD, CMP32_STORE, CMP32_QUIET, CMP64, CMP64_LOAD, CMP64_STORE, CMP64_QUIET,
+  TEST32, TEST32_LOAD, TEST32_STORE, TEST32_QUIET, TEST64, TEST64_LOAD, TEST64_STORE, TEST64_QUIET,
+  MOV32, MOV32_LOAD, MOV32_STORE, MOV32_QUIET, MOV64, MOV64_LOAD, MOV64_STORE, MOV64_QUIET,
+  // Zero-extending to 32 or 64 bits, sign-extending to 64.
+  MOV8, MOV8_LOAD, MOV8_STORE, MOVZX8, MOVZX8_LOAD, MOVZX16, MOVZX16_LOAD, MOVSXD, MOVSXD_LOAD,
+  LEA32, LEA64, INC32, INC64, DEC32, DEC64,
+  // Registers by an immediate that is not 0.
+  SHL32, SHR32, SAR32, SHL64, SHR64, SAR64,
+  SHL32_QUIET, SHR32_QUIET, SAR32_QUIET, SHL64_QUIET, SHR64_QUIET, SAR64_QUIET,
+  IMUL32, IMUL64, NOP,
+  // The flat stack: registers, near returns.
+  PUSH32, PUSH64, POP32, POP64, RET32, RET64,
+  // Branches that have a link to the trace they lead to. LOOP counts in 32 or 64 bits and has no condition.
+  CALL32, CALL64, JMP, LOOP,
+  JO, JNO, JB, JNB, JE, JNE, JBE, JNBE,
+  JS, JNS, JP, JNP, JL, JNL, JLE, JNLE,
+  /** Stands behind the last instruction of a trace and goes on with the next one. */
+  FALL,
+  /** Not done by the run loop itself, but by the execute number of the decode table. */
+  COLD,
+  UNDEFINED, TOO_LONG,
+} // prettier-ignore
+
+// Operations with two operands, as in Op.
 export const OPERATION_ADD: u32 = 0;
 export const OPERATION_OR: u32 = 1;
 export const OPERATION_ADC: u32 = 2;
@@ -26,72 +57,37 @@ export const OPERATION_TEST: u32 = 8;
 export const OPERATION_MOV: u32 = 9;
 
 /** Register destination, register or immediate source. */
-export const SHAPE_REGISTER: u32 = 0;
+const SHAPE_REGISTER: u32 = 0;
 /** Register destination, memory source. */
-export const SHAPE_LOAD: u32 = 1;
+const SHAPE_LOAD: u32 = 1;
 /** Memory destination, register or immediate source. */
-export const SHAPE_STORE: u32 = 2;
+const SHAPE_STORE: u32 = 2;
+/** As SHAPE_REGISTER, where the rest of the trace replaces the flags before anything reads them. */
+const SHAPE_QUIET: u32 = 3;
 
-export const OP_MOV8: u32 = 80; // + shape
-export const OP_MOVZX8: u32 = 84; // + 1 where the source is memory; destination 32 or 64 bits
-export const OP_MOVZX16: u32 = 86;
-export const OP_MOVSXD: u32 = 88; // + 1 where the source is memory
-export const OP_LEA32: u32 = 90;
-export const OP_LEA64: u32 = 91;
-export const OP_INC32: u32 = 92;
-export const OP_INC64: u32 = 93;
-export const OP_DEC32: u32 = 94;
-export const OP_DEC64: u32 = 95;
-export const OP_JCC: u32 = 96; // + condition
-export const OP_JMP: u32 = 112;
-export const OP_CALL64: u32 = 113;
-export const OP_RET64: u32 = 114;
-export const OP_PUSH64: u32 = 115; // register
-export const OP_POP64: u32 = 116; // register
-export const OP_NOP: u32 = 117;
-export const OP_SHIFT32: u32 = 118; // + 0 SHL, 1 SHR, 2 SAR; register by immediate not 0
-export const OP_SHIFT64: u32 = 121;
-export const OP_IMUL32: u32 = 124;
-export const OP_IMUL64: u32 = 125;
-export const OP_CALL32: u32 = 126;
-export const OP_RET32: u32 = 127;
-export const OP_PUSH32: u32 = 128;
-export const OP_POP32: u32 = 129;
-export const OP_LOOP: u32 = 130; // counter of 32 or 64 bits, no condition
+function binaryNumber(operation: u32, wide: u32, shape: u32): u32 {
+  return (operation << 3) + (wide << 2) + shape;
+}
 
-/** Register shapes of ADD, OR, AND, SUB, XOR without flags: + operation * 2 + (64-bit ? 1 : 0). */
-export const OP_QUIET: u32 = 132;
-
-export const OP_UNDEFINED: u32 = 200;
-export const OP_TOO_LONG: u32 = 201;
-export const OP_COLD: u32 = 256;
+/** What the instruction is in the decode table: an EXEC_ number. */
+export function executeOf(op: MicroOp): u32 {
+  return <u32>load<u16>(DECODE_FORMS + <usize>op.form * 32);
+}
 
 /** True when control may not simply go on behind the instruction, or what is decoded there may change. */
 export function endsTrace(op: MicroOp): bool {
-  const number = <u32>op.op;
-  if (number == OP_UNDEFINED || number == OP_TOO_LONG) return true;
+  const number = <i32>op.op;
+  if (number == Op.UNDEFINED || number == Op.TOO_LONG) return true;
   return (load<u32>(DECODE_FORMS + <usize>op.form * 32, 24) & FORM_ENDS_BLOCK) != 0;
-}
-
-/** True where the instruction reads the virtual time, which is exact at the start of a trace only. */
-export function readsTime(op: MicroOp): bool {
-  const execute = <u32>op.op - OP_COLD;
-  return (
-    execute == EXEC_RDTSC ||
-    execute == EXEC_RDTSCP ||
-    execute == EXEC_RDMSR ||
-    execute == EXEC_WRMSR ||
-    execute == EXEC_PAUSE
-  );
 }
 
 /** The operation number of a decoded form. */
 export function specialise(op: MicroOp, execute: u32, flags: u32): u32 {
   if ((op.prefixes & PREFIX_LOCK) == 0) {
     const number = hotOperation(op, execute);
-    if (number != OP_COLD) return number;
+    if (number != Op.COLD) return number;
   }
-  return OP_COLD + execute;
+  return Op.COLD;
 }
 
 function hotOperation(op: MicroOp, execute: u32): u32 {
@@ -99,32 +95,34 @@ function hotOperation(op: MicroOp, execute: u32): u32 {
   const memoryFirst = (op.prefixes & PREFIX_FIRST_MEMORY) != 0;
   const memorySecond = (op.prefixes & PREFIX_SECOND_MEMORY) != 0;
   const anyMemory = memoryFirst || memorySecond;
+  // Memory without a segment's base or checks, at an address of 32 or 64 bits.
+  if (anyMemory && execute != EXEC_LEA && (op.segment != SEGMENT_FLAT || op.addressShift == 48)) return Op.COLD;
   const wide: u32 = bytes == 8 ? 1 : 0;
   const binary = binaryOperation(execute);
-  if (binary != OP_COLD) {
+  if (binary != Op.COLD) {
     // An address of 64 bits in the instruction does not fit the displacement.
     if (execute == EXEC_MOV && anyMemory && op.addressShift == 0 && op.immediate != 0 && !isImmediate(op)) {
-      if (<i64>op.displacement != op.immediate) return OP_COLD;
+      if (<i64>op.displacement != op.immediate) return Op.COLD;
     }
     const shape = memoryFirst ? SHAPE_STORE : memorySecond ? SHAPE_LOAD : SHAPE_REGISTER;
-    if (bytes >= 4) return (binary << 3) + (wide << 2) + shape;
-    return bytes == 1 && execute == EXEC_MOV ? OP_MOV8 + shape : OP_COLD;
+    if (bytes >= 4) return binaryNumber(binary, wide, shape);
+    return bytes == 1 && execute == EXEC_MOV ? Op.MOV8 + shape : Op.COLD;
   }
-  if (execute == EXEC_JCC) return OP_JCC + op.argument;
-  if (execute == EXEC_JMP) return OP_JMP;
-  if (execute == EXEC_NOP) return OP_NOP;
-  if (execute == EXEC_LEA) return bytes == 8 ? OP_LEA64 : bytes == 4 ? OP_LEA32 : OP_COLD;
-  if (execute == EXEC_MOVSXD && bytes == 8) return OP_MOVSXD + (memorySecond ? 1 : 0);
+  if (execute == EXEC_JCC) return Op.JO + op.argument;
+  if (execute == EXEC_JMP) return Op.JMP;
+  if (execute == EXEC_NOP) return Op.NOP;
+  if (execute == EXEC_LEA && op.addressShift != 48) return bytes == 8 ? Op.LEA64 : bytes == 4 ? Op.LEA32 : Op.COLD;
+  if (execute == EXEC_MOVSXD && bytes == 8) return Op.MOVSXD + (memorySecond ? 1 : 0);
   if (execute == EXEC_MOVZX && bytes >= 4) {
     const narrow = load<u8>(DECODE_FORMS + <usize>op.form * 32, 9) == 1;
-    return (narrow ? OP_MOVZX8 : OP_MOVZX16) + (memorySecond ? 1 : 0);
+    return (narrow ? Op.MOVZX8 : Op.MOVZX16) + (memorySecond ? 1 : 0);
   }
   if (!anyMemory && bytes >= 4) {
-    if (execute == EXEC_INC) return OP_INC32 + wide;
-    if (execute == EXEC_DEC) return OP_DEC32 + wide;
-    if (execute == EXEC_IMUL2) return OP_IMUL32 + wide;
+    if (execute == EXEC_INC) return Op.INC32 + wide;
+    if (execute == EXEC_DEC) return Op.DEC32 + wide;
+    if (execute == EXEC_IMUL2) return Op.IMUL32 + wide;
     if (isImmediate(op) && (op.immediate & (bytes == 8 ? 63 : 31)) != 0) {
-      const shift = wide != 0 ? OP_SHIFT64 : OP_SHIFT32;
+      const shift = wide != 0 ? Op.SHL64 : Op.SHL32;
       if (execute == EXEC_SHL) return shift;
       if (execute == EXEC_SHR) return shift + 1;
       if (execute == EXEC_SAR) return shift + 2;
@@ -139,15 +137,15 @@ function hotStackOperation(op: MicroOp, execute: u32, anyMemory: bool): u32 {
   const is64 = mode == KEY_CODE64 && bytes == 8;
   // In 32-bit code a flat 32-bit stack; anything else takes the general way.
   const is32 = mode != KEY_CODE64 && bytes == 4 && (cpu.codeKey & KEY_STACK32) != 0 && isFlatStack();
-  if (execute == EXEC_LOOPCC && op.argument == 2 && op.addressShift != 48) return OP_LOOP;
-  if (!is64 && !is32) return OP_COLD;
+  if (execute == EXEC_LOOPCC && op.argument == 2 && op.addressShift != 48) return Op.LOOP;
+  if (!is64 && !is32) return Op.COLD;
   if (execute == EXEC_PUSH && !anyMemory && op.source == 0 && op.immediate == 0 && isRegisterPush(op)) {
-    return is64 ? OP_PUSH64 : OP_PUSH32;
+    return is64 ? Op.PUSH64 : Op.PUSH32;
   }
-  if (execute == EXEC_POP && !anyMemory) return is64 ? OP_POP64 : OP_POP32;
-  if (execute == EXEC_CALL) return is64 ? OP_CALL64 : OP_CALL32;
-  if (execute == EXEC_RET && load<u8>(DECODE_FORMS + <usize>op.form * 32, 3) == 0) return is64 ? OP_RET64 : OP_RET32;
-  return OP_COLD;
+  if (execute == EXEC_POP && !anyMemory) return is64 ? Op.POP64 : Op.POP32;
+  if (execute == EXEC_CALL) return is64 ? Op.CALL64 : Op.CALL32;
+  if (execute == EXEC_RET && load<u8>(DECODE_FORMS + <usize>op.form * 32, 3) == 0) return is64 ? Op.RET64 : Op.RET32;
+  return Op.COLD;
 }
 
 /** First operand is a register: kind reg, rm or opcodeReg, not an immediate. */
@@ -174,7 +172,7 @@ function binaryOperation(execute: u32): u32 {
   if (execute == EXEC_TEST) return OPERATION_TEST;
   if (execute == EXEC_ADC) return OPERATION_ADC;
   if (execute == EXEC_SBB) return OPERATION_SBB;
-  return OP_COLD;
+  return Op.COLD;
 }
 
 /**
@@ -185,22 +183,26 @@ export function quietFlags(first: usize, end: usize): void {
   let dead = false;
   for (let at = end - MICRO_OP_SIZE; at >= first; at -= MICRO_OP_SIZE) {
     const op = changetype<MicroOp>(at);
-    const number = <u32>op.op;
-    if (number < OP_MOV8 && (number & 3) == SHAPE_REGISTER) {
-      const operation = number >> 3;
+    const number = <i32>op.op;
+    if (number < Op.MOV8 && (number & 3) == <i32>SHAPE_REGISTER) {
+      const operation = <u32>number >> 3;
       if (operation == OPERATION_MOV) continue;
       const reads = operation == OPERATION_ADC || operation == OPERATION_SBB;
       const writes = operation != OPERATION_CMP && operation != OPERATION_TEST;
-      if (dead && writes && !reads) op.op = <u16>(OP_QUIET + (operation << 1) + ((number >> 2) & 1));
+      if (dead && writes && !reads) op.op = <u8>(<u32>number + SHAPE_QUIET);
       dead = !reads;
-    } else if (!keepsFlags(number)) dead = false;
+    } else if (number >= Op.SHL32 && number <= Op.SAR64) {
+      if (dead) op.op = <u8>(number + Op.SHL32_QUIET - Op.SHL32);
+      dead = true;
+    } else if (number == Op.IMUL32 || number == Op.IMUL64) dead = true;
+    else if (!keepsFlags(number)) dead = false;
   }
 }
 
-/** Operations that neither read nor write flags and cannot fault. */
-function keepsFlags(number: u32): bool {
+/** Operations that cannot fault, and whose flags do not depend on those before: INC and DEC hand CF on. */
+function keepsFlags(number: i32): bool {
   return (
-    number == OP_MOV8 || number == OP_MOVZX8 || number == OP_MOVZX16 || number == OP_MOVSXD || number == OP_LEA32 ||
-    number == OP_LEA64 || number == OP_NOP
+    number == Op.MOV8 || number == Op.MOVZX8 || number == Op.MOVZX16 || number == Op.MOVSXD ||
+    (number >= Op.LEA32 && number <= Op.DEC64) || number == Op.NOP
   ); // prettier-ignore
 }

@@ -91,6 +91,9 @@ export const RIGHTS_G: u32 = 0x8000;
 
 // Registers -----------------------------------------------------------------------------------------------------------
 
+/** Offset in the state block of what stands for no base or no index: it is always 0. */
+export const NO_REGISTER: u32 = <u32>offsetof<Cpu>("zero");
+
 /** A 64-bit general register by number. */
 // @ts-ignore: decorator
 @inline
@@ -108,15 +111,15 @@ export function setRegister(number: u32, value: u64): void {
 // @ts-ignore: decorator
 @inline
 export function registerPart<T>(offset: u32): T {
-  return load<T>(CPU_BASE + offset);
+  return load<T>(<usize>offset, CPU_BASE);
 }
 
 /** Writes the low part of a register; a 32-bit write clears the upper half, narrower ones keep it. */
 // @ts-ignore: decorator
 @inline
 export function setRegisterPart<T>(offset: u32, value: T): void {
-  if (sizeof<T>() == 4) store<u64>(CPU_BASE + offset, <u64>(<u32>value));
-  else store<T>(CPU_BASE + offset, value);
+  if (sizeof<T>() == 4) store<u64>(<usize>offset, <u64>(<u32>value), CPU_BASE);
+  else store<T>(<usize>offset, value, CPU_BASE);
 }
 
 /** Writes `bytes` bytes of a register as an instruction of that operand size does. */

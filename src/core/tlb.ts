@@ -2,7 +2,7 @@
 // a context number, so that a flush, a change of address space and a VM entry or exit cost one addition.
 // Bits 1:0 of the context are the kind of access (user, alignment or SMAP override), the rest numbers address spaces.
 
-import { cpu, TLB_BASE, TLB_BYTES, TLB_ENTRY_SIZE, TlbEntry } from "./layout.generated";
+import { cpu, RAM_BASE, TLB_BASE, TLB_BYTES, TLB_ENTRY_SIZE, TlbEntry } from "./layout.generated";
 import { updateContext } from "./state";
 
 const ENTRIES: u32 = TLB_BYTES / TLB_ENTRY_SIZE;
@@ -20,6 +20,13 @@ export function tlbEntry(linear: u64): TlbEntry {
 @inline
 export function tagOf(linear: u64, context: u64): u64 {
   return (linear & ~0xfff) | context;
+}
+
+/** What an entry holds for a physical page at a linear address: the host pointer of the page less that address. */
+// @ts-ignore: decorator
+@inline
+export function hostPage(page: u32, linear: u64): u32 {
+  return RAM_BASE + (page << 12) - <u32>(linear & ~0xfff);
 }
 
 /** Forgets all translations of the current address space. */

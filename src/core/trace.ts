@@ -10,6 +10,9 @@ import {
 import { pageFlags, setPageFlags } from "./physical";
 import { forbidFastWrites } from "./tlb";
 
+/** No trace. Where it would lie is never written, so that its key is that of a dropped one. */
+export const NO_TRACE: TraceHeader = changetype<TraceHeader>(0);
+
 const SLOTS: u32 = TRACE_SLOTS_BYTES / TRACE_SLOT_SIZE;
 /** Instructions in a trace at most. */
 export const TRACE_LIMIT: u32 = 48;
@@ -37,10 +40,9 @@ export function newTrace(): TraceHeader {
 
 /** Makes a decoded trace findable. `at` is the host address of its first byte. */
 export function publishTrace(trace: TraceHeader, at: usize, codeKey: u32): void {
-  cpu.traceNext += TRACE_HEADER_SIZE + <u32>trace.count * MICRO_OP_SIZE;
+  cpu.traceNext += TRACE_HEADER_SIZE + (<u32>trace.count + 1) * MICRO_OP_SIZE;
   const key = traceKey(at, codeKey);
   trace.key = key;
-  trace.executions = 0;
   const offset = <u32>(at - RAM_BASE);
   const page = offset >> 12;
   const first = (offset & 0xfff) >> 6;

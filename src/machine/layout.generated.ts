@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 912;
+export const CPU_SIZE = 920;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -170,7 +170,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x5b1dd59f;
+export const LAYOUT_DIGEST = 0x72f179c5;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -208,246 +208,248 @@ export const cpuLayout = {
   r15: { offset: 120, bytes: 8 },
   /** Always 0: the base or index of an address that has none. */
   zero: { offset: 128, bytes: 8 },
-  /** While an instruction executes, the address of the next one; between instructions, RIP. */
+  /** Between instructions, RIP; the address of the next one while an instruction executes that is not a hot one. */
   rip: { offset: 136, bytes: 8 },
+  /** RIP of the first instruction of the trace that executes. */
+  traceRip: { offset: 144, bytes: 8 },
   /** Lazy flags: sign-extended result; ZF, and SF and PF but for the corrections in flagAux. */
-  flagResult: { offset: 144, bytes: 8 },
+  flagResult: { offset: 152, bytes: 8 },
   /** Lazy flags: bit 63 is CF, bit 62 is CF xor OF. */
-  flagCarry: { offset: 152, bytes: 8 },
+  flagCarry: { offset: 160, bytes: 8 },
   /** Lazy flags: bit 4 is AF, bit 7 inverts SF, bit 2 inverts PF. */
-  flagAux: { offset: 160, bytes: 8 },
+  flagAux: { offset: 168, bytes: 8 },
   /** RFLAGS but for the six status flags; bit 1 is set. */
-  systemFlags: { offset: 168, bytes: 8 },
+  systemFlags: { offset: 176, bytes: 8 },
   /** CR0. */
-  cr0: { offset: 176, bytes: 8 },
+  cr0: { offset: 184, bytes: 8 },
   /** CR2. */
-  cr2: { offset: 184, bytes: 8 },
+  cr2: { offset: 192, bytes: 8 },
   /** CR3. */
-  cr3: { offset: 192, bytes: 8 },
+  cr3: { offset: 200, bytes: 8 },
   /** CR4. */
-  cr4: { offset: 200, bytes: 8 },
+  cr4: { offset: 208, bytes: 8 },
   /** CR8: the task-priority class, bits 3:0. */
-  cr8: { offset: 208, bytes: 8 },
+  cr8: { offset: 216, bytes: 8 },
   /** IA32_EFER. */
-  efer: { offset: 216, bytes: 8 },
+  efer: { offset: 224, bytes: 8 },
   /** Breakpoint address 0. */
-  dr0: { offset: 224, bytes: 8 },
+  dr0: { offset: 232, bytes: 8 },
   /** Breakpoint address 1. */
-  dr1: { offset: 232, bytes: 8 },
+  dr1: { offset: 240, bytes: 8 },
   /** Breakpoint address 2. */
-  dr2: { offset: 240, bytes: 8 },
+  dr2: { offset: 248, bytes: 8 },
   /** Breakpoint address 3. */
-  dr3: { offset: 248, bytes: 8 },
+  dr3: { offset: 256, bytes: 8 },
   /** Debug status. */
-  dr6: { offset: 256, bytes: 8 },
+  dr6: { offset: 264, bytes: 8 },
   /** Debug control. */
-  dr7: { offset: 264, bytes: 8 },
+  dr7: { offset: 272, bytes: 8 },
   /** XCR0. */
-  xcr0: { offset: 272, bytes: 8 },
+  xcr0: { offset: 280, bytes: 8 },
   /** GDTR base. */
-  gdtrBase: { offset: 280, bytes: 8 },
+  gdtrBase: { offset: 288, bytes: 8 },
   /** IDTR base. */
-  idtrBase: { offset: 288, bytes: 8 },
+  idtrBase: { offset: 296, bytes: 8 },
   /** GDTR limit, bytes. */
-  gdtrLimit: { offset: 296, bytes: 4 },
+  gdtrLimit: { offset: 304, bytes: 4 },
   /** IDTR limit, bytes. */
-  idtrLimit: { offset: 300, bytes: 4 },
+  idtrLimit: { offset: 308, bytes: 4 },
   /** PAE paging: the page-directory-pointer entries loaded with CR3. */
-  pdpte0: { offset: 304, bytes: 8 },
+  pdpte0: { offset: 312, bytes: 8 },
   /** Second PDPTE. */
-  pdpte1: { offset: 312, bytes: 8 },
+  pdpte1: { offset: 320, bytes: 8 },
   /** Third PDPTE. */
-  pdpte2: { offset: 320, bytes: 8 },
+  pdpte2: { offset: 328, bytes: 8 },
   /** Fourth PDPTE. */
-  pdpte3: { offset: 328, bytes: 8 },
+  pdpte3: { offset: 336, bytes: 8 },
   /** PKRU. */
-  pkru: { offset: 336, bytes: 4 },
+  pkru: { offset: 344, bytes: 4 },
   /** Current privilege level. */
-  cpl: { offset: 340, bytes: 4 },
+  cpl: { offset: 348, bytes: 4 },
   /** IA32_STAR. */
-  star: { offset: 344, bytes: 8 },
+  star: { offset: 352, bytes: 8 },
   /** IA32_LSTAR. */
-  lstar: { offset: 352, bytes: 8 },
+  lstar: { offset: 360, bytes: 8 },
   /** IA32_CSTAR. */
-  cstar: { offset: 360, bytes: 8 },
+  cstar: { offset: 368, bytes: 8 },
   /** IA32_FMASK. */
-  sfmask: { offset: 368, bytes: 8 },
+  sfmask: { offset: 376, bytes: 8 },
   /** IA32_KERNEL_GS_BASE. */
-  kernelGsBase: { offset: 376, bytes: 8 },
+  kernelGsBase: { offset: 384, bytes: 8 },
   /** IA32_SYSENTER_CS. */
-  sysenterCs: { offset: 384, bytes: 8 },
+  sysenterCs: { offset: 392, bytes: 8 },
   /** IA32_SYSENTER_ESP. */
-  sysenterEsp: { offset: 392, bytes: 8 },
+  sysenterEsp: { offset: 400, bytes: 8 },
   /** IA32_SYSENTER_EIP. */
-  sysenterEip: { offset: 400, bytes: 8 },
+  sysenterEip: { offset: 408, bytes: 8 },
   /** IA32_TSC_AUX. */
-  tscAux: { offset: 408, bytes: 8 },
+  tscAux: { offset: 416, bytes: 8 },
   /** Added to the retired count to give the time-stamp counter. */
-  tscOffset: { offset: 416, bytes: 8 },
+  tscOffset: { offset: 424, bytes: 8 },
   /** IA32_TSC_ADJUST. */
-  tscAdjust: { offset: 424, bytes: 8 },
+  tscAdjust: { offset: 432, bytes: 8 },
   /** IA32_APIC_BASE. */
-  apicBase: { offset: 432, bytes: 8 },
+  apicBase: { offset: 440, bytes: 8 },
   /** IA32_FEATURE_CONTROL. */
-  featureControl: { offset: 440, bytes: 8 },
+  featureControl: { offset: 448, bytes: 8 },
   /** VM_CR. */
-  vmCr: { offset: 448, bytes: 8 },
+  vmCr: { offset: 456, bytes: 8 },
   /** VM_HSAVE_PA. */
-  vmHsavePa: { offset: 456, bytes: 8 },
+  vmHsavePa: { offset: 464, bytes: 8 },
   /** IA32_PAT. */
-  pat: { offset: 464, bytes: 8 },
+  pat: { offset: 472, bytes: 8 },
   /** IA32_DEBUGCTL. */
-  debugctl: { offset: 472, bytes: 8 },
+  debugctl: { offset: 480, bytes: 8 },
   /** IA32_MTRR_DEF_TYPE. */
-  mtrrDefType: { offset: 480, bytes: 8 },
+  mtrrDefType: { offset: 488, bytes: 8 },
   /** IA32_MISC_ENABLE. */
-  miscEnable: { offset: 488, bytes: 8 },
+  miscEnable: { offset: 496, bytes: 8 },
   /** 0 Intel, 1 AMD. */
-  vendor: { offset: 496, bytes: 4 },
+  vendor: { offset: 504, bytes: 4 },
   /** MAXPHYADDR. */
-  physicalAddressBits: { offset: 500, bytes: 4 },
+  physicalAddressBits: { offset: 508, bytes: 4 },
   /** 32, 48 or 57: widest linear address of the model. */
-  linearAddressBits: { offset: 504, bytes: 4 },
+  linearAddressBits: { offset: 512, bytes: 4 },
   /** Pages of memory on the bus, from physical address 0. */
-  ramPages: { offset: 508, bytes: 4 },
+  ramPages: { offset: 516, bytes: 4 },
   /** Features of the model, by number. */
-  features0: { offset: 512, bytes: 8 },
+  features0: { offset: 520, bytes: 8 },
   /** Features 64 to 127. */
-  features1: { offset: 520, bytes: 8 },
+  features1: { offset: 528, bytes: 8 },
   /** Features 128 to 191. */
-  features2: { offset: 528, bytes: 8 },
+  features2: { offset: 536, bytes: 8 },
   /** Features 192 to 255. */
-  features3: { offset: 536, bytes: 8 },
+  features3: { offset: 544, bytes: 8 },
   /** CPUID records of the model. */
-  cpuidCount: { offset: 544, bytes: 4 },
+  cpuidCount: { offset: 552, bytes: 4 },
   /** MSR records of the model. */
-  msrCount: { offset: 548, bytes: 4 },
+  msrCount: { offset: 556, bytes: 4 },
   /** Bits of CR0 that software may set. */
-  cr0Fixed1: { offset: 552, bytes: 8 },
+  cr0Fixed1: { offset: 560, bytes: 8 },
   /** Bits of CR4 that the model has. */
-  cr4Allowed: { offset: 560, bytes: 8 },
+  cr4Allowed: { offset: 568, bytes: 8 },
   /** Bits of EFER that the model has. */
-  eferAllowed: { offset: 568, bytes: 8 },
+  eferAllowed: { offset: 576, bytes: 8 },
   /** Instructions retired since reset: the virtual time. */
-  retired: { offset: 576, bytes: 8 },
+  retired: { offset: 584, bytes: 8 },
   /** Value of retired at which run() returns. */
-  budgetEnd: { offset: 584, bytes: 8 },
+  budgetEnd: { offset: 592, bytes: 8 },
   /** Value of retired at which the devices want to be asked; all ones for never. */
-  deadline: { offset: 592, bytes: 8 },
+  deadline: { offset: 600, bytes: 8 },
   /** What the stop kind needs: a point's index, an execute number, a status. */
-  stopDetail: { offset: 600, bytes: 8 },
+  stopDetail: { offset: 608, bytes: 8 },
   /** More of it. */
-  stopDetail2: { offset: 608, bytes: 8 },
+  stopDetail2: { offset: 616, bytes: 8 },
   /** A STOP_ number while the run loop is to end, else 0. */
-  stopKind: { offset: 616, bytes: 4 },
+  stopKind: { offset: 624, bytes: 4 },
   /** An ACTIVITY_ number. */
-  activity: { offset: 620, bytes: 4 },
+  activity: { offset: 628, bytes: 4 },
   /** Interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS. */
-  shadow: { offset: 624, bytes: 4 },
+  shadow: { offset: 632, bytes: 4 },
   /** ATTENTION_ bits: why the run loop must look up between instructions. */
-  attention: { offset: 628, bytes: 4 },
+  attention: { offset: 636, bytes: 4 },
   /** 1 while a device or the interrupt controller asserts INTR. */
-  interruptLine: { offset: 632, bytes: 4 },
+  interruptLine: { offset: 640, bytes: 4 },
   /** DR6 bits of debug traps to be raised when the instruction is done. */
-  debugPending: { offset: 636, bytes: 4 },
+  debugPending: { offset: 644, bytes: 4 },
   /** 1 when an NMI waits. */
-  nmiPending: { offset: 640, bytes: 4 },
+  nmiPending: { offset: 648, bytes: 4 },
   /** 1 from the delivery of an NMI to IRET. */
-  nmiBlocked: { offset: 644, bytes: 4 },
+  nmiBlocked: { offset: 652, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
-  codeKey: { offset: 648, bytes: 4 },
+  codeKey: { offset: 656, bytes: 4 },
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
-  codeEnd: { offset: 656, bytes: 8 },
+  codeEnd: { offset: 664, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 664, bytes: 8 },
+  stoppedAt: { offset: 672, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 672, bytes: 4 },
+  pointCount: { offset: 680, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 676, bytes: 4 },
+  pending: { offset: 684, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 680, bytes: 4 },
+  vector: { offset: 688, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 684, bytes: 4 },
+  errorCode: { offset: 692, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 688, bytes: 4 },
+  hasErrorCode: { offset: 696, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 692, bytes: 4 },
+  eventType: { offset: 700, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 696, bytes: 4 },
+  rule: { offset: 704, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 704, bytes: 8 },
+  faultLinear: { offset: 712, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 712, bytes: 8 },
+  instructionRip: { offset: 720, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 720, bytes: 4 },
+  instructionLength: { offset: 728, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 724, bytes: 4 },
+  delivering: { offset: 732, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 728, bytes: 4 },
+  deliveringVector: { offset: 736, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 732, bytes: 4 },
+  deliveringType: { offset: 740, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 736, bytes: 4 },
+  deliveringError: { offset: 744, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 740, bytes: 4 },
+  deliveringHasError: { offset: 748, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 744, bytes: 4 },
+  external: { offset: 752, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 752, bytes: 8 },
+  tlbContext: { offset: 760, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 760, bytes: 8 },
+  tlbWraps: { offset: 768, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 768, bytes: 8 },
+  tlbNext: { offset: 776, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 776, bytes: 4 },
+  pagingMode: { offset: 784, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 780, bytes: 4 },
+  codePage: { offset: 788, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 784, bytes: 8 },
+  codeLinear: { offset: 792, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 792, bytes: 4 },
+  traceNext: { offset: 800, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 796, bytes: 4 },
+  traceGeneration: { offset: 804, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 800, bytes: 4 },
+  codePageCount: { offset: 808, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 804, bytes: 4 },
+  dirtyCount: { offset: 812, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 808, bytes: 4 },
+  afterWrite: { offset: 816, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 816, bytes: 8 },
+  scratchLinear: { offset: 824, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 824, bytes: 4 },
+  scratchBytes: { offset: 832, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 828, bytes: 4 },
+  scratchUser: { offset: 836, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 832, bytes: 8 },
+  scratchPhysical1: { offset: 840, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 840, bytes: 8 },
+  scratchPhysical2: { offset: 848, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 848, bytes: 4 },
+  scratchSplit: { offset: 856, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 852, bytes: 4 },
+  eventHead: { offset: 860, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 856, bytes: 4 },
+  eventTail: { offset: 864, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 860, bytes: 4 },
+  guestMode: { offset: 868, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 864, bytes: 4 },
+  nestedPaging: { offset: 872, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 872, bytes: 8 },
+  context: { offset: 880, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 880, bytes: 4 },
+  hostOwned: { offset: 888, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 884, bytes: 4 },
+  vmxOperation: { offset: 892, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 888, bytes: 4 },
+  gif: { offset: 896, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 892, bytes: 4 },
+  monitorArmed: { offset: 900, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 896, bytes: 4 },
+  machineCheckPending: { offset: 904, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 904, bytes: 8 },
+  randomState: { offset: 912, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */
@@ -478,7 +480,7 @@ export const tlbEntryLayout = {
   writeTag: { offset: 8, bytes: 8 },
   /** Set when instruction fetches may. */
   executeTag: { offset: 16, bytes: 8 },
-  /** Host pointer of the page. */
+  /** Host pointer of the page minus its linear address: what to add to a linear address. */
   page: { offset: 24, bytes: 4 },
   /** Physical page number. */
   physicalPage: { offset: 28, bytes: 4 },
@@ -487,7 +489,9 @@ export const tlbEntryLayout = {
 /** A decoded instruction. Register fields are byte offsets from the state block: AH is 1, RCX 8. Offsets in bytes. */
 export const microOpLayout = {
   /** An OP_ number of ops.ts. */
-  op: { offset: 0, bytes: 2 },
+  op: { offset: 0, bytes: 1 },
+  /** Bytes of code before it in its trace. */
+  offset: { offset: 1, bytes: 1 },
   /** Form number in the decode table. */
   form: { offset: 2, bytes: 2 },
   /** Instruction length in bytes. */
@@ -516,7 +520,7 @@ export const microOpLayout = {
   argument: { offset: 15, bytes: 1 },
   /** Displacement of the memory operand. */
   displacement: { offset: 16, bytes: 4 },
-  /** Address of the second operand's value where it is a register or the immediate. */
+  /** Address of the second operand's value where it is a register or the immediate; of a branch: the trace it leads to. */
   source: { offset: 20, bytes: 4 },
   /** Immediate, sign-extended; branch displacement; far pointer: offset, selector in bits 47:32; address of moffs. */
   immediate: { offset: 24, bytes: 8 },
@@ -532,10 +536,10 @@ export const traceHeaderLayout = {
   count: { offset: 12, bytes: 2 },
   /** Length of the code. */
   bytes: { offset: 14, bytes: 2 },
-  /** How often it was entered: for a just-in-time compiler. */
-  executions: { offset: 16, bytes: 4 },
   /** 1 + index of the first point at its address; 0 for none. */
-  point: { offset: 20, bytes: 4 },
+  point: { offset: 16, bytes: 4 },
+  /** Keeps the record a multiple of 8 bytes. */
+  reserved: { offset: 20, bytes: 4 },
 } as const;
 
 /** A slot of the table from code address to trace. Offsets in bytes. */
