@@ -1,7 +1,7 @@
 // The emulators that are measured: ours, and QEMU (TCG) and Bochs where they are installed.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPlatform } from "../src/isa/index.js";
@@ -12,7 +12,7 @@ export interface Engine {
   readonly name: string;
   /** Rounds that take this engine about a second, so that start-up does not matter. */
   readonly rounds: number;
-  /** Seconds from start to end of the image, start-up included. */
+  /** Seconds of processor time from start to end of the image, start-up included: other load does not count. */
   run(image: LoopImage): number;
 }
 
@@ -29,10 +29,11 @@ const ours: Engine = {
     const image = loadRaw(sector, { memoryBytes, load: 0x7c00, entry: { address: entry }, mode: "prot32" });
     if (typeof image === "string") throw new Error(image);
     machine.load(image);
-    const start = performance.now();
+    const start = process.cpuUsage();
     const stop = machine.run(Number.MAX_SAFE_INTEGER);
+    const used = process.cpuUsage(start);
     if (stop.kind !== "device") throw new Error(`the loop ended by ${stop.kind}`);
-    return (performance.now() - start) / 1000;
+    return (used.user + used.system) / 1e6;
   },
 };
 
@@ -77,7 +78,7 @@ export function engines(): readonly Engine[] {
   return [ours, ...(has("qemu-system-x86_64") ? [qemu] : []), ...(has("bochs") && has("script") ? [bochs] : [])];
 }
 
-/** Runs a command on a floppy image and gives the seconds that it took. */
+/** Runs a command on a floppy image and gives the seconds of processor time that it took. */
 function timed(sector: Uint8Array, command: (file: string, folder: string) => readonly string[]): number {
   const folder = mkdtempSync(join(tmpdir(), "trapline-bench-"));
   try {
@@ -85,11 +86,17 @@ function timed(sector: Uint8Array, command: (file: string, folder: string) => re
     image.set(sector);
     const file = join(folder, "floppy.img");
     writeFileSync(file, image);
-    const [program = "", ...rest] = command(file, folder);
-    const start = performance.now();
-    spawnSync(program, rest, { timeout: 120_000, env: { ...process.env, TERM: "xterm" }, stdio: "ignore" });
-    return (performance.now() - start) / 1000;
+    const times = join(folder, "times");
+    const settings = { timeout: 120_000, env: { ...process.env, TERM: "xterm", times }, stdio: "ignore" } as const;
+    spawnSync("sh", ["-c", '"$@"; times > "$times"', "sh", ...command(file, folder)], settings);
+    return secondsOfChildren(readFileSync(times, "utf8"));
   } finally {
     rmSync(folder, { recursive: true, force: true });
   }
+}
+
+/** The second line of the shell's `times`: user and system time of its children, as 1m2.345s. */
+function secondsOfChildren(times: string): number {
+  const parts = [...(times.split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)];
+  return parts.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds), 0);
 }
