@@ -22,7 +22,8 @@ export function readOperands(s: DecodeState, form: EncoderForm, address: bigint)
   };
 }
 
-const usesVexRegister = (form: EncoderForm): boolean => form.operands.some((o) => o.kind === "vexReg");
+const usesVexRegister = (form: EncoderForm): boolean =>
+  form.operands.some((o) => o.kind === "vexReg" || o.kind === "xmmVex");
 
 /** Prefixes that mean something to the form and that its operands do not show. */
 function prefixWords(s: DecodeState, form: EncoderForm, hasMemory: boolean): string[] {
@@ -122,10 +123,12 @@ function readVectorOrImmediate(
 ): OperandValue | undefined {
   switch (operand.kind) {
     case "xmm":
-      return named(`XMM${reg}`);
+      return vector(operand, reg);
+    case "xmmVex":
+      return vector(operand, s.vexRegister);
     case "xmmRm":
     case "xmmRmReg":
-      return memory ? withSize(memory, operand.width) : named(`XMM${rm}`);
+      return memory ? withSize(memory, operand.width) : vector(operand, rm);
     case "mm":
       return named(`MM${reg & 7}`);
     case "mmRm":
@@ -156,6 +159,9 @@ function readVectorOrImmediate(
 
 const named = (name: string | undefined): OperandValue | undefined =>
   name === undefined ? undefined : { kind: "register", name: name.toLowerCase() };
+
+const vector = (operand: OperandForm, number: number): OperandValue | undefined =>
+  named(`${operand.argument === 1 ? "YMM" : "XMM"}${number}`);
 
 function general(s: DecodeState, number: number, width: number): OperandValue | undefined {
   if (width === 1 && s.rex === 0) return named(legacyByteRegisterNames[number]);

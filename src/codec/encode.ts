@@ -345,7 +345,7 @@ function gatherRegister(form: OperandForm, register: RegisterInfo, operand: numb
     parts.rexR = number > 7;
     if (form.special !== "both") return true;
   }
-  if (kind === "vexReg") parts.vex = number;
+  if (kind === "vexReg" || kind === "xmmVex") parts.vex = number;
   else if (kind === "opcodeReg") {
     parts.low = number & 7;
     parts.rexB = number > 7;

@@ -56,7 +56,8 @@ export function fitsRegister(operand: OperandForm, register: RegisterInfo): bool
     case "xmm":
     case "xmmRm":
     case "xmmRmReg":
-      return register.class === "sse";
+    case "xmmVex":
+      return register.class === (operand.argument === 1 ? "avx" : "sse");
     case "mm":
     case "mmRm":
     case "mmRmReg":

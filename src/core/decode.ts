@@ -12,8 +12,8 @@ import {
   EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
-  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE,
-  MAP_VEX_0F, MAP_XOP_8,
+  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_VEX, MAP_0F, MAP_0F38, MAP_0F3A,
+  MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
 import { Op, specialise } from "./ops";
@@ -39,6 +39,7 @@ let segmentOverride: u32 = 0;
 let addressSize: u32 = 0;
 let modrm: u32 = 0;
 let isVex: bool = false;
+let vexUsed: bool = false;
 let short: bool = false;
 let memoryDone: bool = false;
 let narrowBranch: bool = false;
@@ -236,8 +237,10 @@ function decodeBody(op: MicroOp): bool {
   const modIsRegister = modIgnored || modrm >= 0xc0;
   const count = <u32>load<u8>(record, 3);
   noSuchSegment = false;
+  vexUsed = false;
   for (let i: u32 = 0; i < count; i++) decodeOperand(op, record, i, opcode, modIsRegister);
-  if (short || noSuchSegment) return false;
+  // A register in VEX.vvvv that the form does not have: the field must be 1111B.
+  if (short || noSuchSegment || (isVex && !vexUsed && vexRegister != 0)) return false;
   if (!memoryDone && segmentOverride != SEGMENT_FLAT) setSegment(op, segmentOverride);
   if ((op.prefixes & PREFIX_LOCK) != 0) {
     if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return false;
@@ -338,7 +341,10 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
   } else if (kind == KIND_XMM) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));
   else if (kind == KIND_MM) setOperand(op, position, (modrm >> 3) & 7);
   else if (kind == KIND_OPCODE_REG) setOperand(op, position, registerOffset((opcode & 7) | ((rex & 1) << 3), width));
-  else if (kind == KIND_VEX_REG) setOperand(op, position, vexRegister << 3);
+  else if (kind == KIND_VEX_REG || kind == KIND_XMM_VEX) {
+    vexUsed = true;
+    setOperand(op, position, kind == KIND_VEX_REG ? vexRegister << 3 : vexRegister);
+  }
   else if (kind == KIND_FIXED_REG)
     setOperand(op, position, argument >= 4 && width == 1 ? ((argument - 4) << 3) + 1 : argument << 3);
   else if (kind == KIND_SREG) segmentOperand(op, position);

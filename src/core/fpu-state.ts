@@ -21,6 +21,7 @@ const AT_DATA: usize = EXTENDED_BASE + 16;
 const AT_MXCSR: usize = EXTENDED_BASE + 24;
 const AT_REGISTERS: usize = EXTENDED_BASE + 32;
 const AT_XMM: usize = EXTENDED_BASE + 160;
+const AT_YMM_UPPER: usize = EXTENDED_BASE + 576;
 const AT_INSTRUCTION_SELECTOR: usize = EXTENDED_BASE + 464;
 const AT_DATA_SELECTOR: usize = EXTENDED_BASE + 466;
 
@@ -128,6 +129,11 @@ export function setMmx(number: u32, value: u64): void {
 
 export function xmmRegister(number: u32): usize {
   return AT_XMM + (number << 4);
+}
+
+/** The upper halves of the YMM registers. */
+export function ymmUpper(number: u32): usize {
+  return AT_YMM_UPPER + (number << 4);
 }
 
 export function mxcsr(): u32 {

@@ -4,11 +4,9 @@
 import { cpu, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY } from "./layout.generated";
 import { ABORT, NEXT, register, setRegisterSized } from "./state";
 import { raiseProtection } from "./faults";
-import {
-  finishWrite, loadSized, operandForRead, operandForWrite, operandLinear, segmentedForWrite, storeSized,
-} from "./memory"; // prettier-ignore
+import { finishWrite, loadSized, operandForRead, operandForWrite, segmentedForWrite, storeSized } from "./memory";
 import { widthOf } from "./operands";
-import { DECODE_FORMS, KIND_MM, KIND_MM_RM, KIND_MM_RM_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG } from "./decode-table.generated"; // prettier-ignore
+import { isAligned, isMmx, isXmm, kindOf, usesXmm } from "./sse-operands";
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
 
@@ -25,7 +23,8 @@ export function moveVector(op: MicroOp, execute: u32): u32 {
     case T.EXEC_MOVDQA:
     case T.EXEC_MOVNTPS:
     case T.EXEC_MOVNTPD:
-    case T.EXEC_MOVNTDQ: return isAligned(op) ? move(op) : ABORT;
+    case T.EXEC_MOVNTDQ:
+    case T.EXEC_MOVNTDQA: return isAligned(op) ? move(op) : ABORT;
     case T.EXEC_MOVSS:
     case T.EXEC_MOVSD_XMM: return moveScalar(op);
     case T.EXEC_MOVLPS:
@@ -62,33 +61,6 @@ function mayMove(op: MicroOp, execute: u32): bool {
 export function enterMmx(): void {
   F.setStackTop(0);
   F.setTagsInUse(0xff);
-}
-
-// @ts-ignore: decorator
-@inline
-function kindOf(op: MicroOp, position: u32): u32 {
-  return load<u8>(DECODE_FORMS + <usize>op.form * 32 + 4 + (position << 2));
-}
-
-function isXmm(kind: u32): bool {
-  return kind == KIND_XMM || kind == KIND_XMM_RM || kind == KIND_XMM_RM_REG;
-}
-
-function isMmx(kind: u32): bool {
-  return kind == KIND_MM || kind == KIND_MM_RM || kind == KIND_MM_RM_REG;
-}
-
-/** True where one of the first two operands is an XMM register. */
-export function usesXmm(op: MicroOp): bool {
-  return isXmm(kindOf(op, 0)) || isXmm(kindOf(op, 1));
-}
-
-/** #GP(0) where a 128-bit operand in memory is not aligned. */
-export function isAligned(op: MicroOp): bool {
-  if ((op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return true;
-  if ((operandLinear(op) & 15) == 0) return true;
-  raiseProtection();
-  return false;
 }
 
 /** Reads the second operand; false with something pending. */

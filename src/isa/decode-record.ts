@@ -15,7 +15,7 @@
 //        0  u16 execute number          2  u8 argument (condition code and the like)     3  u8 operand count, 0 to 4
 //        4  four operands of 4 bytes:   kind (`operandKinds`), width in bytes (0 none or not fixed), argument, access (bit 0
 //           read, bit 1 write). The argument is the register number of fixed registers, the value of `constant`, and for
-//           immediates the number of bytes to which they are sign-extended (0: they are not).
+//           immediates the number of bytes to which they are sign-extended (0: they are not); 1 for YMM in place of XMM.
 //       20  u8 operand size (0 none, 1 16, 2 32, 3 64)   21  u8 bytes of the first immediate (or rel, or far offset)
 //       22  u8 bytes of the second immediate             23  u8 repeat kind (0 none, 1 REP, 2 REPE and REPNE)
 //       24  u32 flags (`formFlags`)     28  u16 feature number (features.ts; 0 none)   30  u16 reserved
@@ -68,6 +68,7 @@ export const operandKinds = [
   "mmRmReg", // MMX register in ModRM.rm, never memory
   "st", // x87 stack register in ModRM.rm
   "st0", // top of the x87 stack
+  "xmmVex", // XMM register in VEX.vvvv
 ] as const;
 
 export type OperandKind = (typeof operandKinds)[number];

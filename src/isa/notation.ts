@@ -17,7 +17,7 @@
 // Operands: r8 … r64 (in ModRM.reg, with +r in the opcode, a second one in VEX.vvvv; `(rm)`: in ModRM.rm, never memory;
 // `(both)`: in both fields), r/m8 … r/m64, r32/m16 (a register of one size or memory of another), m, m8 …, m16&32, Sreg CRn DRn,
 // imm8 …, simm8 and simm32 (sign-extended to the operand size), uimm32 (zero-extended), rel8 …, ptr16:32, m16:32, moffs8 …,
-// registers by name, the constants 1 and 3, src8 and dst8 … of string instructions, xmm, mm, ST(i), ST0.
+// registers by name, the constants 1 and 3, src8 and dst8 … of string instructions, xmm, ymm, mm, ST(i), ST0.
 
 import { assert } from "../base/index.js";
 import { decodeMaps, type OperandKind } from "./decode-record.js";
@@ -244,7 +244,7 @@ function readOperand(
     const extended = immediate[1] === "s" ? operandBytes(draft, form) : 0;
     return { kind, width: bytes, argument: extended, ...(immediate[1] === "u" && { special: "unsigned" as const }) };
   }
-  return readPlace(text, bytes) ?? readVector(text) ?? readNamed(text, form);
+  return readPlace(text, bytes) ?? readVector(draft, text, state) ?? readNamed(text, form);
 }
 
 /** Bytes of the operand size of a form; sign-extended immediates take it. */
@@ -269,14 +269,18 @@ function readPlace(text: string, bytes: number): OperandDraft | undefined {
   return undefined;
 }
 
-function readVector(text: string): OperandDraft | undefined {
-  const family = /^(xmm|mm)(\(rm\)|\/m(\d+))?$/.exec(text);
+/** With VEX the first register lies in ModRM.reg, if that is no extension of the opcode, and the second in VEX.vvvv. */
+function readVector(draft: Draft, text: string, state: { registers: number }): OperandDraft | undefined {
+  const family = /^(ymm|xmm|mm)(\(rm\)|\/m(\d+))?$/.exec(text);
   if (!family) return undefined;
-  const register = family[1] === "xmm" ? 16 : 8;
-  const name = family[1] as "xmm" | "mm";
-  if (family[2] === undefined) return { kind: name, width: register };
-  if (family[2] === "(rm)") return { kind: `${name}RmReg`, width: register };
-  return { kind: `${name}Rm`, width: Number(family[3]) / 8 };
+  const wide = family[1] === "ymm";
+  const width = wide ? 32 : family[1] === "xmm" ? 16 : 8;
+  const name = family[1] === "mm" ? "mm" : "xmm";
+  const argument = wide ? 1 : 0;
+  if (family[2] === "(rm)") return { kind: `${name}RmReg`, width, argument };
+  if (family[2] !== undefined) return { kind: `${name}Rm`, width: Number(family[3]) / 8, argument };
+  const inReg = !draft.vex || (draft.modrm.kind === "register" && state.registers++ === 0);
+  return { kind: inReg || name === "mm" ? name : "xmmVex", width, argument };
 }
 
 function readNamed(text: string, form: Form): OperandDraft {

@@ -82,6 +82,9 @@ function generalRegisters(width: number, bits: CodeBits): OperandValue[] {
   return wide.map(register);
 }
 
+const vectorName = (operand: OperandForm, number: number): string =>
+  `${operand.argument === 1 ? "YMM" : "XMM"}${number}`;
+
 function shapesOf(operand: OperandForm, bits: CodeBits, form: Form): OperandValue[] {
   switch (operand.kind) {
     case "reg":
@@ -100,9 +103,10 @@ function shapesOf(operand: OperandForm, bits: CodeBits, form: Form): OperandValu
       return memories(operand.width, bits).map((m) => farMemory(m, operand, form));
     case "xmm":
     case "xmmRmReg":
-      return (bits === 64 ? [1, 0, 7, 8, 15] : [1, 0, 7]).map((n) => register(`XMM${n}`));
+    case "xmmVex":
+      return (bits === 64 ? [1, 0, 7, 8, 15] : [1, 0, 7]).map((n) => register(vectorName(operand, n)));
     case "xmmRm":
-      return [register("XMM2"), ...memories(operand.width, bits)];
+      return [register(vectorName(operand, 2)), ...memories(operand.width, bits)];
     case "mm":
     case "mmRmReg":
       return [1, 0, 7].map((n) => register(`MM${n}`));

@@ -10,6 +10,7 @@ import { shiftAndBitInstructions } from "./shifts-bits.js";
 import { stateInstructions } from "./state.js";
 import { stringAndPortInstructions } from "./string-io.js";
 import { systemInstructions } from "./system.js";
+import { laterVectorInstructions } from "./vector-later.js";
 import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
 import { x87Instructions } from "./x87.js";
@@ -28,4 +29,5 @@ export const instructions: readonly Instruction[] = [
   ...stateInstructions,
   ...x87Instructions,
   ...vectorInstructions,
+  ...laterVectorInstructions,
 ];

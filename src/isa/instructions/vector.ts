@@ -115,34 +115,57 @@ const lowInterleaves = (["BW 60", "WD 61", "DQ 62"] as const).map((text) => {
 const prefixOf = { PS: "NP", PD: "66", SS: "F3", SD: "F2" } as const;
 const widthOf = { PS: 128, PD: 128, SS: 32, SD: 64 } as const;
 type Kind = keyof typeof prefixOf;
+const kinds: readonly Kind[] = ["PS", "PD", "SS", "SD"];
 
 /** Floating-point operations by the types that they have. */
 const floats: readonly (readonly [string, string, readonly Kind[], string])[] = [
   ["SQRT", "51", ["PS", "PD", "SS", "SD"], "Computes square roots."],
   ["RSQRT", "52", ["PS", "SS"], "Approximates reciprocals of square roots."],
   ["RCP", "53", ["PS", "SS"], "Approximates reciprocals."],
-  ["AND", "54", ["PS", "PD"], "Bitwise AND."],
-  ["ANDN", "55", ["PS", "PD"], "Bitwise AND with the inverted destination."],
-  ["OR", "56", ["PS", "PD"], "Bitwise OR."],
-  ["XOR", "57", ["PS", "PD"], "Bitwise exclusive OR."],
   ["ADD", "58", ["PS", "PD", "SS", "SD"], "Adds."],
   ["MUL", "59", ["PS", "PD", "SS", "SD"], "Multiplies."],
   ["SUB", "5C", ["PS", "PD", "SS", "SD"], "Subtracts."],
   ["MIN", "5D", ["PS", "PD", "SS", "SD"], "Takes the smaller numbers."],
   ["DIV", "5E", ["PS", "PD", "SS", "SD"], "Divides."],
   ["MAX", "5F", ["PS", "PD", "SS", "SD"], "Takes the larger numbers."],
-  ["UNPCKL", "14", ["PS", "PD"], "Interleaves the low halves."],
-  ["UNPCKH", "15", ["PS", "PD"], "Interleaves the high halves."],
 ];
 
 const featureOf = (kind: Kind): CpuFeature => (kind === "PS" || kind === "SS" ? "SSE" : "SSE2");
 
-const floatInstructions = floats.flatMap(([name, opcode, kinds, summary]) =>
-  kinds.map((kind) =>
+/** What an operation does, and on which type (sse-float.ts). */
+const floating = (operation: string, kind: Kind): Pick<InstructionFacts, "execute" | "argument"> => ({
+  execute: `float_${operation.toLowerCase()}`,
+  argument: kinds.indexOf(kind),
+});
+
+const floatInstructions = floats.flatMap(([name, opcode, its, summary]) =>
+  its.map((kind) =>
     vector("sse", featureOf(kind), {
       mnemonic: `${name}${kind}`,
       summary,
       forms: [form(`${prefixOf[kind]} 0F ${opcode} /r`, `xmm:rw, xmm/m${widthOf[kind]}`)],
+      ...floating(name, kind),
+    }),
+  ),
+);
+
+/** Operations on packed numbers that do not look at what the bits mean: as those on integers. */
+const bitwiseFloats: readonly (readonly [string, string, Readonly<Record<"PS" | "PD", string>>, string])[] = [
+  ["AND", "54", { PS: "pand", PD: "pand" }, "Bitwise AND."],
+  ["ANDN", "55", { PS: "pandn", PD: "pandn" }, "Bitwise AND with the inverted destination."],
+  ["OR", "56", { PS: "por", PD: "por" }, "Bitwise OR."],
+  ["XOR", "57", { PS: "pxor", PD: "pxor" }, "Bitwise exclusive OR."],
+  ["UNPCKL", "14", { PS: "punpckldq", PD: "punpcklqdq" }, "Interleaves the low halves."],
+  ["UNPCKH", "15", { PS: "punpckhdq", PD: "punpckhqdq" }, "Interleaves the high halves."],
+];
+
+const bitwiseFloatInstructions = bitwiseFloats.flatMap(([name, opcode, executes, summary]) =>
+  (["PS", "PD"] as const).map((kind) =>
+    vector("sse", featureOf(kind), {
+      mnemonic: `${name}${kind}`,
+      summary,
+      forms: [form(`${prefixOf[kind]} 0F ${opcode} /r`, "xmm:rw, xmm/m128")],
+      execute: executes[kind],
     }),
   ),
 );
@@ -154,7 +177,7 @@ const withImmediate = [
       summary: "Compares by a predicate.",
       // CMPSD without operands is the string instruction of the same name.
       forms: [form(`${prefixOf[kind]} 0F C2 /r ib`, `xmm:rw, xmm/m${widthOf[kind]}, imm8`)],
-      execute: `cmp_${kind.toLowerCase()}`,
+      ...floating("cmp", kind),
     }),
   ),
   ...(["PS", "PD"] as const).map((kind) =>
@@ -172,6 +195,7 @@ const withImmediate = [
         summary: "Compares into EFLAGS.",
         forms: [form(`${kind === "SS" ? "NP" : "66"} 0F ${opcode} /r`, `xmm, xmm/m${widthOf[kind]}`)],
         flags: { writes: "ZF PF CF", clears: "OF SF AF" },
+        ...floating(name, kind),
       }),
     );
   }),
@@ -292,6 +316,8 @@ const shuffles: readonly Instruction[] = [
   vector("mmx", "SSE", {
     mnemonic: "PINSRW",
     summary: "Inserts a word.",
+    execute: "insert_element",
+    argument: 2,
     forms: [
       form("NP 0F C4 /r ib", "mm:rw, r32/m16, imm8"),
       form("NP REX.W 0F C4 /r ib", "mm:rw, r64/m16, imm8", { use: "decode" }),
@@ -302,16 +328,23 @@ const shuffles: readonly Instruction[] = [
   vector("mmx", "SSE", {
     mnemonic: "PEXTRW",
     summary: "Extracts a word.",
+    execute: "extract_element",
+    argument: 2,
     forms: [
       form("NP 0F C5 /r ib", "r32:w, mm(rm), imm8"),
       form("NP REX.W 0F C5 /r ib", "r64:w, mm(rm), imm8"),
       form("66 0F C5 /r ib", "r32:w, xmm(rm), imm8", { feature: "SSE2" }),
       form("66 REX.W 0F C5 /r ib", "r64:w, xmm(rm), imm8", { feature: "SSE2" }),
+      form("66 0F 3A 15 /r ib", "r32/m16:w, xmm, imm8", { feature: "SSE4_1" }),
+      form("66 REX.W 0F 3A 15 /r ib", "r64/m16:w, xmm, imm8", { feature: "SSE4_1", use: "decode" }),
     ],
   }),
 ];
 
-/** Conversions: mnemonic, code, operands. */
+/**
+ * Conversions: mnemonic, code, operands. The argument (sse-float.ts) follows from the name: the types of source and
+ * result, truncation, scalars.
+ */
 const conversions: readonly (readonly [string, string, string])[] = [
   ["CVTPI2PS", "NP 0F 2A /r", "xmm:rw, mm/m64"],
   ["CVTPI2PD", "66 0F 2A /r", "xmm:w, mm/m64"],
@@ -331,10 +364,32 @@ const conversions: readonly (readonly [string, string, string])[] = [
   ["CVTDQ2PD", "F3 0F E6 /r", "xmm:w, xmm/m64"],
 ];
 
+const conversionTypes = { I: 0, S: 1, D: 2, H: 3 } as const;
+
+const typeOfConversion = (name: string): number =>
+  /^(?:DQ|PI|SI)$/.test(name) ? conversionTypes.I : conversionTypes[name.slice(-1) as "S" | "D" | "H"];
+
+/** `CVTTPD2DQ`: bits 1:0 the source's type, 3:2 the result's, 4 truncation, 5 scalar. */
+const conversionArgument = ([, truncates = "", from = "", to = ""]: readonly string[]): number =>
+  typeOfConversion(from) |
+  (typeOfConversion(to) << 2) |
+  (truncates === "" ? 0 : 16) |
+  (from.startsWith("S") || to.startsWith("S") ? 32 : 0);
+
+const conversion = (mnemonic: string): Pick<InstructionFacts, "execute" | "argument"> => ({
+  execute: "float_convert",
+  argument: conversionArgument(/^CVT(T?)(.+)2(.+)$/.exec(mnemonic) ?? []),
+});
+
 const conversionInstructions = [
   ...conversions.map(([mnemonic, code, operands]) => {
     const sse1 = ["CVTPI2PS", "CVTTPS2PI", "CVTPS2PI"].includes(mnemonic);
-    return store(mnemonic, sse1 ? "SSE" : "SSE2", code, operands, "Converts between number formats.");
+    return vector("sse", sse1 ? "SSE" : "SSE2", {
+      mnemonic,
+      summary: "Converts between number formats.",
+      forms: [form(code, operands)],
+      ...conversion(mnemonic),
+    });
   }),
   ...(["SS", "SD"] as const).flatMap((kind) => {
     const prefix = prefixOf[kind];
@@ -346,18 +401,23 @@ const conversionInstructions = [
           form(`${prefix} 0F ${opcode} /r`, `r32:w, xmm/m${widthOf[kind]}`),
           form(`${prefix} REX.W 0F ${opcode} /r`, `r64:w, xmm/m${widthOf[kind]}`),
         ],
+        ...conversion(mnemonic),
       });
     return [
       vector("sse", featureOf(kind), {
         mnemonic: `CVTSI2${kind}`,
         summary: "Converts an integer.",
         forms: [form(`${prefix} 0F 2A /r`, "xmm:rw, r/m32"), form(`${prefix} REX.W 0F 2A /r`, "xmm:rw, r/m64")],
+        ...conversion(`CVTSI2${kind}`),
       }),
       toInteger(`CVTT${kind}2SI`, "2C"),
       toInteger(`CVT${kind}2SI`, "2D"),
     ];
   }),
 ];
+
+const sse3 = (mnemonic: string, code: string, summary: string, facts: Partial<InstructionFacts>): Instruction =>
+  vector("sse", "SSE3", { mnemonic, summary, forms: [form(code, "xmm:rw, xmm/m128")], ...facts });
 
 const sse3Float: readonly Instruction[] = (
   [
@@ -366,8 +426,8 @@ const sse3Float: readonly Instruction[] = (
     ["HSUB", "7D", "Subtracts neighbours."],
   ] as const
 ).flatMap(([name, opcode, summary]) => [
-  store(`${name}PD`, "SSE3", `66 0F ${opcode} /r`, "xmm:rw, xmm/m128", summary),
-  store(`${name}PS`, "SSE3", `F2 0F ${opcode} /r`, "xmm:rw, xmm/m128", summary),
+  sse3(`${name}PD`, `66 0F ${opcode} /r`, summary, floating(name, "PD")),
+  sse3(`${name}PS`, `F2 0F ${opcode} /r`, summary, floating(name, "PS")),
 ]);
 
 const noOperands: readonly Form[] = [form("NP 0F 77")];
@@ -380,6 +440,7 @@ export const vectorInstructions: readonly Instruction[] = [
   ...integerInstructions,
   ...lowInterleaves,
   ...floatInstructions,
+  ...bitwiseFloatInstructions,
   ...withImmediate,
   ...shuffles,
   ...conversionInstructions,
