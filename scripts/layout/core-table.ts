@@ -154,6 +154,7 @@ export const cpu: RecordLayout = {
     ["nestedPaging", "u32", "1 when physical addresses of the page walk go through EPT or nested tables"],
     ["context", "u64", "physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is"],
     ["hostOwned", "u32", "1 when the host program owns root operation: VM exits end the run loop"],
+    ["ring0Hosted", "u32", "1 when the host program is ring 0: transfers of control there end the run loop"],
     ["vmxOperation", "u32", "0 outside VMX operation, 1 in it"],
     ["gif", "u32", "SVM's global interrupt flag"],
     ["monitorArmed", "u32", "1 after MONITOR"],
@@ -356,6 +357,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
     PRIVILEGED_SOFTWARE: 5,
     SOFTWARE_EXCEPTION: 6,
   },
+  TRANSFER: { EVENT: 0, GATE: 1, TASK: 2, SYSCALL: 3, SYSENTER: 4 },
   PAGING: { NONE: 0, BITS32: 1, PAE: 2, LEVEL4: 3, LEVEL5: 4 },
   KEY: {
     CODE16: 0,

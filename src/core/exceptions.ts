@@ -4,8 +4,9 @@
 import {
   ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, cpu, EVENT_INTERRUPT, EVENT_SHUTDOWN, EVENT_TRAP, EVENT_UNSUPPORTED,
   PENDING_EXCEPTION, PENDING_NONE, PENDING_STOP, PENDING_VM_EXIT, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS,
-  SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, STOP_SHUTDOWN, STOP_UNSUPPORTED, STOP_VM_EXIT, TYPE_EXTERNAL,
-  TYPE_HARDWARE_EXCEPTION, TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT,
+  SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, STOP_SHUTDOWN, STOP_UNSUPPORTED, STOP_VM_EXIT, TRANSFER_EVENT, TRANSFER_TASK,
+  TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION, TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION,
+  TYPE_SOFTWARE_INTERRUPT,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, AC, flagsChanged, IF, isCanonical, longMode, NEXT, NT, protectedMode, readFlags, RF, RIGHTS_CODE, RIGHTS_DB,
@@ -19,7 +20,8 @@ import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { push } from "./stack";
 import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
-  raiseCode, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF, VECTOR_SS, VECTOR_TS, VECTOR_VE,
+  entersHost, raiseCode, stopBeforeRing0, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF,
+  VECTOR_SS, VECTOR_TS, VECTOR_VE,
 } from "./faults"; // prettier-ignore
 import {
   RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
@@ -136,6 +138,12 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   cpu.external = software ? 0 : 1;
   const status = !protectedMode() ? deliverReal(vector) : deliverProtected(vector, software, errorCode, hasErrorCode);
   cpu.external = 0;
+  if (cpu.pending == PENDING_STOP) {
+    cpu.activity = ACTIVITY_ACTIVE;
+    cpu.shadow = 0;
+    updateAttention();
+    return status;
+  }
   if (status != NEXT) {
     // A fault in the delivery of INT n belongs to that instruction, which has not completed.
     if (software || type == TYPE_PRIVILEGED_SOFTWARE) cpu.rip = cpu.instructionRip;
@@ -210,6 +218,7 @@ function deliverProtected(vector: u32, software: bool, errorCode: u32, hasErrorC
   if (software && dplOf(rights) < cpu.cpl) return raiseCode(VECTOR_GP, gateError(vector), RULE_GATE_PRIVILEGE);
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, gateError(vector));
   const selector = (<u32>(gate >> 16)) & 0xffff;
+  if (isTask && entersHost(0)) return stopBeforeRing0(TRANSFER_TASK);
   if (isTask) return taskSwitch(selector, TASK_GATE, hasErrorCode, errorCode);
   const ist = long ? (<u32>(gate >> 32)) & 7 : 0;
   const slot: u32 = long ? 8 : is32 ? 4 : 2;
@@ -246,6 +255,7 @@ function throughGate(
   const newCpl = conforming ? cpu.cpl : dplOf(rights);
   const fromVirtual = virtual8086();
   if (fromVirtual && (conforming || newCpl != 0)) return raiseCode(VECTOR_GP, (selector & 0xfffc) | external);
+  if (entersHost(newCpl)) return stopBeforeRing0(TRANSFER_EVENT);
 
   // Step 3: the stack, from the TSS where the privilege rises or the gate names an IST entry.
   const raises = newCpl < cpu.cpl;

@@ -3,7 +3,8 @@
 
 import { guestIretUnblocksNmi } from "./virtualization";
 import {
-  cpu, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS, SEGMENT_TR,
+  cpu, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, TRANSFER_GATE,
+  TRANSFER_SYSCALL, TRANSFER_SYSENTER, TRANSFER_TASK,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, AC, AF, CF, code64, DF, EFER_SCE, END, ID, IF, IOPL, iopl, isCanonical, longMode, NT, OF, PF, protectedMode,
@@ -14,7 +15,9 @@ import {
   descriptorHigh, descriptorLow, dplOf, dropPrivilegedSegments, fetchDescriptor, limitOf, markAccessed, rightsOf,
   setNullSegment, setRealSegment, setSegmentFromDescriptor, validCodeSize,
 } from "./segments"; // prettier-ignore
-import { raiseCode, raiseProtection, raiseUndefined, VECTOR_GP, VECTOR_NP, VECTOR_SS } from "./faults";
+import {
+  entersHost, raiseCode, raiseProtection, raiseUndefined, stopBeforeRing0, VECTOR_GP, VECTOR_NP, VECTOR_SS,
+} from "./faults"; // prettier-ignore
 import { lastPopped, peek, push, setStackPointer } from "./stack";
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
@@ -123,6 +126,7 @@ function throughSystemDescriptor(selector: u32, rights: u32, isCall: bool, bytes
     return raiseCode(VECTOR_GP, error, RULE_SELECTOR_PRIVILEGE);
   }
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, error);
+  if (isTask && entersHost(0)) return stopBeforeRing0(TRANSFER_TASK);
   if (isTask) {
     const target = type == 5 ? descriptorLow >> 16 : selector;
     return taskSwitch(target, isCall ? TASK_CALL : TASK_JUMP, 0, 0);
@@ -157,6 +161,7 @@ function throughCallGate(gate: u32, slot: u32, isCall: bool): u32 {
     return raiseCode(VECTOR_GP, error, RULE_SELECTOR_TYPE);
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, error);
   if (!isCall) return enterCode(target, offset, cpu.cpl) ? END : ABORT;
+  if (!conforming && entersHost(dpl)) return stopBeforeRing0(TRANSFER_GATE);
   if (!conforming && dpl < cpu.cpl) return callInner(target, offset, dpl, slot, parameters);
   const rsp = cpu.rsp;
   if (push(segment(SEGMENT_CS).selector, slot) && push(cpu.rip, slot) && enterCode(target, offset, cpu.cpl)) return END;
@@ -308,6 +313,7 @@ export function interruptReturn(bytes: u32): u32 {
   if (protectedMode() && virtual8086()) return returnInVirtual(bytes);
   if (protectedMode() && (cpu.systemFlags & NT) != 0) {
     if (longMode()) return raiseProtection();
+    if (entersHost(0)) return stopBeforeRing0(TRANSFER_TASK);
     const link = <u32>systemRead(segment(SEGMENT_TR).base, 2);
     return cpu.pending != 0 ? ABORT : taskSwitch(link, TASK_IRET, 0, 0);
   }
@@ -381,6 +387,7 @@ const RING3: u32 = 0x60;
 export function systemCall(): u32 {
   if ((cpu.efer & EFER_SCE) == 0 || !protectedMode() || virtual8086()) return raiseUndefined();
   if (!code64() && cpu.vendor == 0) return raiseUndefined();
+  if (entersHost(0)) return stopBeforeRing0(TRANSFER_SYSCALL);
   const selector = (<u32>(cpu.star >> 32)) & 0xfffc;
   const flags = readFlags();
   if (longMode()) {
@@ -443,6 +450,7 @@ export function systemEnter(): u32 {
   if (!protectedMode()) return raiseProtection();
   if (longMode() && cpu.vendor != 0) return raiseUndefined();
   if ((cpu.sysenterCs & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
+  if (entersHost(0)) return stopBeforeRing0(TRANSFER_SYSENTER);
   const selector = (<u32>cpu.sysenterCs) & 0xfffc;
   writeFlags(readFlags() & ~(VM | IF | RF));
   flatSegment(SEGMENT_CS, selector, longMode() ? CODE64 : CODE32);

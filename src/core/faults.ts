@@ -1,7 +1,9 @@
 // Raising exceptions: what an instruction does when it cannot go on. Nothing is delivered here (exceptions.ts does);
 // the exception is noted as pending, the instruction returns ABORT, and the run loop takes over.
 
-import { cpu, PENDING_EXCEPTION, PENDING_STOP, STOP_UNSUPPORTED, TYPE_HARDWARE_EXCEPTION } from "./layout.generated";
+import {
+  cpu, PENDING_EXCEPTION, PENDING_STOP, STOP_PRIVILEGE, STOP_UNSUPPORTED, TYPE_HARDWARE_EXCEPTION,
+} from "./layout.generated"; // prettier-ignore
 import { ABORT } from "./state";
 
 export const VECTOR_DE: u32 = 0;
@@ -67,5 +69,21 @@ export function stopUnsupported(execute: u32): u32 {
   cpu.pending = PENDING_STOP;
   cpu.stopKind = STOP_UNSUPPORTED;
   cpu.stopDetail = execute;
+  return ABORT;
+}
+
+/** True when control is about to pass to ring 0, and the host program is the code there (src/machine/ring-zero.ts). */
+// @ts-ignore: decorator
+@inline
+export function entersHost(newCpl: u32): bool {
+  return cpu.ring0Hosted != 0 && newCpl == 0 && cpu.cpl != 0;
+}
+
+/** Ends the run before a transfer to ring 0 happens: nothing is pushed, no register has changed. */
+export function stopBeforeRing0(transfer: u32): u32 {
+  cpu.delivering = 0;
+  cpu.pending = PENDING_STOP;
+  cpu.stopKind = STOP_PRIVILEGE;
+  cpu.stopDetail = transfer;
   return ABORT;
 }

@@ -121,6 +121,12 @@ export const TYPE_SOFTWARE_INTERRUPT: u32 = 4;
 export const TYPE_PRIVILEGED_SOFTWARE: u32 = 5;
 export const TYPE_SOFTWARE_EXCEPTION: u32 = 6;
 
+export const TRANSFER_EVENT: u32 = 0;
+export const TRANSFER_GATE: u32 = 1;
+export const TRANSFER_TASK: u32 = 2;
+export const TRANSFER_SYSCALL: u32 = 3;
+export const TRANSFER_SYSENTER: u32 = 4;
+
 export const PAGING_NONE: u32 = 0;
 export const PAGING_BITS32: u32 = 1;
 export const PAGING_PAE: u32 = 2;
@@ -170,7 +176,7 @@ export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x72f179c5;
+export const LAYOUT_DIGEST: u32 = 0x416d160c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -441,6 +447,8 @@ export class Cpu {
   context: u64;
   /** 1 when the host program owns root operation: VM exits end the run loop. */
   hostOwned: u32;
+  /** 1 when the host program is ring 0: transfers of control there end the run loop. */
+  ring0Hosted: u32;
   /** 0 outside VMX operation, 1 in it. */
   vmxOperation: u32;
   /** SVM's global interrupt flag. */

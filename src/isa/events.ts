@@ -141,13 +141,30 @@ const rejectSubjects: readonly EventSubject[] = [
 
 const injectSubjects: readonly EventSubject[] = [...trapSubjects, ...interruptSubjects];
 
-const emulateSubjects: readonly EventSubject[] = exitSubjects();
+/** What the software VMMs carry out for a guest: instructions that fault in the outer rings, or would go wrong there. */
+const emulatedInstructions: readonly string[] = [
+  "ARPL", "CALL", "CLI", "CLTS", "HLT", "IN", "INS", "INT", "INVD", "INVLPG", "IRET", "JMP", "LAR", "LDS", "LES", "LFS",
+  "LGDT", "LGS", "LIDT", "LLDT", "LMSW", "LSL", "LSS", "LTR", "MOV", "OUT", "OUTS", "POP", "POPF", "PUSH", "PUSHF",
+  "RDMSR", "RDTSC", "RETF", "SGDT", "SIDT", "SLDT", "SMSW", "STI", "STR", "SYSCALL", "SYSENTER", "SYSEXIT", "SYSRET",
+  "VERR", "VERW", "WBINVD", "WRMSR", "XSETBV",
+]; // prettier-ignore
+
+function emulateSubjectsOf(exits: readonly EventSubject[]): EventSubject[] {
+  const byName = new Map(exits.map((exit) => [exit.name, exit]));
+  for (const name of emulatedInstructions) {
+    const exit = byName.get(name) ?? { name, doc: "by a software VMM", fields: [] };
+    byName.set(name, { ...exit, vendors: both });
+  }
+  return [...byName.values()];
+}
+
+const emulateSubjects: readonly EventSubject[] = emulateSubjectsOf(exitSubjects());
 
 /** Every kind, in the order in which docs show them. */
 export const eventKinds: readonly EventKindInfo[] = [
   kind("trap", "an exception or INT n delivered inside a guest", "owed", "table", trapSubjects),
   kind("interrupt", "an interrupt delivered inside a guest", "owed", "table", interruptSubjects),
-  kind("exit", "a VM exit or #VMEXIT", "owed", "table", emulateSubjects),
+  kind("exit", "a VM exit or #VMEXIT", "owed", "table", exitSubjects()),
   kind("enter", "a VM entry or VMRUN that succeeded", "owed", "guest", []),
   kind("fail", "a VMX instruction that failed", "owed", "table", failSubjects),
   kind("reject", "an entry that failed on guest state", "owed", "table", rejectSubjects),

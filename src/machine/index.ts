@@ -10,6 +10,7 @@ export type { Hook, MemoryHook, PortHook } from "./hooks.js";
 export type { Snapshot } from "./snapshot.js";
 export { createMachine, type CreateOptions } from "./create.js";
 export type { SegmentRegister } from "./registers.js";
+export { RingZeroOperations, type DeliveredEvent, type Transfer } from "./ring-zero.js";
 export { SvmOperations, VmxOperations, type EntryFailure } from "./virtualization.js";
 export * as layout from "./layout.generated.js";
 export * from "./boot/index.js";

@@ -121,6 +121,12 @@ export const TYPE_SOFTWARE_INTERRUPT = 4;
 export const TYPE_PRIVILEGED_SOFTWARE = 5;
 export const TYPE_SOFTWARE_EXCEPTION = 6;
 
+export const TRANSFER_EVENT = 0;
+export const TRANSFER_GATE = 1;
+export const TRANSFER_TASK = 2;
+export const TRANSFER_SYSCALL = 3;
+export const TRANSFER_SYSENTER = 4;
+
 export const PAGING_NONE = 0;
 export const PAGING_BITS32 = 1;
 export const PAGING_PAE = 2;
@@ -170,7 +176,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x72f179c5;
+export const LAYOUT_DIGEST = 0x416d160c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -440,14 +446,16 @@ export const cpuLayout = {
   context: { offset: 880, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
   hostOwned: { offset: 888, bytes: 4 },
+  /** 1 when the host program is ring 0: transfers of control there end the run loop. */
+  ring0Hosted: { offset: 892, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 892, bytes: 4 },
+  vmxOperation: { offset: 896, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 896, bytes: 4 },
+  gif: { offset: 900, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 900, bytes: 4 },
+  monitorArmed: { offset: 904, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 904, bytes: 4 },
+  machineCheckPending: { offset: 908, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
   randomState: { offset: 912, bytes: 8 },
 } as const;

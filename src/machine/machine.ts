@@ -16,6 +16,7 @@ import { placeOf, readPlace, segmentIndices, writePlace, type SegmentRegister } 
 import { writeResetState } from "./reset-state.js";
 import { putBackState, takeSnapshot, type Snapshot } from "./snapshot.js";
 import { decodeStop, type Stop } from "./stop.js";
+import { RingZeroOperations } from "./ring-zero.js";
 import { SvmOperations, VmxOperations } from "./virtualization.js";
 
 export interface MachineOptions {
@@ -53,6 +54,8 @@ export class Machine {
   /** Root operation and host mode, for a bundled VMM that owns them. */
   readonly vmx: VmxOperations;
   readonly svm: SvmOperations;
+  /** Ring 0, for a bundled VMM that runs its guest in the outer rings. */
+  readonly ringZero: RingZeroOperations;
   #platform: Platform;
   #bytes: Uint8Array;
   /** The devices, for a VMM that gives them to its guest. */
@@ -74,6 +77,7 @@ export class Machine {
     writeModel(this.view, options.platform);
     this.vmx = new VmxOperations(this);
     this.svm = new SvmOperations(this);
+    this.ringZero = new RingZeroOperations(this);
     this.reset();
   }
 

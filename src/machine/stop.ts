@@ -19,7 +19,7 @@ export type Stop =
   | { readonly kind: "unsupported"; readonly what: string }
   /** A device asked for the end with a status (isa-debug-exit and the like). */
   | { readonly kind: "device"; readonly status: number }
-  /** A transfer to a more privileged ring, where the host program asked to see those. */
+  /** A transfer of control to ring 0, whose code the host program is (`Machine.ringZero`); it has not happened. */
   | { readonly kind: "privilege" };
 
 /** A stop from the core's number and detail; `unsupported` says the instruction in words. */

@@ -3,7 +3,7 @@
 import type { Vendor } from "../isa/index.js";
 import { decodeEvent, layout, type Machine, type RawEvent } from "../machine/index.js";
 import type { ExitClass, Point, Program, RunEvent } from "../program/index.js";
-import type { VmmEvents } from "../vmm/index.js";
+import type { VmmEvent, VmmEvents } from "../vmm/index.js";
 import { bundledVmm, Parties } from "./parties.js";
 
 /** An event of the host side; the log knows the rest. */
@@ -49,7 +49,7 @@ export class EventLog implements VmmEvents {
   }
 
   /** Appends an event of the host side after everything that the core has recorded. */
-  append(event: HostEvent): RunEvent {
+  append({ delivery, ...event }: HostEvent & Pick<VmmEvent, "delivery">): RunEvent {
     this.drain();
     const whole: RunEvent = {
       guest: this.parties.guestAt(event.rip, 0n),
@@ -58,6 +58,7 @@ export class EventLog implements VmmEvents {
       ...event,
     };
     this.events.push(whole);
+    if (delivery) this.lastDelivery = { event: whole, ...delivery };
     return whole;
   }
 

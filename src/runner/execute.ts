@@ -6,7 +6,14 @@
 import { assertNever } from "../base/index.js";
 import type { Machine } from "../machine/index.js";
 import type { Point, Program, RunEnd, RunEvent, RunLog } from "../program/index.js";
-import { startVmm, type BundledVmm, type GuestState, type VmmChoice, type VmmStop } from "../vmm/index.js";
+import {
+  startVmm,
+  type BundledVmm,
+  type GuestProcessor,
+  type GuestState,
+  type VmmChoice,
+  type VmmStop,
+} from "../vmm/index.js";
 import { EventLog } from "./event-log.js";
 import { Places } from "../verdict/index.js";
 import { mayHappen } from "./lines.js";
@@ -33,6 +40,8 @@ class Run {
   private readonly rings: RingSwitches;
   private readonly vmm: BundledVmm | undefined;
   private readonly machine: Machine;
+  /** The guest's processor: the machine's, or what a software VMM makes of it. */
+  private readonly seat: GuestProcessor;
   /** The last interrupt whose return to its `raise` was seen. */
   private servedInterrupt: RunEvent | undefined;
 
@@ -45,8 +54,9 @@ class Run {
     this.machine = machine;
     this.log = new EventLog(machine, program, vmm.length > 0);
     this.lines = new Places(program.plan);
-    this.rings = new RingSwitches(machine);
     this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
+    this.seat = this.vmm?.seat ?? machine;
+    this.rings = new RingSwitches(this.seat);
   }
 
   toEnd(): RunLog {
@@ -55,7 +65,7 @@ class Run {
     const { expectations, finals } = this.program.plan;
     const finalValues = new Map<number, readonly bigint[]>();
     for (const index of finals) {
-      finalValues.set(index, takeReads(this.machine, this.guest, expectations[index]?.reads ?? []));
+      finalValues.set(index, takeReads(this.on.machine, this.guest, this.seat, expectations[index]?.reads ?? []));
     }
     return { events: this.log.events, end, finalValues, instructions: this.machine.retired };
   }
@@ -125,7 +135,7 @@ class Run {
       case "raise":
         return this.returnedFrom(point) ? undefined : raiseEvent(this.machine, this.on.interrupts, point);
       case "done":
-        this.log.append({ kind: "done", guest: point.guest, rip: this.machine.register("RIP") });
+        this.log.append({ kind: "done", guest: point.guest, rip: this.seat.register("RIP") });
         return { kind: "done" };
       default:
         return assertNever(point);
@@ -143,8 +153,8 @@ class Run {
 
   private takeProbe(index: number): void {
     const reads = this.program.plan.expectations[index]?.reads ?? [];
-    const values = takeReads(this.machine, this.guest, reads);
-    this.log.append({ kind: "probe", rip: this.machine.register("RIP"), index, values });
+    const values = takeReads(this.on.machine, this.guest, this.seat, reads);
+    this.log.append({ kind: "probe", rip: this.seat.register("RIP"), index, values });
   }
 
   /** A gate of the default handlers was reached: goes on where the plan says, or ends the run. */
@@ -154,11 +164,11 @@ class Run {
     if (delivery === undefined) return { kind: "unexpected", event: this.strayArrival(point) };
     const { event, trapClass } = delivery;
     const line = this.lines.at(event.rip);
-    const frame = readTrapFrame(this.machine, point.vector, point.hasErrorCode);
+    const frame = readTrapFrame(this.seat, point.vector, point.hasErrorCode);
     if (!line || !frame || !mayHappen(this.program.plan, line, event)) return { kind: "unexpected", event };
     const goesToNext = line.resume === line.address + BigInt(line.lengthBytes);
     const rip = trapClass && goesToNext ? frame.rip : line.resume;
-    if (!returnFromTrap(this.machine, frame, rip)) return { kind: "unexpected", event };
+    if (!returnFromTrap(this.seat, frame, rip)) return { kind: "unexpected", event };
     if (line.leavesRing === true) this.rings.leave();
     return undefined;
   }
@@ -166,7 +176,7 @@ class Run {
   /** Code ran into the address of a default handler without an exception. */
   private strayArrival(point: Handler): RunEvent {
     const note = `control reached the default handler of vector ${point.vector} without an exception`;
-    return this.log.append({ kind: "unsupported", rip: this.machine.register("RIP"), note });
+    return this.log.append({ kind: "unsupported", rip: this.seat.register("RIP"), note });
   }
 
   private get guest(): GuestState {

@@ -1,6 +1,6 @@
 // Reading a guest's memory by linear address, as the run's host side needs it: no side effects, no accessed bits.
 
-import type { Machine } from "../machine/index.js";
+import type { GuestProcessor } from "../vmm/index.js";
 
 const pageBytes = 0x1000n;
 
@@ -9,7 +9,7 @@ export type Translate = (linear: bigint) => bigint | undefined;
 
 /** Bytes at a linear address, by default under the current paging; undefined where one of the pages is not mapped. */
 export function readLinear(
-  machine: Machine,
+  machine: GuestProcessor,
   address: bigint,
   lengthBytes: number,
   translate: Translate = (linear) => machine.translate(linear),
@@ -29,7 +29,7 @@ export function readLinear(
 }
 
 /** A little-endian number of 1 to 8 bytes at a linear address, or undefined where it is not mapped. */
-export function readLinearNumber(machine: Machine, address: bigint, lengthBytes: number): bigint | undefined {
+export function readLinearNumber(machine: GuestProcessor, address: bigint, lengthBytes: number): bigint | undefined {
   const bytes = readLinear(machine, address, lengthBytes);
   return bytes && littleEndian(bytes);
 }

@@ -9,5 +9,7 @@ export function mayHappen(plan: EventPlan, line: PlannedLine, event: RunEvent): 
   if (judgement === undefined) return false;
   if (judgement.kind !== "rounds") return true;
   const patterns = judgement.rounds.flatMap((round) => round.events.flat());
-  return patterns.some((p) => p.kind === event.kind && (p.subject === undefined || p.subject === event.subject));
+  return patterns.some(
+    (p) => p.kind === event.kind && p.to === event.to && (p.subject === undefined || p.subject === event.subject),
+  );
 }

@@ -4,6 +4,7 @@ import { assertNever, toUnsigned } from "../base/index.js";
 import { registerByName } from "../isa/index.js";
 import type { Machine } from "../machine/index.js";
 import type { Read, ReadAddress, SegmentName } from "../program/index.js";
+import type { GuestProcessor } from "../vmm/index.js";
 import { littleEndian, readLinear } from "./guest-memory.js";
 
 /** Where reads find a guest's state: the processor itself, or what a VMM keeps of a guest that is not running. */
@@ -18,14 +19,14 @@ export interface GuestState {
 }
 
 /** Takes all reads of an expectation together. Counts and cycles are the judge's: they give 0 here. */
-export function takeReads(machine: Machine, state: GuestState, reads: readonly Read[]): bigint[] {
-  return reads.map((read) => takeRead(machine, state, read));
+export function takeReads(machine: Machine, state: GuestState, seat: GuestProcessor, reads: readonly Read[]): bigint[] {
+  return reads.map((read) => takeRead(machine, state, seat, read));
 }
 
-function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
+function takeRead(machine: Machine, state: GuestState, seat: GuestProcessor, read: Read): bigint {
   switch (read.kind) {
     case "register":
-      return readRegister(machine, state, read.name, read.sizeBits);
+      return readRegister(seat, state, read.name, read.sizeBits);
     case "flags":
       return state.register("RFLAGS");
     case "memory":
@@ -44,10 +45,10 @@ function takeRead(machine: Machine, state: GuestState, read: Read): bigint {
   }
 }
 
-function readRegister(machine: Machine, state: GuestState, name: string, sizeBits: number): bigint {
+function readRegister(seat: GuestProcessor, state: GuestState, name: string, sizeBits: number): bigint {
   const info = registerByName(name.toUpperCase());
-  // The guest is what runs when reads are taken, so the processor holds its selectors.
-  if (info?.class === "segment") return BigInt(machine.segment(info.name as SegmentName).selector);
+  // The guest is what runs when reads are taken, so its processor holds its selectors.
+  if (info?.class === "segment") return BigInt(seat.segment(info.name as SegmentName).selector);
   const value = state.register(info?.whole ?? name.toUpperCase());
   return toUnsigned(info?.highByte === true ? value >> 8n : value, sizeBits);
 }

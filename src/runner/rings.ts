@@ -4,8 +4,8 @@
 // that it finds, on its own stack, with IOPL 0. What it computes stays; stack, privilege and IOPL are as before it.
 
 import { flagBits } from "../isa/index.js";
-import type { Machine } from "../machine/index.js";
 import type { Point, SegmentState } from "../program/index.js";
+import type { GuestProcessor } from "../vmm/index.js";
 import { hideFromOuterRing } from "./segment-load.js";
 
 /** What the end of the block puts back. */
@@ -20,7 +20,7 @@ interface Outside {
 export class RingSwitches {
   private outside: Outside | undefined;
 
-  constructor(private readonly machine: Machine) {}
+  constructor(private readonly machine: GuestProcessor) {}
 
   /** At the block's first address. Reaching it again from inside the block changes nothing. */
   enter(point: Extract<Point, { kind: "ring-enter" }>): void {

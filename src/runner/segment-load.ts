@@ -1,8 +1,8 @@
 // Segment registers as a load would leave them: from a descriptor in memory, or by the rules of the 16-bit modes.
 // The checks of a load are left out: what is loaded here was loaded before by the guest itself.
 
-import type { Machine } from "../machine/index.js";
 import type { SegmentName, SegmentState } from "../program/index.js";
+import type { GuestProcessor } from "../vmm/index.js";
 import { readLinear } from "./guest-memory.js";
 
 const tableIndicator = 4;
@@ -11,7 +11,7 @@ const granularity = 1 << 15;
 const rightsBits = 0xf0ff;
 
 /** The state that loading `selector` gives; a null selector gives an unusable segment, a missing table undefined. */
-export function readDescriptor(machine: Machine, selector: number): SegmentState | undefined {
+export function readDescriptor(machine: GuestProcessor, selector: number): SegmentState | undefined {
   if ((selector & ~3) === 0) return { selector, base: 0n, limitBytes: 0, rights: 0 };
   const local = (selector & tableIndicator) !== 0;
   const base = local ? machine.segment("LDTR").base : machine.register("GDTR.BASE");
@@ -42,7 +42,7 @@ export function virtual8086Segment(selector: number): SegmentState {
 }
 
 /** A return to an outer ring clears data segments that the ring may not use (SDM vol. 2A, "IRET"). */
-export function hideFromOuterRing(machine: Machine, ring: number): void {
+export function hideFromOuterRing(machine: GuestProcessor, ring: number): void {
   for (const name of ["ES", "DS", "FS", "GS"] as const satisfies readonly SegmentName[]) {
     const segment = machine.segment(name);
     const conformingCode = (segment.rights & 0x1c) === 0x1c;

@@ -4,8 +4,8 @@
 // it reads the frame and puts CS, RIP, RFLAGS, SS and RSP back, with RIP where the test wants to go on.
 // Intel SDM vol. 3A, "Exception- or Interrupt-Handler Procedures"; vol. 2A, "IRET/IRETD/IRETQ".
 
-import type { Machine } from "../machine/index.js";
 import { littleEndian, readLinear } from "./guest-memory.js";
+import type { GuestProcessor } from "../vmm/index.js";
 import { hideFromOuterRing, readDescriptor, realModeSegment, virtual8086Segment } from "./segment-load.js";
 
 /** What a frame holds. The stack is where the interrupted code had it, whether the frame says so or not. */
@@ -28,7 +28,7 @@ const sizeBitOfStack = 1 << 14;
 const wideGate = 0x08;
 
 /** Reads the frame of a delivery to `vector` that has just reached its handler; undefined where memory is missing. */
-export function readTrapFrame(machine: Machine, vector: number, hasErrorCode: boolean): TrapFrame | undefined {
+export function readTrapFrame(machine: GuestProcessor, vector: number, hasErrorCode: boolean): TrapFrame | undefined {
   const slotBytes = frameSlotBytes(machine, vector);
   if (slotBytes === undefined) return undefined;
   const long = slotBytes === 8;
@@ -70,7 +70,7 @@ export function readTrapFrame(machine: Machine, vector: number, hasErrorCode: bo
 }
 
 /** Returns from the handler as IRET would, but to `rip`. False where a selector of the frame cannot be loaded. */
-export function returnFromTrap(machine: Machine, frame: TrapFrame, rip: bigint): boolean {
+export function returnFromTrap(machine: GuestProcessor, frame: TrapFrame, rip: bigint): boolean {
   if (isRealMode(machine)) {
     machine.setSegment("CS", realModeSegment(machine.segment("CS"), frame.cs));
   } else if (frame.virtual8086) {
@@ -85,7 +85,7 @@ export function returnFromTrap(machine: Machine, frame: TrapFrame, rip: bigint):
   return true;
 }
 
-function returnToProtectedMode(machine: Machine, frame: TrapFrame): boolean {
+function returnToProtectedMode(machine: GuestProcessor, frame: TrapFrame): boolean {
   const outward = (frame.cs & 3) > machine.cpl;
   const cs = readDescriptor(machine, frame.cs);
   // A null SS is what 64-bit code may have below ring 3, and what its frame then says.
@@ -98,7 +98,7 @@ function returnToProtectedMode(machine: Machine, frame: TrapFrame): boolean {
 }
 
 /** Bytes of each value in the frame: by long mode, real mode or the gate's size. */
-function frameSlotBytes(machine: Machine, vector: number): 2 | 4 | 8 | undefined {
+function frameSlotBytes(machine: GuestProcessor, vector: number): 2 | 4 | 8 | undefined {
   if ((machine.register("EFER") & eferLma) !== 0n) return 8;
   if (isRealMode(machine)) return 2;
   const gate = readLinear(machine, machine.register("IDTR.BASE") + BigInt(vector * 8), 8);
@@ -106,6 +106,6 @@ function frameSlotBytes(machine: Machine, vector: number): 2 | 4 | 8 | undefined
   return ((gate[5] ?? 0) & wideGate) !== 0 ? 4 : 2;
 }
 
-function isRealMode(machine: Machine): boolean {
+function isRealMode(machine: GuestProcessor): boolean {
   return (machine.register("CR0") & 1n) === 0n;
 }

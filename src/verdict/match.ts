@@ -16,9 +16,14 @@ export type Part = "compared" | "matched-if-named" | "passed-over";
 /** Whether every implementation owes the event, the bundled VMM's own exits and acts being only shown. */
 export function isOwed(event: RunEvent): boolean {
   if (bookkeeping.has(event.kind) || event.class === "internal" || event.class === "assist") return false;
-  if (event.kind === "exit") return event.to !== vmm;
+  if (event.kind === "exit" || isReceivable(event.kind)) return event.to !== vmm;
   if (event.kind === "enter") return event.guest !== vmm;
   return findEventKind(event.kind)?.duty === "owed";
+}
+
+/** Traps and interrupts stay with the guest where no receiver is named; a software VMM shows those that it received. */
+function isReceivable(kind: string): boolean {
+  return kind === "trap" || kind === "interrupt";
 }
 
 /** True for what a transcript shows: everything but bookkeeping, internal and assisting exits. */
@@ -44,7 +49,10 @@ export function partOf(event: RunEvent, judgement: Judgement, round: Round | und
 function names(judgement: Judgement, event: RunEvent): boolean {
   if (judgement.kind !== "rounds") return false;
   const patterns = judgement.rounds.flatMap((round) => round.events.flat());
-  return patterns.some((p) => p.kind === event.kind && (p.kind !== "exit" || p.to === undefined || p.to === vmm));
+  return patterns.some((p) => {
+    if (p.kind !== event.kind) return false;
+    return isReceivable(p.kind) ? p.to === vmm : p.kind !== "exit" || p.to === undefined || p.to === vmm;
+  });
 }
 
 /** True when the event is one of the alternatives. */
@@ -57,6 +65,7 @@ export function matchesPattern(pattern: EventPattern, event: RunEvent, lowering:
   if (pattern.kind !== event.kind) return false;
   if (pattern.subject !== undefined && pattern.subject !== event.subject) return false;
   if (pattern.to !== undefined && pattern.to !== event.to) return false;
+  if (pattern.to === undefined && isReceivable(pattern.kind) && event.to === vmm) return false;
   return pattern.fields.every(({ name, value }) => {
     // A machine that is not ours raises the fault but cannot say which rule it went by.
     if (name === "rule") return event.rule === undefined ? lowering === "carried" : event.rule === value;

@@ -113,3 +113,55 @@ export const baselinePolicy: readonly BaselineRow[] = [
     does: "ends the guest",
   },
 ];
+
+/** One thing that a software VMM does for its guest. */
+export interface SoftwareRow {
+  readonly what: string;
+  /** What `trap_and_emulate` does. */
+  readonly trapAndEmulate: string;
+}
+
+/** The baseline policy of the software VMMs, which docs/vmm.md shows. */
+export const softwarePolicy: readonly SoftwareRow[] = [
+  {
+    what: "exceptions, INT n, interrupts, NMIs",
+    trapAndEmulate:
+      "trap to `vmm`; the guest's own go on into it through its own IDT (`inject`), with its own selectors",
+  },
+  {
+    what: "CLI, STI, HLT, CLTS, LMSW, LGDT, LIDT, LLDT, LTR, MOV of CRn and DRn, INVLPG, INVD, WBINVD, RDMSR, WRMSR",
+    trapAndEmulate: "fault in ring 1 (`trap #GP(0) to vmm`) and are emulated by the manual's rules",
+  },
+  {
+    what: "IN, OUT, INS, OUTS",
+    trapAndEmulate: "fault; the guest's IOPL and I/O bitmap decide, then the serial port COM1 or nothing answers",
+  },
+  {
+    what: "MOV, POP and LSS to SS, IRET and RETF to ring 0",
+    trapAndEmulate: "fault because of the ring, and are emulated",
+  },
+  {
+    what: "SGDT, SIDT, SLDT, STR, SMSW, MOV and PUSH of CS and SS, LAR, LSL, VERR, VERW",
+    trapAndEmulate: "do not trap: they show the VMM's tables, selectors, control register, ring and limits",
+  },
+  {
+    what: "POPF, IRET to ring 3",
+    trapAndEmulate: "do not trap: IF and IOPL keep the VMM's values",
+  },
+  {
+    what: "CPUID, RDTSC",
+    trapAndEmulate: "do not trap: they show the processor as it is",
+  },
+  {
+    what: "page tables",
+    trapAndEmulate: "shadow tables, filled at page faults and dropped where a TLB would be (internal traps)",
+  },
+  {
+    what: "writes to pages with the GDT or the LDT",
+    trapAndEmulate: "are let through one by one, and the shadow tables follow (internal traps)",
+  },
+  {
+    what: "task switches, call gates, real mode, 64-bit mode, 4-GiB expand-down segments, addresses of the window",
+    trapAndEmulate: "refused: the guest ends",
+  },
+];

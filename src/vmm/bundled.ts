@@ -1,7 +1,8 @@
 // What every bundled VMM is to the run that uses it: it runs its guest until something ends or interrupts that.
 
 import type { Stop } from "../machine/index.js";
-import type { ExitClass, EventKind, FieldValue } from "../program/index.js";
+import type { ExitClass, EventKind, FieldValue, SegmentState } from "../program/index.js";
+import type { SegmentRegisterName } from "./virtualization.js";
 
 /** A guest's state, wherever it is: in the processor while the guest runs, in the VMM's structures while it does not. */
 export interface GuestState {
@@ -14,9 +15,24 @@ export interface GuestState {
   readonly readVmcs?: (encoding: number) => bigint;
 }
 
-/** What a VMM tells of its own doing. */
+/** A guest's processor between two instructions, as the guest would have it, for a run that acts on its guest. */
+export interface GuestProcessor {
+  register(name: string): bigint;
+  setRegister(name: string, value: bigint): void;
+  segment(name: SegmentRegisterName): SegmentState;
+  setSegment(name: SegmentRegisterName, state: SegmentState): void;
+  readonly cpl: number;
+  /** By the guest's own paging; undefined where it maps nothing. */
+  translate(linear: bigint): bigint | undefined;
+  readPhysical(address: bigint, lengthBytes: number): Uint8Array;
+}
+
+/** What a VMM tells of its own doing, and of what happens in a guest whose events it delivers itself. */
 export interface VmmEvent {
-  readonly kind: Extract<EventKind, "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "fail" | "reject">;
+  readonly kind: Extract<
+    EventKind,
+    "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "fail" | "reject" | "trap" | "interrupt"
+  >;
   readonly subject?: string;
   readonly fields?: Readonly<Record<string, FieldValue>>;
   readonly rip: bigint;
@@ -24,6 +40,10 @@ export interface VmmEvent {
   readonly note?: string;
   /** Id of the rule that did not hold. */
   readonly rule?: string;
+  /** For traps to the VMM: `internal` where neither policy asks for it. */
+  readonly class?: ExitClass;
+  /** For a trap or interrupt that was delivered to the guest. */
+  readonly delivery?: { readonly vector: number; readonly trapClass: boolean };
 }
 
 /** Where a VMM's events go. A VMM whose sink does not listen tells nothing and pays nothing. */
@@ -50,6 +70,8 @@ export interface BundledVmm {
   /** Runs the guest for at most so many instructions. */
   run(budgetInstructions: number): VmmStop;
   readonly state: GuestState;
+  /** Where the processor does not hold the guest's own state while the guest runs. */
+  readonly seat?: GuestProcessor;
 }
 
 /** A sink for runs that nobody watches. */

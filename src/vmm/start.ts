@@ -15,6 +15,7 @@ import { giveVmx } from "./nested/index.js";
 import { PageAllocator } from "./page-allocator.js";
 import { withPassThrough } from "./pass-through.js";
 import type { VmmChoice } from "./policy.js";
+import { startSoftware, whyNotSoftware } from "./software/index.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
 export const vmmMemoryBytes = 0x40_0000;
@@ -40,7 +41,7 @@ export function startVmm(
   options: VmmOptions,
 ): BundledVmm {
   const [choice] = stack;
-  const why = choice ? (whyNot(machine, stack) ?? whyNotMode(machine, start)) : "there is no VMM to start";
+  const why = choice ? (whyNot(machine, stack) ?? whyNotMode(machine, choice, start)) : "there is no VMM to start";
   if (choice === undefined || why !== undefined) return new RefusingVmm(machine, why ?? "", options.events);
   const { memoryBytes } = machine.platform;
   const pages = new PageAllocator(memoryBytes, memoryBytes + vmmMemoryBytes);
@@ -54,6 +55,7 @@ export function startVmm(
     devices: passThrough ? machineDevices(machine) : new GuestDevices([serial]),
     events: options.events,
   };
+  if (choice.kind !== "hardware") return startSoftware({ ...common, kind: choice.kind, ringZero: machine.ringZero });
   if (machine.platform.cpu.vendor === "intel") {
     const { vmx } = machine;
     const featureControl = machine.readMsr(featureControlMsr) ?? 0n;
@@ -74,7 +76,7 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   const { generation, vendor } = platform.cpu;
   const [choice] = stack;
   if (stack.length > 1) return "this VMM does not run on another one";
-  if (choice?.kind !== "hardware") return `the form ${choice?.kind ?? ""} of the VMM is not there`;
+  if (choice === undefined || choice.kind !== "hardware") return undefined;
   if (choice.nested && (vendor === "amd" || generation === "vtx1")) {
     return "this VMM gives virtualization to its guest only on VT-x with EPT";
   }
@@ -86,7 +88,8 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
 }
 
 /** Why a guest cannot begin in this state under the VMM: real mode needs help that only later processors give. */
-function whyNotMode(machine: Machine, start: StartState): string | undefined {
+function whyNotMode(machine: Machine, choice: VmmChoice, start: StartState): string | undefined {
+  if (choice.kind !== "hardware") return whyNotSoftware(choice.kind, start);
   const { name, cpu } = machine.platform;
   if (cpu.vendor !== "intel" || (start.cr0 & cr0Bits.PE) !== 0n) return undefined;
   const allows = new VmxControls((address) => machine.readMsr(address)).allows("UNRESTRICTED_GUEST");

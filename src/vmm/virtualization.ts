@@ -2,7 +2,7 @@
 // to its guest, so that VMMs stack. Through it a VMM can do what software in root operation could do, and no more.
 
 import type { Platform } from "../isa/index.js";
-import type { Stop } from "../machine/index.js";
+import type { Stop, Transfer } from "../machine/index.js";
 import type { SegmentState } from "../program/index.js";
 
 /** The name of a segment register that a guest state holds. */
@@ -41,6 +41,18 @@ export interface Processor {
   readonly retired: bigint;
   /** Runs the guest that was entered. */
   run(budgetInstructions: number): Stop;
+}
+
+/** Ring 0 as a VMM has it that runs its guest in the outer rings. */
+export interface RingZero {
+  /** The VMM is the code of ring 0 from here on. */
+  start(): void;
+  /** What ended the last run with `privilege`. */
+  transfer(): Transfer;
+  /** HLT: the next run waits for an interrupt. */
+  halt(): void;
+  /** The VMM has carried out an instruction of its guest: its time passes. */
+  retire(): void;
 }
 
 /** Why an entry did not happen: error number of VMfailValid or basic exit reason, and the failed rule. */

@@ -58,6 +58,15 @@ export class ShadowTables {
   }
 
   private readonly directories: bigint;
+  /** Entries of the last directory that are the VMM's own: it lies with its guest in one linear address space. */
+  private own: readonly { readonly place: bigint; readonly entry: bigint }[] = [];
+
+  /** Maps tables of the VMM's own at the top of a guest's 4 GiB, out of its reach in ring 3; flushing keeps them. */
+  keepAtTop(tables: readonly bigint[]): void {
+    const first = this.directories + 3n * 0x1000n + 0x1000n - BigInt(tables.length * 8);
+    this.own = tables.map((table, i) => ({ place: first + BigInt(i * 8), entry: table | P | RW | A }));
+    this.flush();
+  }
 
   /** Drops every translation. */
   flush(): void {
@@ -66,6 +75,7 @@ export class ShadowTables {
     for (let i = 0n; i < 4n; i++) this.processor.writePhysical(this.directories + i * 0x1000n, zeros);
     for (let i = 0; i < this.used; i++) this.processor.writePhysical(this.pool + BigInt(i * pageBytes), zeros);
     this.used = 0;
+    for (const { place, entry } of this.own) this.processor.writeU64(place, entry);
   }
 
   /** Whether the guest's own tables allow the access of a page fault with this error code. */

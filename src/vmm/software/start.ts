@@ -1,0 +1,35 @@
+// Starts a software VMM, or says why it cannot hold its guest.
+
+import { cr0Bits, eferBits } from "../../isa/index.js";
+import type { StartState } from "../../program/index.js";
+import type { BundledVmm } from "../bundled.js";
+import { ShadowTables } from "../hardware/shadow-paging.js";
+import type { PageAllocator } from "../page-allocator.js";
+import type { VmmChoice } from "../policy.js";
+import type { SoftwareGuestParts } from "./shared/software-guest.js";
+import { Window } from "./shared/window.js";
+import { TrapAndEmulateVcpu } from "./trap-and-emulate/vcpu.js";
+
+export interface SoftwareParts extends Omit<SoftwareGuestParts, "shadow" | "window"> {
+  readonly pages: PageAllocator;
+  readonly kind: VmmChoice["kind"];
+}
+
+/** Makes the VMM and puts its guest into the outer rings. */
+export function startSoftware(parts: SoftwareParts): BundledVmm {
+  const { processor, pages } = parts;
+  const shadow = new ShadowTables(processor, pages);
+  const window = new Window(processor, pages);
+  shadow.keepAtTop(window.tables);
+  return new TrapAndEmulateVcpu({ ...parts, shadow, window });
+}
+
+/** Why a software VMM cannot hold a guest that starts so; undefined where it can. */
+export function whyNotSoftware(kind: VmmChoice["kind"], start: StartState): string | undefined {
+  if (kind === "binary_translation") return "the form binary_translation of the VMM is not there";
+  if ((start.efer & eferBits.LMA) !== 0n) {
+    return "a software VMM protects itself with segment limits, and 64-bit mode has none";
+  }
+  if ((start.cr0 & cr0Bits.PE) === 0n) return "a guest in real mode has no ring to be deprivileged in";
+  return undefined;
+}

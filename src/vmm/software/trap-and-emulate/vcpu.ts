@@ -1,0 +1,224 @@
+// `trap_and_emulate`: the guest runs in the outer rings until something brings control to ring 0; the VMM does there what
+// the guest's own ring 0 would have done, and the guest goes on. What does not trap goes wrong: that is the point.
+
+import { pageFaultBits } from "../../../isa/index.js";
+import type { DeliveredEvent, Stop } from "../../../machine/index.js";
+import type { BundledVmm, GuestProcessor, GuestState, VmmStop } from "../../bundled.js";
+import { denyMemory } from "../../hardware/memory-denied.js";
+import { ExitBudget } from "../../hardware/exit-budget.js";
+import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
+import { allMemoryRights, isGuestMemory } from "../../hardware/identity-tables.js";
+import type { ShadowTables } from "../../hardware/shadow-paging.js";
+import { findMemory } from "../../policy.js";
+import type { RingZero } from "../../virtualization.js";
+import { emulate, fetchInstruction, type Outcome } from "../shared/emulation.js";
+import { EventFlow, isHardware, raisedBy, type EventPlace } from "../shared/event-flow.js";
+import { privilegedInstructions } from "../shared/privileged.js";
+import { windowBase } from "../shared/ring-compression.js";
+import { SoftwareGuest, type SoftwareGuestParts } from "../shared/software-guest.js";
+import { systemCall, systemEnter } from "../shared/system-calls.js";
+
+const vectors = { undefinedOpcode: 6, protection: 13, page: 14 } as const;
+const idtBit = 2;
+
+export class TrapAndEmulateVcpu implements BundledVmm {
+  readonly guest: SoftwareGuest;
+  private readonly ringZero: RingZero;
+  private readonly shadow: ShadowTables;
+  private readonly flow: EventFlow;
+  private readonly budget: ExitBudget;
+  private asleep = false;
+
+  constructor(parts: SoftwareGuestParts) {
+    this.guest = new SoftwareGuest(parts);
+    this.ringZero = parts.ringZero;
+    this.shadow = parts.shadow;
+    this.flow = new EventFlow(this.guest);
+    this.budget = new ExitBudget(parts.processor);
+  }
+
+  get state(): GuestState {
+    return this.guest;
+  }
+
+  get seat(): GuestProcessor {
+    return this.guest;
+  }
+
+  run(budgetInstructions: number): VmmStop {
+    const { budget, guest } = this;
+    budget.begin(budgetInstructions);
+    for (;;) {
+      const ended = this.flow.deliverWaiting() ?? this.refused();
+      if (ended) return ended;
+      if (guest.halted === undefined) this.asleep = false;
+      else this.sleep(guest.halted);
+      // The instruction in the shadow of STI or MOV SS runs alone, so that what waits comes right behind it.
+      const alone = guest.interruptShadow;
+      const stop = guest.processor.run(alone ? Math.min(1, budget.left) : budget.left);
+      if (alone && stop.kind === "budget-spent") guest.interruptShadow = false;
+      else if (stop.kind !== "privilege") return withoutExit(stop);
+      else {
+        const over = this.atTransfer() ?? this.refused();
+        if (over) return over;
+      }
+      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
+    }
+  }
+
+  /** Control has come to ring 0: does what brought it there, and gives the stop where the guest ends. */
+  private atTransfer(): VmmStop | undefined {
+    const { guest } = this;
+    const transfer = this.ringZero.transfer();
+    guest.interruptShadow = false;
+    const { rip } = guest;
+    switch (transfer.kind) {
+      case "event":
+        return this.atEvent(transfer);
+      case "sysenter": {
+        const fault = systemEnter(guest);
+        return fault && this.flow.reflect(fault, { rip, savedRip: rip });
+      }
+      case "syscall":
+        systemCall(guest, rip + 2n);
+        return undefined;
+      case "gate":
+      case "task":
+        guest.refusal = transfer.kind === "task" ? "this VMM does not switch tasks" : "this VMM has no call gates";
+        return undefined;
+    }
+  }
+
+  private atEvent(event: DeliveredEvent): VmmStop | undefined {
+    const { guest } = this;
+    const raised = raisedBy(event);
+    const savedRip = guest.rip;
+    const place: EventPlace = {
+      rip: event.instructionRip,
+      savedRip,
+      ...(event.rule !== undefined && { rule: event.rule }),
+    };
+    if (event.type === eventTypes.externalInterrupt || event.type === eventTypes.nmi) {
+      this.flow.tell(raised, place, "public");
+      this.flow.keep(event);
+      return undefined;
+    }
+    if (raised.cr2 !== undefined) return this.atPageFault(raised, raised.cr2, place);
+    this.flow.tell(raised, place, "public");
+    if (isHardware(raised)) {
+      const done = this.emulateFaulting(raised, place);
+      if (done !== "not ours") return done;
+    }
+    return this.flow.reflect(raised, place);
+  }
+
+  /** A privileged instruction that faulted; "not ours" where the fault is the guest's own. */
+  private emulateFaulting(raised: InjectedEvent, place: EventPlace): VmmStop | undefined | "not ours" {
+    const { guest } = this;
+    if (raised.vector !== vectors.protection) return "not ours";
+    const instruction = fetchInstruction(guest, place.rip);
+    if (instruction === undefined) return "not ours";
+    const code = raised.errorCode ?? 0;
+    const { mnemonic } = instruction.decoded.value;
+    if (mnemonic === "int" && (code & idtBit) !== 0) {
+      // The guest may have opened the gate since the VMM last looked.
+      const ring = guest.cpl === 3 ? 3 : 1;
+      return guest.tables.followGate(code >> 3, ring) ? undefined : "not ours";
+    }
+    const outcome = emulate(guest, instruction, privilegedInstructions);
+    return outcome === undefined ? "not ours" : this.finish(outcome, place);
+  }
+
+  private finish(outcome: Outcome, place: EventPlace): VmmStop | undefined {
+    const { guest } = this;
+    if (typeof outcome === "object") {
+      if ("stop" in outcome) return outcome.stop;
+      return this.flow.reflect(outcome.fault, place);
+    }
+    const { raised } = guest;
+    if (raised === undefined) return undefined;
+    guest.raised = undefined;
+    return this.flow.reflect(raised, { rip: place.rip, savedRip: guest.rip });
+  }
+
+  /** A page fault: a miss of the shadow tables, the guest's own, a table that the VMM follows, or a declared rule's. */
+  private atPageFault(raised: InjectedEvent, linear: bigint, place: EventPlace): VmmStop | undefined {
+    const { guest, shadow } = this;
+    const errorCode = BigInt(raised.errorCode ?? 0);
+    if (linear >= BigInt(windowBase)) {
+      guest.refusal = "the guest uses linear addresses that the VMM keeps for itself";
+      return undefined;
+    }
+    const outcome = shadow.ask(guest, linear, errorCode);
+    if (outcome.kind === "guest") {
+      const own = { ...raised, errorCode: outcome.errorCode };
+      this.flow.tell(own, place, "public");
+      return this.flow.reflect(own, place);
+    }
+    const { mapping } = outcome;
+    const access = accessOf(errorCode);
+    const rule = findMemory(guest.policy.memory, mapping.physical);
+    if (rule && !rule.rights[access]) {
+      this.flow.tell(raised, place, "public");
+      const end = denyMemory(guest, rule, { guestPhysical: mapping.physical, linear, access });
+      if (end?.kind === "refused") guest.refusal = end.why;
+      else if (end) return end;
+      const { raised: injected } = guest;
+      guest.raised = undefined;
+      return injected && this.flow.reflect(injected, place);
+    }
+    this.flow.tell(raised, place, "internal");
+    if (!isGuestMemory(guest.platform, mapping.physical)) {
+      guest.refusal = `the guest has no memory at 0x${mapping.physical.toString(16)}`;
+      return undefined;
+    }
+    const rights = rule?.rights ?? allMemoryRights;
+    const traced = guest.tables.traces(mapping.physical);
+    if (traced && access === "write") return this.writeTraced(linear, errorCode, mapping, rights);
+    shadow.fill(guest, linear, errorCode, mapping, traced ? { ...rights, write: false } : rights);
+    return undefined;
+  }
+
+  /** A write to a page where the guest has a descriptor table: it is let through alone, and the shadows follow. */
+  private writeTraced(
+    linear: bigint,
+    errorCode: bigint,
+    mapping: Parameters<ShadowTables["fill"]>[3],
+    rights: Parameters<ShadowTables["fill"]>[4],
+  ): VmmStop | undefined {
+    const { guest, shadow } = this;
+    shadow.fill(guest, linear, errorCode, mapping, rights);
+    const stop = guest.processor.run(1);
+    shadow.fill(guest, linear, errorCode, mapping, { ...rights, write: false });
+    guest.processor.setRegister("CR3", shadow.paeRoot);
+    guest.tables.written(mapping.physical);
+    if (stop.kind === "budget-spent") return undefined;
+    return stop.kind === "privilege" ? this.atTransfer() : withoutExit(stop);
+  }
+
+  /** The guest waits: the processor is halted until an interrupt comes, or for good. */
+  private sleep(rip: bigint): void {
+    const { events } = this.guest;
+    if (!this.asleep && events.listening) events.append({ kind: "halt", rip });
+    this.asleep = true;
+    this.ringZero.halt();
+  }
+
+  private refused(): VmmStop | undefined {
+    const { refusal: why, events, rip } = this.guest;
+    if (why === undefined) return undefined;
+    if (events.listening) events.append({ kind: "refuse", rip, note: why });
+    return { kind: "refused", why };
+  }
+}
+
+function accessOf(code: bigint): "read" | "write" | "execute" {
+  if ((code & pageFaultBits.W) !== 0n) return "write";
+  return (code & pageFaultBits.I) !== 0n ? "execute" : "read";
+}
+
+/** Nothing exits from the outer rings. */
+function withoutExit(stop: Stop): VmmStop {
+  if (stop.kind === "vm-exit") throw new Error("internal error: a guest of a software VMM is in no virtual machine");
+  return stop;
+}
