@@ -2,6 +2,7 @@
 
 export * from "./assert.js";
 export * from "./diagnostic.js";
+export * from "./fixes.js";
 export * from "./near-names.js";
 export * from "./number.js";
 export * from "./operators.js";

@@ -11,7 +11,9 @@ export function nearNames(name: string, candidates: Iterable<string>): string[] 
     if (distance <= limit) scored.push({ name: candidate, distance });
   }
   scored.sort((a, b) => a.distance - b.distance);
-  return scored.slice(0, 3).map((s) => s.name);
+  // Where only the case of letters is another, nothing else is meant.
+  const meant = scored[0]?.distance === 0 ? scored.filter((s) => s.distance === 0) : scored.slice(0, 3);
+  return meant.map((s) => s.name);
 }
 
 /** `did you mean A, B or C?`, or undefined when nothing is near. */

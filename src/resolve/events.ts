@@ -17,7 +17,7 @@ import {
 import type { EventKind } from "../program/index.js";
 import type { EventClause, Expr, Name } from "../syntax/index.js";
 import { evaluate } from "./expressions.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { caseFix, report, suggestion, type Frame } from "./frame.js";
 import { guestModes } from "./modes.js";
 import { onlyExpr } from "./names.js";
 import type { BoundEvent, Value } from "./resolved.js";
@@ -36,8 +36,9 @@ export function bindJudged(event: Event, frame: Frame): BoundEvent | undefined {
 export function bindEvent(event: Event, frame: Frame): BoundEvent | undefined {
   const kind = findEventKind(event.event.text);
   if (!kind) {
-    const help = suggestion(event.event.text, ["nothing", "any", ...eventKinds.map((k) => k.kind)]);
-    report(frame, resolving.unknownEvent, { name: event.event.text, help }, event.event.span);
+    const { text: name, span } = event.event;
+    const names = ["nothing", "any", ...eventKinds.map((k) => k.kind)];
+    report(frame, resolving.unknownEvent, { name, help: suggestion(name, names) }, span, caseFix(name, names, span));
     return undefined;
   }
   const to = bindReceiver(event, frame);
@@ -64,13 +65,10 @@ function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean 
   const { subject } = event;
   if (!subject) return true;
   const name = subject.text;
-  const unknown = (what: string, names: Iterable<string>): boolean => {
-    report(
-      frame,
-      resolving.unknownSubject,
-      { kind: kind.kind, what, name, help: suggestion(name, names) },
-      subject.span,
-    );
+  const unknown = (what: string, candidates: Iterable<string>): boolean => {
+    const names = [...candidates];
+    const facts = { kind: kind.kind, what, name, help: suggestion(name, names) };
+    report(frame, resolving.unknownSubject, facts, subject.span, caseFix(name, names, subject.span));
     return false;
   };
   switch (kind.subject) {
@@ -137,7 +135,7 @@ function bindFields(kind: EventKindInfo, event: Event, frame: Frame): BoundEvent
     else {
       const names = known.map((f) => f.name);
       const facts = { what: subjectText(kind, event), name: name.text, names, help: suggestion(name.text, names) };
-      report(frame, resolving.unknownField, facts, name.span);
+      report(frame, resolving.unknownField, facts, name.span, caseFix(name.text, names, name.span));
       holds = false;
     }
   }
@@ -163,12 +161,8 @@ function bindFieldWord(field: EventField, words: readonly string[], expr: Expr, 
   const word = expr.kind === "name" ? expr.name : spanText(expr.span);
   if (words.includes(word)) return word;
   if (expr.kind !== "missing") {
-    report(
-      frame,
-      resolving.unknownFieldWord,
-      { field: field.name, word, words, help: suggestion(word, words) },
-      expr.span,
-    );
+    const facts = { field: field.name, word, words, help: suggestion(word, words) };
+    report(frame, resolving.unknownFieldWord, facts, expr.span, caseFix(word, words, expr.span));
   }
   return undefined;
 }

@@ -5,6 +5,7 @@ import {
   didYouMean,
   nearNames,
   resolving,
+  spanText,
   type Diagnostic,
   type Reporter,
   type Site,
@@ -187,6 +188,15 @@ export function countStatement(statement: Statement, frame: Frame): boolean {
   if (!unit.isOverfull) report(frame, resolving.tooManyStatements, { limit: maxCaseStatements }, statement.span);
   unit.isOverfull = true;
   return false;
+}
+
+/** The fix of a name that differs from the one that is meant only in the case of its letters. */
+export function caseFix(name: string, candidates: Iterable<string>, span: Span): Pick<Site, "fix"> {
+  if (spanText(span) !== name) return {};
+  const meant = [...new Set(candidates)].filter((other) => other.toLowerCase() === name.toLowerCase());
+  const [newText, more] = meant;
+  if (newText === undefined || more !== undefined) return {};
+  return { fix: { title: `write ${newText}`, edits: [{ span, newText }] } };
 }
 
 /** The help text `did you mean …?`, where something is near. */

@@ -6,11 +6,12 @@ import type { Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { dataUnits } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { caseFix, report, suggestion, type Frame } from "./frame.js";
 import { macroNames } from "./macros.js";
 import { isOfMissingModule } from "./names.js";
 import { bindOperand } from "./operands.js";
 import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
+import { isMissing } from "./shape.js";
 import { statementText } from "./written.js";
 
 /** The instruction that a statement is; undefined when something is wrong and has been reported. */
@@ -25,8 +26,9 @@ export function bindInstruction(
   const mnemonic = word.toLowerCase();
   if (!isMnemonic(mnemonic)) {
     if (isOfMissingModule(word, frame)) return undefined;
-    const help = ofNasm.get(mnemonic) ?? suggestion(word, candidates(frame));
-    report(frame, resolving.unknownWord, { word, help }, head.span);
+    const words = [...candidates(frame)];
+    const help = ofNasm.get(mnemonic) ?? suggestion(word, words);
+    report(frame, resolving.unknownWord, { word, help }, head.span, caseFix(word, words, head.span));
     return undefined;
   }
   if (target.isData) {
@@ -37,6 +39,7 @@ export function bindInstruction(
     report(frame, resolving.unexpectedBlock, { word }, statement.block.span);
     return undefined;
   }
+  if (statement.args.some(isMissing)) return undefined;
   const operands: OperandTemplate[] = [];
   for (const arg of statement.args) {
     const operand = bindOperand(arg, frame);

@@ -3,7 +3,7 @@
 import { resolving, spanText } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
 import { type Arg, shapeOf, type Statement } from "../syntax/index.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { caseFix, report, suggestion, type Frame } from "./frame.js";
 import { namesOf } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readVmm, type WrittenVmm } from "./policy.js";
@@ -35,8 +35,8 @@ export function readOn(statement: Statement | undefined, table: PlatformTable, f
     if (members) for (const member of members) add(table.find(member), false);
     else if (table.names.has(name.text)) add(table.find(name.text), true);
     else {
-      const help = suggestion(name.text, table.names);
-      report(frame, resolving.unknownPlatform, { name: name.text, help }, name.span);
+      const facts = { name: name.text, help: suggestion(name.text, table.names) };
+      report(frame, resolving.unknownPlatform, facts, name.span, caseFix(name.text, table.names, name.span));
     }
   }
   if (found.size > 0) return [...found.values()];

@@ -4,7 +4,7 @@
 import { resolving, type Span } from "../base/index.js";
 import type { Arg, Expr } from "../syntax/index.js";
 import { libraryConstant, libraryConstantNames, platformConstant } from "./constants.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { caseFix, report, suggestion, type Frame } from "./frame.js";
 import type { StartName, Value } from "./resolved.js";
 import { Scope, type Meaning, type Module } from "./scope.js";
 
@@ -26,7 +26,8 @@ export function findName(name: string, frame: Frame, span: Span): Found | undefi
 /** Reports that a name means nothing here. */
 export function reportUnknown(name: string, frame: Frame, span: Span): void {
   if (isOfMissingModule(name, frame)) return;
-  report(frame, resolving.unknownName, { name, help: suggestion(name, visibleNames(frame)) }, span);
+  const names = [...visibleNames(frame)];
+  report(frame, resolving.unknownName, { name, help: suggestion(name, names) }, span, caseFix(name, names, span));
 }
 
 /** Whether a name begins with a module that could not be had, which has been reported. */

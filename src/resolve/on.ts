@@ -3,7 +3,7 @@
 import { resolving } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
 import type { Arg, Name, Statement } from "../syntax/index.js";
-import { report, suggestion, type Frame } from "./frame.js";
+import { caseFix, report, suggestion, type Frame } from "./frame.js";
 
 /** Groups by name: those of the generations, and `all`. */
 export const groupNames = ["unassisted", "vtx1", "vtx2", "svm1", "svm2", "all"] as const;
@@ -23,8 +23,9 @@ export function isOn(names: readonly string[], frame: Frame): boolean | undefine
 export function checkPlatformNames(names: readonly Name[], frame: Frame): void {
   for (const name of names) {
     if (frame.unit.platformNames.has(name.text)) continue;
-    const help = suggestion(name.text, frame.unit.platformNames);
-    report(frame, resolving.unknownPlatform, { name: name.text, help }, name.span);
+    const { platformNames } = frame.unit;
+    const facts = { name: name.text, help: suggestion(name.text, platformNames) };
+    report(frame, resolving.unknownPlatform, facts, name.span, caseFix(name.text, platformNames, name.span));
   }
 }
 

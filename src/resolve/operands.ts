@@ -57,7 +57,10 @@ function takeModifier({ term, frame }: Placed, modifiers: Modifiers): boolean {
   if (term.kind !== "single" || term.expr.kind !== "name") return false;
   if (takeWord(term.expr.name, modifiers)) return true;
   if (term.expr.name.toLowerCase() !== "ptr") return false;
-  report(frame, resolving.noPtr, {}, term.span);
+  const { source, end } = term.span;
+  const blanks = /^[ \t]*/.exec(source.text.slice(end))?.[0].length ?? 0;
+  const edits = [{ span: { ...term.span, end: end + blanks }, newText: "" }];
+  report(frame, resolving.noPtr, {}, term.span, { fix: { title: "remove `ptr`", edits } });
   return true;
 }
 

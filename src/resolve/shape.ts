@@ -13,7 +13,7 @@ export function misshapen(statement: Statement, place: Place, frame: Frame, span
 }
 
 /** True where the parser could not read an argument and has said so. */
-function isMissing(arg: Arg): boolean {
+export function isMissing(arg: Arg): boolean {
   return arg.terms.some((term) =>
     term.kind === "single"
       ? term.expr.kind === "missing"

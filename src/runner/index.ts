@@ -2,6 +2,10 @@
 
 export * from "./discovery.js";
 export { execute } from "./execute.js";
+export { renderGithub } from "./formats/github.js";
+export { renderJson } from "./formats/json.js";
+export type { FailureRecord, PlaceRecord } from "./formats/records.js";
+export { renderSarif } from "./formats/sarif.js";
 export { MachinePool, type TestMachine } from "./machine-pool.js";
 export * from "./options.js";
 export * from "./report.js";

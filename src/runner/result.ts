@@ -2,6 +2,7 @@
 
 import type { Diagnostic } from "../base/index.js";
 import type { RunLog } from "../program/index.js";
+import type { FailureRecord } from "./formats/records.js";
 
 export type Outcome = "passed" | "failed" | "skipped";
 
@@ -16,6 +17,8 @@ export interface CaseResult {
   readonly outcome: Outcome;
   /** For `failed` the whole failure report; for `skipped` the reason; empty for `passed`. */
   readonly detail: string;
+  /** What was not as the test says, in order; absent unless the case failed. */
+  readonly failures?: readonly FailureRecord[];
   /** The transcript, where the options ask for it. */
   readonly transcript?: string;
   /** What happened, where the options ask for it. */

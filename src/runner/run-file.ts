@@ -17,6 +17,7 @@ import {
   type JudgeContext,
 } from "../verdict/index.js";
 import { execute } from "./execute.js";
+import { failureRecord } from "./formats/records.js";
 import { keepGoldens } from "./goldens.js";
 import type { MachinePool } from "./machine-pool.js";
 import type { RunOptions } from "./options.js";
@@ -161,6 +162,7 @@ function runCase(
     ...name,
     outcome: verdict.outcome,
     detail: verdict.outcome === "failed" ? renderFailure(name, program.plan, log, verdict) : "",
+    ...(verdict.outcome === "failed" && { failures: verdict.failures.map(failureRecord) }),
     ...(options.transcripts && {
       transcript: transcript(program.plan, log, { all: options.transcripts === "all" }),
     }),

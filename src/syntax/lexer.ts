@@ -3,7 +3,7 @@
 // token cannot be read, one that stands for it comes out, so that the parser has nothing more to report.
 
 import type { IToken, TokenType } from "chevrotain";
-import { lexical, syntactic, type Diagnostic, type Source } from "../base/index.js";
+import { lexical, syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
 import { mostMistakes } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
@@ -148,7 +148,7 @@ class Lexer {
     this.tokens.push(makeToken(type, this.text.slice(start, this.at), start, this.at, payload));
   }
 
-  private report(reporter: (span: { source: Source; start: number; end: number }) => Diagnostic, start: number): void {
+  private report(reporter: (span: Span) => Diagnostic, start: number): void {
     this.diagnostics.push(reporter({ source: this.source, start, end: Math.max(this.at, start + 1) }));
   }
 
@@ -294,7 +294,8 @@ class Lexer {
     while (this.isWordPart(this.at)) this.at++;
     if (this.at === start + 1) {
       const next = this.text[this.at] ?? "";
-      this.report((span) => lexical.bareHash({ next }, { span }), start);
+      const fix = next === " " && writeInstead("`;`", ";");
+      this.report((span) => lexical.bareHash({ next }, { span, ...(fix && { fix: fix(span) }) }), start);
       if (next === " ") this.at = this.lineEnd();
     } else this.push(t.Exception, start);
   }
@@ -332,7 +333,8 @@ class Lexer {
     const start = this.at;
     this.at += 2;
     const text = this.text.slice(start, this.at);
-    this.report((span) => lexical.foreignComment({ text }, { span }), start);
+    const fix = text === "//" && writeInstead("`;`", ";");
+    this.report((span) => lexical.foreignComment({ text }, { span, ...(fix && { fix: fix(span) }) }), start);
     this.at = this.lineEnd();
   }
 
@@ -343,11 +345,13 @@ class Lexer {
     this.at += first.length;
     if (SPACES.has(first)) {
       while (SPACES.has(this.text[this.at] ?? "")) this.at++;
-      return this.reportUnknown(start, "this space", "replace it by an ordinary space");
+      const fix = writeInstead("an ordinary space", " ");
+      return this.reportUnknown(start, "this space", "replace it by an ordinary space", fix);
     }
     while (this.at < this.text.length && this.isUnknown(this.at)) this.at++;
     const likely = lookAlikes[first];
-    this.reportUnknown(start, nameOf(first), likely === undefined ? undefined : `write ${likely}`);
+    const fix = likely !== undefined && this.at === start + first.length ? writeInstead(likely, likely) : undefined;
+    this.reportUnknown(start, nameOf(first), likely === undefined ? undefined : `write ${likely}`, fix);
   }
 
   private isUnknown(at: number): boolean {
@@ -359,11 +363,9 @@ class Lexer {
         : code === 0x7f;
   }
 
-  private reportUnknown(start: number, character: string, hint: string | undefined): void {
-    this.report(
-      (span) => lexical.unknownCharacter({ character, ...(hint !== undefined && { hint }) }, { span }),
-      start,
-    );
+  private reportUnknown(start: number, character: string, hint: string | undefined, fix?: (span: Span) => Fix): void {
+    const facts = { character, ...(hint !== undefined && { hint }) };
+    this.report((span) => lexical.unknownCharacter(facts, { span, ...(fix && { fix: fix(span) }) }), start);
   }
 }
 
@@ -376,6 +378,11 @@ export function makeToken(
   payload?: bigint | string,
 ): Token {
   return { image, startOffset, endOffset, tokenTypeIdx: tokenType.tokenTypeIdx ?? 0, tokenType, payload };
+}
+
+/** The fix that puts a text in the place of what was found. */
+function writeInstead(shown: string, newText: string): (span: Span) => Fix {
+  return (span) => ({ title: `write ${shown}`, edits: [{ span, newText }] });
 }
 
 /** Visible characters as they are, all others by their code point. */

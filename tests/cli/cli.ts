@@ -22,6 +22,7 @@ export function useCli() {
   });
   afterAll(() => rmSync(folder, { recursive: true, force: true }));
   return {
+    path: (path: string): string => join(folder, path),
     write(path: string, content: string | Uint8Array): void {
       mkdirSync(dirname(join(folder, path)), { recursive: true });
       writeFileSync(join(folder, path), content);

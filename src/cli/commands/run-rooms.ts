@@ -1,4 +1,12 @@
 // The rooms that `run` and `check` need, as one chunk of the bundle.
 
-export { hasErrors, renderDiagnostic } from "../../base/index.js";
-export { checkFile, renderCase, renderTotals, runFiles } from "../../runner/index.js";
+export { applyFixes, hasErrors, renderDiagnostic } from "../../base/index.js";
+export {
+  checkFile,
+  renderCase,
+  renderGithub,
+  renderJson,
+  renderSarif,
+  renderTotals,
+  runFiles,
+} from "../../runner/index.js";

@@ -1,7 +1,10 @@
 // `trapline run [PATH…]`: compiles, runs and judges tests.
 
 import type { Command } from "commander";
+import type { FileResult } from "../../runner/index.js";
 import { collectNames } from "../options.js";
+import { formatOption, printReport, type ReportFormat } from "../report-format.js";
+import type * as rooms from "./run-rooms.js";
 
 interface RunArguments {
   readonly platform?: readonly string[];
@@ -9,6 +12,7 @@ interface RunArguments {
   readonly transcript?: true;
   readonly all?: true;
   readonly quiet?: true;
+  readonly format: ReportFormat;
 }
 
 export function register(program: Command): void {
@@ -21,6 +25,7 @@ export function register(program: Command): void {
     .option("-t, --transcript", "print the transcript of every case")
     .option("-a, --all", "with --transcript: internal and assist exits too")
     .option("-q, --quiet", "print failures and totals only")
+    .addOption(formatOption())
     .action(async (paths: readonly string[], options: RunArguments) => {
       process.exitCode = await run(paths, options);
     });
@@ -30,33 +35,48 @@ async function run(paths: readonly string[], options: RunArguments): Promise<num
   const { readTests } = await import("../sources.js");
   const { replaceFile } = await import("../files.js");
   const { checkPlatformNames } = await import("../platform.js");
-  const { renderCase, renderDiagnostic, renderTotals, runFiles } = await import("./run-rooms.js");
+  const loaded: Rooms = await import("./run-rooms.js");
   const tests = await readTests(paths);
   await checkPlatformNames(options.platform ?? [], tests.requests);
-  const ci = process.env["CI"] !== undefined && process.env["CI"] !== "" && process.env["CI"] !== "false";
-  const suite = runFiles(
+  const isForPeople = options.format === "human";
+  const suite = loaded.runFiles(
     tests.requests,
     {
       modules: tests.modules,
       goldens: tests.goldens,
       update: options.update === true,
-      ci,
+      ci: isCi(),
       ...(options.platform && { platforms: options.platform }),
       ...(options.transcript && { transcripts: options.all ? ("all" as const) : ("public" as const) }),
     },
     (file) => {
       for (const change of file.goldenChanges) replaceFile(change.path, change.text);
-      const lines = file.diagnostics.map(renderDiagnostic);
-      for (const each of file.cases) {
-        if (!options.quiet || each.outcome === "failed") lines.push(renderCase(each));
-        if (each.transcript !== undefined) lines.push(indented(each.transcript));
-      }
-      if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+      if (isForPeople) printFile(file, options, loaded);
     },
   );
-  for (const problem of suite.problems) process.stdout.write(`${renderDiagnostic(problem)}\n`);
-  process.stdout.write(`${renderTotals(suite.totals)}\n`);
+  if (options.format !== "human") await printReport(suite, options.format);
+  else for (const problem of suite.problems) process.stdout.write(`${loaded.renderDiagnostic(problem)}\n`);
+  if (options.format === "human" || options.format === "github") {
+    process.stdout.write(`${loaded.renderTotals(suite.totals)}\n`);
+  }
   return suite.status;
+}
+
+type Rooms = typeof rooms;
+
+/** What one file gave, as soon as it is there. */
+function printFile(file: FileResult, options: RunArguments, { renderCase, renderDiagnostic }: Rooms): void {
+  const lines = file.diagnostics.map(renderDiagnostic);
+  for (const each of file.cases) {
+    if (!options.quiet || each.outcome === "failed") lines.push(renderCase(each));
+    if (each.transcript !== undefined) lines.push(indented(each.transcript));
+  }
+  if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+}
+
+function isCi(): boolean {
+  const value = process.env["CI"] ?? "";
+  return value !== "" && value !== "false";
 }
 
 const indented = (text: string): string =>
