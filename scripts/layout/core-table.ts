@@ -103,6 +103,7 @@ export const cpu: RecordLayout = {
     ["stopDetail2", "u64", "more of it"],
     ["stopKind", "u32", "a STOP_ number while the run loop is to end, else 0"],
     ["activity", "u32", "an ACTIVITY_ number"],
+    ["haltRip", "u64", "RIP of the HLT that halts; all ones in a guest that was entered halted"],
     ["shadow", "u32", "interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS"],
     ["attention", "u32", "ATTENTION_ bits: why the run loop must look up between instructions"],
     ["interruptLine", "u32", "1 while a device or the interrupt controller asserts INTR"],

@@ -2,15 +2,15 @@
 // Exception"), and delivery through the interrupt-vector table or the IDT (ibid., "Exception and Interrupt Handling").
 
 import {
-  ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, cpu, EVENT_INTERRUPT, EVENT_SHUTDOWN, EVENT_TRAP, EVENT_UNSUPPORTED,
+  ACTIVITY_ACTIVE, ACTIVITY_HLT, ACTIVITY_SHUTDOWN, cpu, EVENT_INTERRUPT, EVENT_SHUTDOWN, EVENT_TRAP, EVENT_UNSUPPORTED,
   PENDING_EXCEPTION, PENDING_NONE, PENDING_STOP, PENDING_VM_EXIT, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS,
   SEGMENT_GS, SEGMENT_SS, SEGMENT_TR, STOP_SHUTDOWN, STOP_UNSUPPORTED, STOP_VM_EXIT, TRANSFER_EVENT, TRANSFER_TASK,
   TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION, TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION,
   TYPE_SOFTWARE_INTERRUPT,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, AC, flagsChanged, IF, isCanonical, longMode, NEXT, NT, protectedMode, readFlags, RF, RIGHTS_CODE, RIGHTS_DB,
-  RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, TF, UNUSABLE, updateAttention, updateCodeKey, virtual8086, VM,
+  ABORT, AC, flagsChanged, IF, isCanonical, longMode, NEXT, NO_ADDRESS, NT, protectedMode, readFlags, RF, RIGHTS_CODE,
+  RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, TF, UNUSABLE, updateAttention, updateCodeKey, virtual8086, VM,
 } from "./state"; // prettier-ignore
 import {
   baseOf, descriptorHigh, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf, setNullSegment,
@@ -150,6 +150,8 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
     return status;
   }
   cpu.delivering = 0;
+  // What ends a halt belongs to the HLT, which is the instruction that has just retired.
+  const eventRip = cpu.activity == ACTIVITY_HLT && cpu.haltRip != NO_ADDRESS ? cpu.haltRip : cpu.instructionRip;
   cpu.activity = ACTIVITY_ACTIVE;
   if (type == TYPE_NMI) cpu.nmiBlocked = 1;
   cpu.shadow = 0;
@@ -157,14 +159,14 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   flagsChanged();
   const event = appendEvent(
     type == TYPE_EXTERNAL || type == TYPE_NMI ? EVENT_INTERRUPT : EVENT_TRAP,
-    cpu.instructionRip,
+    eventRip,
   );
   event.code = <u16>vector;
   event.rule = rule;
   event.a = errorCode;
   event.b = vector == VECTOR_PF || vector == VECTOR_DB ? linear : 0;
   event.c = savedRip;
-  event.d = type | (hasErrorCode << 8) | ((savedRip != cpu.instructionRip ? 1 : 0) << 9);
+  event.d = type | (hasErrorCode << 8) | ((savedRip != eventRip ? 1 : 0) << 9);
   return NEXT;
 }
 

@@ -2,11 +2,12 @@
 // halts, and events that a VMM or the host injects.
 
 import {
-  ACTIVITY_HLT, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_VIRTUALIZATION, cpu, STOP_BUDGET,
-  STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL, TYPE_NMI,
+  ACTIVITY_HLT, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_VIRTUALIZATION, cpu, EVENT_HALT, STOP_BUDGET,
+  STOP_EVENTS_FULL, STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL, TYPE_NMI,
 } from "./layout.generated"; // prettier-ignore
 import { CR4_MCE, IF, NO_ADDRESS, updateAttention } from "./state";
 import { raise, VECTOR_MC, VECTOR_NMI } from "./faults";
+import { appendEvent, eventsFull } from "./events";
 import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
 import { IA32_MC0_STATUS, IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
@@ -96,6 +97,13 @@ function stayInactive(): bool {
     cpu.stopKind = STOP_BUDGET;
     return false;
   }
-  cpu.stopKind = cpu.activity == ACTIVITY_HLT ? STOP_HALTED : STOP_SHUTDOWN;
+  if (cpu.activity != ACTIVITY_HLT) {
+    cpu.stopKind = STOP_SHUTDOWN;
+  } else if (eventsFull()) {
+    cpu.stopKind = STOP_EVENTS_FULL;
+  } else {
+    if (cpu.haltRip != NO_ADDRESS) appendEvent(EVENT_HALT, cpu.haltRip);
+    cpu.stopKind = STOP_HALTED;
+  }
   return false;
 }

@@ -2,7 +2,7 @@
 // (Intel SDM vol. 2, the instruction pages).
 
 import {
-  ACTIVITY_HLT, cpu, CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, EVENT_HALT, MicroOp, SEGMENT_GS,
+  ACTIVITY_HLT, cpu, CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, MicroOp, SEGMENT_GS,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, code64, CR4_OSXSAVE, CR4_PCE, CR4_PCIDE, CR4_TSD, END, hasFeature, isCanonical, NEXT, registerSized, segment,
@@ -12,7 +12,6 @@ import { raiseProtection, raiseUndefined } from "./faults";
 import { operandForRead, operandLinear } from "./memory";
 import { flushTlb, flushTlbPage } from "./tlb";
 import { timeStamp } from "./msr";
-import { appendEvent } from "./events";
 import {
   guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID,
   INTERCEPT_RDPMC, INTERCEPT_RDTSC, INTERCEPT_RDTSCP, INTERCEPT_XSETBV,
@@ -83,7 +82,7 @@ export function halt(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
   if (taken(INTERCEPT_HLT, 0, op)) return ABORT;
   cpu.activity = ACTIVITY_HLT;
-  appendEvent(EVENT_HALT, cpu.rip - op.length);
+  cpu.haltRip = cpu.rip - op.length;
   updateAttention();
   return END;
 }

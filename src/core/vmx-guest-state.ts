@@ -7,7 +7,7 @@ import {
   cpu,
 } from "./layout.generated"; // prettier-ignore
 import {
-  CR0_PG, EFER_LMA, EFER_LME, UNUSABLE, hasFeature, readFlags, refresh, segment, writeFlags,
+  CR0_PG, EFER_LMA, EFER_LME, NO_ADDRESS, UNUSABLE, hasFeature, readFlags, refresh, segment, writeFlags,
 } from "./state"; // prettier-ignore
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -103,6 +103,7 @@ function loadNonRegisterState(): void {
   } else cpu.nmiBlocked = nmiBlocked;
   // It wakes the guest, too.
   cpu.activity = vectoring ? ACTIVITY_ACTIVE : read32(F.GUEST_ACTIVITY_STATE);
+  cpu.haltRip = NO_ADDRESS;
   vmx.pendingDebug = vectoring ? 0 : read(F.GUEST_PENDING_DEBUG_EXCEPTIONS);
   cpu.monitorArmed = 0;
 }

@@ -2,7 +2,7 @@
 // Another platform is other contents of the same machine; a new one would cost milliseconds.
 
 import type { Platform } from "../isa/index.js";
-import { loadCore, Machine } from "../machine/index.js";
+import { attachPc, loadCore, Machine } from "../machine/index.js";
 import { vmmMemoryBytes } from "../vmm/index.js";
 import { InterruptSource } from "./raise.js";
 
@@ -27,8 +27,14 @@ export class MachinePool {
 
   private make(platform: Platform): TestMachine {
     const machine = new Machine(loadCore(), { platform, vmmMemoryBytes });
-    const made = { machine, interrupts: new InterruptSource(machine) };
-    machine.attach(made.interrupts);
+    const interrupts = new InterruptSource(machine);
+    machine.attach(interrupts);
+    const { localApic } = attachPc(machine, {
+      serial: () => undefined,
+      interruptLine: (asserted) => interrupts.setBoardLine(asserted),
+    });
+    interrupts.board = localApic;
+    const made = { machine, interrupts };
     const [oldest] = this.machines.keys();
     if (oldest !== undefined && this.machines.size >= this.limit) this.machines.delete(oldest);
     this.machines.set(platform.memoryBytes, made);

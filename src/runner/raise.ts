@@ -3,22 +3,39 @@
 import type { Device, Machine } from "../machine/index.js";
 import type { Point, RunEnd } from "../program/index.js";
 
-/** The interrupt controller of a test: it holds the vectors that `raise` asked for and gives each once, in order. */
+/**
+ * Drives INTR in a test: it holds the vectors that `raise` asked for and gives each once, in order, before what the
+ * board's own controllers have to deliver.
+ */
 export class InterruptSource implements Device {
   readonly name = "raise";
   private readonly waiting: number[] = [];
+  private boardAsserts = false;
+  /** Acknowledges what the board asserts. */
+  board: { acknowledge(): number } | undefined;
 
   constructor(private readonly machine: Machine) {}
 
   raise(vector: number): void {
     this.waiting.push(vector);
-    this.machine.setInterruptLine(true);
+    this.update();
+  }
+
+  /** The board's controllers assert INTR, or no longer do. */
+  setBoardLine(asserted: boolean): void {
+    this.boardAsserts = asserted;
+    this.update();
   }
 
   acknowledge(): number {
-    const vector = this.waiting.shift() ?? 0;
-    this.machine.setInterruptLine(this.waiting.length > 0);
+    const vector = this.waiting.shift();
+    if (vector === undefined) return this.board?.acknowledge() ?? 0;
+    this.update();
     return vector;
+  }
+
+  private update(): void {
+    this.machine.setInterruptLine(this.waiting.length > 0 || this.boardAsserts);
   }
 
   mayWake(): boolean {
@@ -27,6 +44,7 @@ export class InterruptSource implements Device {
 
   reset(): void {
     this.waiting.length = 0;
+    this.boardAsserts = false;
   }
 }
 

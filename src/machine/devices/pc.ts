@@ -22,6 +22,8 @@ export interface PcOptions {
   readonly console?: (byte: number) => void;
   /** Takes diagnostic codes written to this port (0x80 on most boards). */
   readonly post?: { readonly port: number; readonly sink: (code: number) => void };
+  /** Drives INTR; the machine's line when absent. */
+  readonly interruptLine?: (asserted: boolean) => void;
 }
 
 /** The board of a machine. */
@@ -44,6 +46,15 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
   let end: PowerEnd | undefined;
   let externalPending = false;
   let interruptAsserted = false;
+  const interruptLine = options.interruptLine ?? ((asserted) => machine.setInterruptLine(asserted));
+  const wires: Device = {
+    name: "wires",
+    reset: () => {
+      end = undefined;
+      externalPending = false;
+      interruptAsserted = false;
+    },
+  };
   const clock = new Clock(machine);
   const pic = new PicPair((asserted) => {
     externalPending = asserted;
@@ -57,7 +68,7 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     setInterrupt: (asserted) => {
       if (asserted === interruptAsserted) return;
       interruptAsserted = asserted;
-      machine.setInterruptLine(asserted);
+      interruptLine(asserted);
       lookUp(machine);
     },
     raiseNmi: () => {
@@ -83,7 +94,7 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
   });
   const pit = new Pit(clock, (asserted) => setLine(timerLine, asserted));
   const testDevice = new TestDevice({ setLine, flush: () => machine.core.tlbFlush() });
-  const devices = [clock, localApic, ioApic, pic, pit, serial, power, testDevice, ...plainDevices(machine, options)];
+  const devices = [wires, clock, localApic, ioApic, pic, pit, serial, power, testDevice, ...plainDevices(machine, options)];
   for (const device of devices) {
     device.reset();
     machine.attach(device);
