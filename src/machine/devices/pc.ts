@@ -94,7 +94,18 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
   });
   const pit = new Pit(clock, (asserted) => setLine(timerLine, asserted));
   const testDevice = new TestDevice({ setLine, flush: () => machine.core.tlbFlush() });
-  const devices = [wires, clock, localApic, ioApic, pic, pit, serial, power, testDevice, ...plainDevices(machine, options)];
+  const devices = [
+    wires,
+    clock,
+    localApic,
+    ioApic,
+    pic,
+    pit,
+    serial,
+    power,
+    testDevice,
+    ...plainDevices(machine, options),
+  ];
   for (const device of devices) {
     device.reset();
     machine.attach(device);
