@@ -10,7 +10,8 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, AC, flagsChanged, IF, isCanonical, longMode, NEXT, NO_ADDRESS, NT, protectedMode, readFlags, RF, RIGHTS_CODE,
-  RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, TF, UNUSABLE, updateAttention, updateCodeKey, virtual8086, VM,
+  RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, TF, UNUSABLE, updateAttention, updateCodeKey, virtual8086,
+  VM,
 } from "./state"; // prettier-ignore
 import {
   baseOf, descriptorHigh, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf, setNullSegment,

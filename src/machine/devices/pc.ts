@@ -41,41 +41,28 @@ const timerPin = 2;
 const apicBaseMsr = 0x1b;
 const timeStampMsr = 0x10;
 
+/** What the board's wires carry. */
+interface Wires {
+  end: PowerEnd | undefined;
+  /** The 8259 pair's output. */
+  externalPending: boolean;
+  /** The local APIC's output. */
+  interruptAsserted: boolean;
+}
+
+const idle = { end: undefined, externalPending: false, interruptAsserted: false } as const satisfies Wires;
+
 /** Puts the devices on the machine's bus and connects their lines. */
 export function attachPc(machine: Machine, options: PcOptions): Pc {
-  let end: PowerEnd | undefined;
-  let externalPending = false;
-  let interruptAsserted = false;
-  const interruptLine = options.interruptLine ?? ((asserted) => machine.setInterruptLine(asserted));
-  const wires: Device = {
-    name: "wires",
-    reset: () => {
-      end = undefined;
-      externalPending = false;
-      interruptAsserted = false;
-    },
-  };
+  const wires: Wires = { ...idle };
   const clock = new Clock(machine);
   const pic = new PicPair((asserted) => {
-    externalPending = asserted;
+    wires.externalPending = asserted;
     localApic.update();
   });
   const localApic: LocalApic = new LocalApic(clock, {
-    taskPriorityClass: () => Number(machine.register("CR8")),
-    setTaskPriorityClass: (value) => machine.setRegister("CR8", BigInt(value)),
-    apicBase: () => machine.readMsr(apicBaseMsr) ?? 0n,
-    timeStamp: () => machine.readMsr(timeStampMsr) ?? machine.retired,
-    setInterrupt: (asserted) => {
-      if (asserted === interruptAsserted) return;
-      interruptAsserted = asserted;
-      interruptLine(asserted);
-      lookUp(machine);
-    },
-    raiseNmi: () => {
-      machine.raiseNmi();
-      lookUp(machine);
-    },
-    externalPending: () => externalPending,
+    ...processorOf(machine, options, wires),
+    externalPending: () => wires.externalPending,
     acknowledgeExternal: () => pic.acknowledge(),
     endOfInterrupt: (vector) => ioApic.endOfInterrupt(vector),
   });
@@ -89,28 +76,39 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
   };
   const serial = new SerialPort({ sink: options.serial, interrupt: (asserted) => setLine(serialLine, asserted) });
   const power = new PowerPorts((how) => {
-    end = how;
+    wires.end = how;
     machine.stopFromDevice(0);
   });
   const pit = new Pit(clock, (asserted) => setLine(timerLine, asserted));
   const testDevice = new TestDevice({ setLine, flush: () => machine.core.tlbFlush() });
-  const devices = [
-    wires,
-    clock,
-    localApic,
-    ioApic,
-    pic,
-    pit,
-    serial,
-    power,
-    testDevice,
-    ...plainDevices(machine, options),
-  ];
-  for (const device of devices) {
+  const board: Device = { name: "board", reset: () => void Object.assign(wires, idle) };
+  const devices = [board, clock, localApic, ioApic, pic, pit, serial, power, testDevice];
+  for (const device of [...devices, ...plainDevices(machine, options)]) {
     device.reset();
     machine.attach(device);
   }
-  return { serial, localApic, end: () => end };
+  return { serial, localApic, end: () => wires.end };
+}
+
+/** The processor as the local APIC sees it. */
+function processorOf(machine: Machine, options: PcOptions, wires: Wires) {
+  const drive = options.interruptLine ?? ((asserted: boolean) => machine.setInterruptLine(asserted));
+  return {
+    taskPriorityClass: () => Number(machine.register("CR8")),
+    setTaskPriorityClass: (value: number) => machine.setRegister("CR8", BigInt(value)),
+    apicBase: () => machine.readMsr(apicBaseMsr) ?? 0n,
+    timeStamp: () => machine.readMsr(timeStampMsr) ?? machine.retired,
+    setInterrupt: (asserted: boolean) => {
+      if (asserted === wires.interruptAsserted) return;
+      wires.interruptAsserted = asserted;
+      drive(asserted);
+      lookUp(machine);
+    },
+    raiseNmi: () => {
+      machine.raiseNmi();
+      lookUp(machine);
+    },
+  };
 }
 
 /** Devices without a line to others. */
