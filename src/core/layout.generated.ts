@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 920;
+export const CPU_SIZE: u32 = 928;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -176,7 +176,7 @@ export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x416d160c;
+export const LAYOUT_DIGEST: u32 = 0x3c23ddc7;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -351,6 +351,8 @@ export class Cpu {
   stopKind: u32;
   /** An ACTIVITY_ number. */
   activity: u32;
+  /** RIP of the HLT that halts; all ones in a guest that was entered halted. */
+  haltRip: u64;
   /** Interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS. */
   shadow: u32;
   /** ATTENTION_ bits: why the run loop must look up between instructions. */

@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 920;
+export const CPU_SIZE = 928;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -176,7 +176,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x416d160c;
+export const LAYOUT_DIGEST = 0x3c23ddc7;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -350,114 +350,116 @@ export const cpuLayout = {
   stopKind: { offset: 624, bytes: 4 },
   /** An ACTIVITY_ number. */
   activity: { offset: 628, bytes: 4 },
+  /** RIP of the HLT that halts; all ones in a guest that was entered halted. */
+  haltRip: { offset: 632, bytes: 8 },
   /** Interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS. */
-  shadow: { offset: 632, bytes: 4 },
+  shadow: { offset: 640, bytes: 4 },
   /** ATTENTION_ bits: why the run loop must look up between instructions. */
-  attention: { offset: 636, bytes: 4 },
+  attention: { offset: 644, bytes: 4 },
   /** 1 while a device or the interrupt controller asserts INTR. */
-  interruptLine: { offset: 640, bytes: 4 },
+  interruptLine: { offset: 648, bytes: 4 },
   /** DR6 bits of debug traps to be raised when the instruction is done. */
-  debugPending: { offset: 644, bytes: 4 },
+  debugPending: { offset: 652, bytes: 4 },
   /** 1 when an NMI waits. */
-  nmiPending: { offset: 648, bytes: 4 },
+  nmiPending: { offset: 656, bytes: 4 },
   /** 1 from the delivery of an NMI to IRET. */
-  nmiBlocked: { offset: 652, bytes: 4 },
+  nmiBlocked: { offset: 660, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
-  codeKey: { offset: 656, bytes: 4 },
+  codeKey: { offset: 664, bytes: 4 },
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
-  codeEnd: { offset: 664, bytes: 8 },
+  codeEnd: { offset: 672, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 672, bytes: 8 },
+  stoppedAt: { offset: 680, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 680, bytes: 4 },
+  pointCount: { offset: 688, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 684, bytes: 4 },
+  pending: { offset: 692, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 688, bytes: 4 },
+  vector: { offset: 696, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 692, bytes: 4 },
+  errorCode: { offset: 700, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 696, bytes: 4 },
+  hasErrorCode: { offset: 704, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 700, bytes: 4 },
+  eventType: { offset: 708, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 704, bytes: 4 },
+  rule: { offset: 712, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 712, bytes: 8 },
+  faultLinear: { offset: 720, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 720, bytes: 8 },
+  instructionRip: { offset: 728, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 728, bytes: 4 },
+  instructionLength: { offset: 736, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 732, bytes: 4 },
+  delivering: { offset: 740, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 736, bytes: 4 },
+  deliveringVector: { offset: 744, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 740, bytes: 4 },
+  deliveringType: { offset: 748, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 744, bytes: 4 },
+  deliveringError: { offset: 752, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 748, bytes: 4 },
+  deliveringHasError: { offset: 756, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 752, bytes: 4 },
+  external: { offset: 760, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 760, bytes: 8 },
+  tlbContext: { offset: 768, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 768, bytes: 8 },
+  tlbWraps: { offset: 776, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 776, bytes: 8 },
+  tlbNext: { offset: 784, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 784, bytes: 4 },
+  pagingMode: { offset: 792, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 788, bytes: 4 },
+  codePage: { offset: 796, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 792, bytes: 8 },
+  codeLinear: { offset: 800, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 800, bytes: 4 },
+  traceNext: { offset: 808, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 804, bytes: 4 },
+  traceGeneration: { offset: 812, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 808, bytes: 4 },
+  codePageCount: { offset: 816, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 812, bytes: 4 },
+  dirtyCount: { offset: 820, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 816, bytes: 4 },
+  afterWrite: { offset: 824, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 824, bytes: 8 },
+  scratchLinear: { offset: 832, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 832, bytes: 4 },
+  scratchBytes: { offset: 840, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 836, bytes: 4 },
+  scratchUser: { offset: 844, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 840, bytes: 8 },
+  scratchPhysical1: { offset: 848, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 848, bytes: 8 },
+  scratchPhysical2: { offset: 856, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 856, bytes: 4 },
+  scratchSplit: { offset: 864, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 860, bytes: 4 },
+  eventHead: { offset: 868, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 864, bytes: 4 },
+  eventTail: { offset: 872, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 868, bytes: 4 },
+  guestMode: { offset: 876, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 872, bytes: 4 },
+  nestedPaging: { offset: 880, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 880, bytes: 8 },
+  context: { offset: 888, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 888, bytes: 4 },
+  hostOwned: { offset: 896, bytes: 4 },
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
-  ring0Hosted: { offset: 892, bytes: 4 },
+  ring0Hosted: { offset: 900, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 896, bytes: 4 },
+  vmxOperation: { offset: 904, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 900, bytes: 4 },
+  gif: { offset: 908, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 904, bytes: 4 },
+  monitorArmed: { offset: 912, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 908, bytes: 4 },
+  machineCheckPending: { offset: 916, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 912, bytes: 8 },
+  randomState: { offset: 920, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */
