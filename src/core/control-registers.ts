@@ -14,9 +14,10 @@ import { operandLinear } from "./memory";
 import { processorChanged } from "./host";
 import { loadPdptes } from "./paging";
 import { flushTlb } from "./tlb";
+import { interceptSvmLmsw, interceptSvmSmsw } from "./svm-intercepts";
 import {
-  controlRegisterRule, guestCrReadValue, guestCrWriteValue, guestReadsTpr, guestWritesTpr, interceptClts,
-  interceptCrRead, interceptCrWrite, interceptDr, interceptLmsw,
+  controlRegisterRule, guestCrReadValue, guestCrWriteValue, guestReadsTpr, guestWritesTpr, GUEST_SVM, GUEST_VMX,
+  interceptClts, interceptCrRead, interceptCrWrite, interceptDr, interceptLmsw,
 } from "./virtualization"; // prettier-ignore
 import {
   RULE_CR0_LONG_MODE, RULE_CR0_PAGING, RULE_CR0_RESERVED, RULE_CR0_WRITE_THROUGH, RULE_CR3_PDPTES, RULE_CR3_RESERVED,
@@ -46,6 +47,11 @@ export function moveToControl(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
   let value = registerSized(op.second, code64() ? 8 : 4);
   if (cpu.guestMode != 0) {
+    if (cpu.guestMode == GUEST_SVM) {
+      // Under SVM the value is checked before the intercept (AMD APM vol. 2, table "Instruction Intercepts").
+      const broken = controlRule(number, value);
+      if (broken != 0) return raiseProtection(broken);
+    }
     if (interceptCrWrite(number, value, op)) return ABORT;
     value = guestCrWriteValue(number, value);
   }
@@ -66,9 +72,15 @@ export function moveToControl(op: MicroOp): u32 {
   return cpu.pending != 0 ? ABORT : raiseProtection(rule);
 }
 
-/** Writes CR0 with the checks of MOV; the number of the rule that it breaks, or 0. */
-export function writeCr0(value: u64): u32 {
-  const old = cpu.cr0;
+/** The rule that a value for CRn breaks, or 0; the PDPTEs that it would load are not looked at. */
+function controlRule(number: u32, value: u64): u32 {
+  if (number == 0) return cr0Rule(value);
+  if (number == 3) return cr3Rule(value);
+  if (number == 4) return cr4Rule(value);
+  return number == 8 && value > 15 ? RULE_CR8_RESERVED : 0;
+}
+
+function cr0Rule(value: u64): u32 {
   if (value >> 32 != 0) return RULE_CR0_RESERVED;
   if ((value & CR0_PG) != 0 && (value & CR0_PE) == 0) return RULE_CR0_PAGING;
   if ((value & CR0_NW) != 0 && (value & CR0_CD) == 0) return RULE_CR0_WRITE_THROUGH;
@@ -77,13 +89,24 @@ export function writeCr0(value: u64): u32 {
     const rule = controlRegisterRule(0, next);
     if (rule != 0) return rule;
   }
-  const turnsOn = (next & ~old & CR0_PG) != 0;
-  const turnsOff = (old & ~next & CR0_PG) != 0;
+  const turnsOn = (next & ~cpu.cr0 & CR0_PG) != 0;
+  const turnsOff = (cpu.cr0 & ~next & CR0_PG) != 0;
   if (turnsOn && (cpu.efer & EFER_LME) != 0) {
     if ((cpu.cr4 & CR4_PAE) == 0 || (segment(SEGMENT_CS).rights & RIGHTS_L) != 0) return RULE_CR0_LONG_MODE;
     if ((segment(SEGMENT_TR).rights & 0x1f) < 8) return RULE_CR0_LONG_MODE;
   }
   if (turnsOff && (code64() || (cpu.cr4 & CR4_PCIDE) != 0)) return RULE_CR0_LONG_MODE;
+  return 0;
+}
+
+/** Writes CR0 with the checks of MOV; the number of the rule that it breaks, or 0. */
+export function writeCr0(value: u64): u32 {
+  const rule = cr0Rule(value);
+  if (rule != 0) return rule;
+  const old = cpu.cr0;
+  const next = (value & cpu.cr0Fixed1) | CR0_ET;
+  const turnsOn = (next & ~old & CR0_PG) != 0;
+  const turnsOff = (old & ~next & CR0_PG) != 0;
   const pae = (next & CR0_PG) != 0 && (cpu.cr4 & CR4_PAE) != 0 && (cpu.efer & EFER_LME) == 0;
   if (pae && ((next ^ old) & (CR0_PG | CR0_CD | CR0_NW)) != 0 && !loadPdptes(cpu.cr3)) return RULE_CR3_PDPTES;
   if (turnsOn && (cpu.efer & EFER_LME) != 0) cpu.efer |= EFER_LMA;
@@ -94,28 +117,41 @@ export function writeCr0(value: u64): u32 {
   return 0;
 }
 
+/** What CR3 takes of a value: bit 63, which asks to keep the PCID's translations, is dropped, as ours may always be. */
+function cr3Value(value: u64): u64 {
+  if (!longMode()) return value & 0xffffffff;
+  return (cpu.cr4 & CR4_PCIDE) != 0 ? value & ~((<u64>1) << 63) : value;
+}
+
+function cr3Rule(value: u64): u32 {
+  return cr3Value(value) >> cpu.physicalAddressBits != 0 && longMode() ? RULE_CR3_RESERVED : 0;
+}
+
 export function writeCr3(value: u64): u32 {
-  let next = value;
-  if (longMode()) {
-    // Bit 63 asks to keep the PCID's translations; ours may always be dropped.
-    if ((cpu.cr4 & CR4_PCIDE) != 0) next &= ~((<u64>1) << 63);
-    if (next >> cpu.physicalAddressBits != 0) return RULE_CR3_RESERVED;
-  } else next &= 0xffffffff;
+  const rule = cr3Rule(value);
+  if (rule != 0) return rule;
+  const next = cr3Value(value);
   if (cpu.pagingMode == PAGING_PAE && !loadPdptes(next)) return RULE_CR3_PDPTES;
   cpu.cr3 = next;
   flushTlb();
   return 0;
 }
 
-export function writeCr4(value: u64): u32 {
-  const old = cpu.cr4;
+function cr4Rule(value: u64): u32 {
   if ((value & ~cpu.cr4Allowed) != 0) return RULE_CR4_RESERVED;
   if (cpu.vmxOperation != 0) {
     const rule = controlRegisterRule(4, value);
     if (rule != 0) return rule;
   }
-  if (longMode() && ((value & CR4_PAE) == 0 || ((value ^ old) & CR4_LA57) != 0)) return RULE_CR4_LONG_MODE;
-  if ((value & ~old & CR4_PCIDE) != 0 && (!longMode() || (cpu.cr3 & 0xfff) != 0)) return RULE_CR4_PCID;
+  if (longMode() && ((value & CR4_PAE) == 0 || ((value ^ cpu.cr4) & CR4_LA57) != 0)) return RULE_CR4_LONG_MODE;
+  if ((value & ~cpu.cr4 & CR4_PCIDE) != 0 && (!longMode() || (cpu.cr3 & 0xfff) != 0)) return RULE_CR4_PCID;
+  return 0;
+}
+
+export function writeCr4(value: u64): u32 {
+  const rule = cr4Rule(value);
+  if (rule != 0) return rule;
+  const old = cpu.cr4;
   const pae = (cpu.cr0 & CR0_PG) != 0 && !longMode() && (value & CR4_PAE) != 0;
   if (pae && ((value ^ old) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) != 0 && !loadPdptes(cpu.cr3))
     return RULE_CR3_PDPTES;
@@ -128,7 +164,7 @@ export function writeCr4(value: u64): u32 {
 /** CLTS. */
 export function clearTaskSwitched(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
-  if (cpu.guestMode != 0 && interceptClts(op)) return cpu.pending != 0 ? ABORT : NEXT;
+  if (cpu.guestMode != 0 && interceptClts()) return cpu.pending != 0 ? ABORT : NEXT;
   cpu.cr0 &= ~CR0_TS;
   return END;
 }
@@ -136,10 +172,11 @@ export function clearTaskSwitched(op: MicroOp): u32 {
 /** LMSW: the low four bits of CR0; PE can be set and not cleared. */
 export function loadMachineStatus(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
+  if (cpu.guestMode == GUEST_SVM && interceptSvmLmsw()) return ABORT;
   const value = wordOperand(op, false);
   if (cpu.pending != 0) return ABORT;
   const linear = (op.prefixes & PREFIX_FIRST_MEMORY) != 0 ? operandLinear(op) : NO_ADDRESS;
-  if (cpu.guestMode != 0 && interceptLmsw(value, linear, op)) return ABORT;
+  if (cpu.guestMode != 0 && interceptLmsw(value, linear)) return ABORT;
   let next = (cpu.cr0 & ~0xe) | (value & 0xf);
   if (cpu.guestMode != 0) next = guestCrWriteValue(0, next);
   writeCr0(next);
@@ -151,7 +188,7 @@ export function storeMachineStatus(op: MicroOp): u32 {
   if (!mayReveal()) return ABORT;
   let value = cpu.cr0;
   if (cpu.guestMode != 0) {
-    if (interceptCrRead(0, op)) return ABORT;
+    if (cpu.guestMode == GUEST_SVM && interceptSvmSmsw()) return ABORT;
     value = guestCrReadValue(0, value);
   }
   return storeWord(op, value);
@@ -175,8 +212,10 @@ export function moveFromDebug(op: MicroOp): u32 {
   const number = debugNumber(op.second);
   if (number > 7) return raiseUndefined();
   if (!privileged()) return ABORT;
-  if (cpu.guestMode != 0 && interceptDr(number, false, op)) return ABORT;
+  // Under VMX the exit comes first, under SVM every exception does (APM vol. 2, table "Instruction Intercepts").
+  if (cpu.guestMode == GUEST_VMX && interceptDr(number, false, op)) return ABORT;
   if (generalDetect()) return ABORT;
+  if (cpu.guestMode == GUEST_SVM && interceptDr(op.second, false, op)) return ABORT;
   const value = number < 4 ? load<u64>(debugAddress(number)) : number == 6 ? cpu.dr6 : cpu.dr7;
   setRegisterSized(op.first, value, code64() ? 8 : 4);
   return NEXT;
@@ -186,10 +225,11 @@ export function moveToDebug(op: MicroOp): u32 {
   const number = debugNumber(op.first);
   if (number > 7) return raiseUndefined();
   if (!privileged()) return ABORT;
-  if (cpu.guestMode != 0 && interceptDr(number, true, op)) return ABORT;
+  if (cpu.guestMode == GUEST_VMX && interceptDr(number, true, op)) return ABORT;
   if (generalDetect()) return ABORT;
   const value = registerSized(op.second, code64() ? 8 : 4);
   if (number >= 6 && value >> 32 != 0) return raiseProtection(RULE_DR_RESERVED);
+  if (cpu.guestMode == GUEST_SVM && interceptDr(op.first, true, op)) return ABORT;
   if (number < 4) store<u64>(debugAddress(number), value);
   else if (number == 6) cpu.dr6 = (value & 0xe00f) | 0xffff0ff0;
   else cpu.dr7 = (value & 0xffff2bff) | 0x400;

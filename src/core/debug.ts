@@ -1,6 +1,7 @@
 // Hardware breakpoints and single step (Intel SDM vol. 3A, "Debug Exceptions"): instruction breakpoints are faults before
 // the instruction, everything else is a trap after it. Pages with a data breakpoint are never in the TLB (memory.ts), so
-// that code without breakpoints pays nothing.
+// that code without breakpoints pays nothing. While SVM's GIF is 0 breakpoints are ignored and discarded (AMD APM vol.
+// 2, table "Effect of the GIF on Interrupt Handling").
 
 import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
 import { CR4_DE, RF, TF, updateAttention } from "./state";
@@ -37,7 +38,7 @@ function lengthOf(number: u32): u32 {
 
 /** An enabled instruction breakpoint at the address raises #DB as a fault, unless RF is set. */
 export function breaksBefore(linear: u64): bool {
-  if ((cpu.dr7 & 0xff) == 0 || (cpu.systemFlags & RF) != 0) return false;
+  if ((cpu.dr7 & 0xff) == 0 || (cpu.systemFlags & RF) != 0 || cpu.gif == 0) return false;
   let hits: u32 = 0;
   for (let i: u32 = 0; i < 4; i++) {
     if (enabled(i) && kindOf(i) == BREAK_EXECUTE && address(i) == linear) hits |= 1 << i;
@@ -58,14 +59,14 @@ export function watchAccess(linear: u64, bytes: u32, write: bool): bool {
     const start = address(i) & ~(length - 1);
     if (linear >> 12 == start >> 12 || (linear + bytes - 1) >> 12 == start >> 12) watched = true;
     const meets = linear < start + length && start < linear + bytes;
-    if (meets && (write || kind == BREAK_ACCESS)) cpu.debugPending |= 1 << i;
+    if (meets && (write || kind == BREAK_ACCESS) && cpu.gif != 0) cpu.debugPending |= 1 << i;
   }
   return watched;
 }
 
 /** Notes the I/O breakpoints that a port access meets; they exist with CR4.DE. */
 export function watchPort(port: u32, bytes: u32): void {
-  if ((cpu.dr7 & 0xff) == 0 || (cpu.cr4 & CR4_DE) == 0) return;
+  if ((cpu.dr7 & 0xff) == 0 || (cpu.cr4 & CR4_DE) == 0 || cpu.gif == 0) return;
   for (let i: u32 = 0; i < 4; i++) {
     if (!enabled(i) || kindOf(i) != BREAK_PORT) continue;
     const length = <u64>lengthOf(i);

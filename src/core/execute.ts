@@ -326,6 +326,7 @@ export function run(budget: u64): u32 {
   let skipsPoint = cpu.stoppedAt != NO_ADDRESS;
   while (cpu.stopKind == STOP_NONE) {
     if (cpu.retired >= cpu.deadline) deadlineReached();
+    if (eventsFull()) return STOP_EVENTS_FULL;
     // The boundary before a stop point was passed when the run stopped there; only an event that came since counts.
     const looksUp = skipsPoint ? cpu.attention & (ATTENTION_INTERRUPT | ATTENTION_NMI) : cpu.attention;
     if (looksUp != 0) {
@@ -333,7 +334,6 @@ export function run(budget: u64): u32 {
       if (cpu.stopKind != 0) break;
     }
     if (cpu.retired >= cpu.budgetEnd) return STOP_BUDGET;
-    if (eventsFull()) return STOP_EVENTS_FULL;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
     oneOnly =
@@ -362,12 +362,15 @@ export function run(budget: u64): u32 {
     const startShadow = cpu.shadow;
     const startAttention = cpu.attention;
     const resumed = (cpu.systemFlags & RF) != 0;
+    const startMode = cpu.guestMode;
     const status = execute(trace, oneOnly ? 1 : remaining);
     if (status == ABORT) {
       abort(current);
       continue;
     }
     cpu.afterWrite = 0;
+    // An instruction that entered a guest left its own shadow, RF and TF outside.
+    if (cpu.guestMode != startMode) continue;
     if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;

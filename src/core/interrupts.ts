@@ -12,7 +12,7 @@ import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
 import { IA32_MC0_STATUS, IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
-import { interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
+import { guestTakesInterrupts, interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
 
 /** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
 const RIPV: u64 = 1;
@@ -57,14 +57,14 @@ function takeMachineCheck(): bool {
 }
 
 function takeNmi(): bool {
-  cpu.nmiPending = 0;
-  updateAttention();
   cpu.instructionRip = cpu.rip;
   cpu.instructionLength = 0;
   if (cpu.guestMode != 0 && interceptNmi()) {
     settle();
     return true;
   }
+  cpu.nmiPending = 0;
+  updateAttention();
   deliver(VECTOR_NMI, TYPE_NMI, 0, 0);
   settle();
   return cpu.stopKind == 0;
@@ -72,11 +72,13 @@ function takeNmi(): bool {
 
 /** True when the interrupt was taken (or exited). */
 function takeInterrupt(): bool {
-  if (cpu.guestMode != 0 && interceptInterrupt()) {
-    settle();
-    return cpu.stopKind == 0;
-  }
-  if ((cpu.systemFlags & IF) == 0) return false;
+  if (cpu.guestMode != 0) {
+    if (interceptInterrupt()) {
+      settle();
+      return cpu.stopKind == 0;
+    }
+    if (!guestTakesInterrupts()) return false;
+  } else if ((cpu.systemFlags & IF) == 0) return false;
   cpu.instructionRip = cpu.rip;
   cpu.instructionLength = 0;
   cpu.rule = 0;

@@ -40,6 +40,7 @@ const IA32_KERNEL_GS_BASE: u32 = 0xc0000102;
 const IA32_TSC_AUX: u32 = 0xc0000103;
 const VM_CR: u32 = 0xc0010114;
 const VM_HSAVE_PA: u32 = 0xc0010117;
+const SVM_KEY: u32 = 0xc0010118;
 
 /** IA32_APIC_BASE: x2APIC mode, and the global enable. */
 const APIC_EXTD: u64 = 1 << 10;
@@ -139,7 +140,7 @@ export function readMsr(): u32 {
 export function readMsrChecked(address: u32): bool {
   if (isApicRegister(address)) return msrRead(address) != 0;
   if (!msrExists(address)) return false;
-  cpu.stopDetail = msrValue(address);
+  cpu.stopDetail = address == SVM_KEY ? 0 : msrValue(address);
   return true;
 }
 
@@ -184,11 +185,21 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
     cpu.vmCr = (value & ~kept) | (old & kept);
     return 0;
   }
+  if (address == SVM_KEY) {
+    useSvmKey(record, value);
+    return 0;
+  }
   if (address == IA32_TSC_ADJUST) cpu.tscOffset += value - old;
   setMsrValue(address, value);
   if (address == IA32_FS_BASE || address == IA32_GS_BASE) updateCodeKey();
   if (address == IA32_APIC_BASE) processorChanged();
   return 0;
+}
+
+/** "SVM_KEY MSR": without VM_CR.LOCK a write sets the key; with it the same value, if it is not 0, ends the lock. */
+function useSvmKey(record: MsrRecord, value: u64): void {
+  if ((cpu.vmCr & VM_CR_LOCK) == 0) record.value = value;
+  else if (value != 0 && value == record.value) cpu.vmCr &= ~VM_CR_LOCK;
 }
 
 /** x2APIC mode is entered from xAPIC mode and left by disabling (SDM vol. 3A, "x2APIC State Transitions"). */

@@ -7,7 +7,7 @@ import { FEATURE_PAGE1GB, FEATURE_PSE_36 } from "./decode-table.generated";
 import { physicalRead, physicalWrite } from "./physical";
 import { raisePageFault } from "./faults";
 import { noteLargePage } from "./tlb";
-import { translateGuestPhysical } from "./virtualization";
+import { GUEST_SVM, translateGuestPhysical } from "./virtualization";
 
 /** What an access is, in the bits of the page-fault error code. */
 export const ACCESS_READ: u32 = 0;
@@ -125,7 +125,8 @@ function walk64(linear: u64, access: u32): u64 {
   let level: u32 = cpu.pagingMode == PAGING_LEVEL5 ? 5 : cpu.pagingMode == PAGING_LEVEL4 ? 4 : 2;
   let table = cpu.cr3 & addressMask;
   if (pae) {
-    const pdpte = load<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + ((((<u32>linear) >> 30) & 3) << 3));
+    const pdpte = paePdpte((<u32>linear) >> 30, access, linear);
+    if (pdpte == NO_ADDRESS) return NO_ADDRESS;
     if ((pdpte & P) == 0) return fault(linear, access, 0);
     table = pdpte & addressMask;
   }
@@ -216,17 +217,45 @@ function mark(at: u64, guest: u64, entry: u64, access: u32, linear: u64, bytes: 
   return true;
 }
 
-/** Loads the four PDPTEs of PAE paging; true when reserved bits are clear (SDM vol. 3A, "PDPTE Registers"). */
-export function loadPdptes(cr3: u64): bool {
-  const base = cr3 & 0xffffffe0;
+/** Under SVM's nested paging PDPTEs are not loaded: each walk reads its own (APM vol. 2, "Legacy PAE Mode"). */
+function pdptesInMemory(): bool {
+  return cpu.guestMode == GUEST_SVM && cpu.nestedPaging != 0;
+}
+
+/** A PDPTE of PAE paging, or NO_ADDRESS with a page fault or an exit pending. */
+function paePdpte(index: u32, access: u32, linear: u64): u64 {
+  if (!pdptesInMemory()) return load<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + (index << 3));
+  const at = entryAddress((cpu.cr3 & 0xffffffe0) + (index << 3), access, linear);
+  if (at == NO_ADDRESS) return NO_ADDRESS;
+  const entry = physicalRead(at, 8);
+  return (entry & P) == 0 || (entry & reservedOfPdpte()) == 0
+    ? entry
+    : fault(linear, access, ERROR_PRESENT | ERROR_RESERVED);
+}
+
+function reservedOfPdpte(): u64 {
   const addressMask: u64 = (((<u64>1) << cpu.physicalAddressBits) - 1) & ~0xfff;
-  const reserved: u64 = ~addressMask & ~0xe19;
+  return ~addressMask & ~0xe19;
+}
+
+/** True when the four PDPTEs at CR3 can be read and have no reserved bit set. */
+export function validPdptes(cr3: u64): bool {
+  const base = cr3 & 0xffffffe0;
+  const reserved = reservedOfPdpte();
   for (let i: u64 = 0; i < 4; i++) {
     const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
     if (at == NO_ADDRESS) return false;
     const entry = physicalRead(at, 8);
     if ((entry & P) != 0 && (entry & reserved) != 0) return false;
   }
+  return true;
+}
+
+/** Loads the four PDPTEs of PAE paging; true when reserved bits are clear (SDM vol. 3A, "PDPTE Registers"). */
+export function loadPdptes(cr3: u64): bool {
+  if (pdptesInMemory()) return true;
+  if (!validPdptes(cr3)) return false;
+  const base = cr3 & 0xffffffe0;
   for (let i: u64 = 0; i < 4; i++) {
     const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
     store<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + ((<usize>i) << 3), physicalRead(at, 8));

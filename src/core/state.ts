@@ -309,6 +309,11 @@ export function isCanonical(linear: u64): bool {
   return <u64>((<i64>(linear << unused)) >> unused) == linear;
 }
 
+/** The address with the bits above the model's 48 made copies of bit 47. */
+export function canonical(linear: u64): u64 {
+  return <u64>((<i64>(linear << 16)) >> 16);
+}
+
 /** Everything that follows from control registers, EFER, RFLAGS, CPL and segments. */
 export function refresh(): void {
   updatePagingMode();

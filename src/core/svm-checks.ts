@@ -1,8 +1,10 @@
 // VMRUN's checks on the guest: VMEXIT_INVALID. AMD APM vol. 2, chapter "Secure Virtual Machine",
 // "Canonicalization and Consistency Checks". Each line is one rule of src/isa/svm/rules.ts and gives its number.
 
-import { FEATURE_LONG_MODE, FEATURE_NP } from "./decode-table.generated";
+import { FEATURE_FLUSH_BY_ASID, FEATURE_LONG_MODE, FEATURE_NP } from "./decode-table.generated";
+import { VECTOR_BR, VECTOR_OF } from "./faults";
 import { cpu } from "./layout.generated";
+import { validPdptes } from "./paging";
 import { CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, EFER_SVME, hasFeature } from "./state";
 import * as S from "./svm-facts.generated";
 import { asidCount, intercepted, vmcb32, vmcb64 } from "./svm-state";
@@ -20,6 +22,7 @@ const VALID: u64 = 0x80000000;
 export function checkVmcb(): u32 {
   let rule = checkRegisters();
   if (rule == 0) rule = checkLongMode();
+  if (rule == 0) rule = checkPaePaging();
   if (rule == 0) rule = checkControls();
   if (rule == 0) rule = checkInjection();
   if (rule == 0) rule = checkNestedPaging();
@@ -59,12 +62,20 @@ function checkLongMode(): u32 {
   return 0;
 }
 
+/** Under nested paging the PDPTEs are read in each walk, not loaded. */
+function checkPaePaging(): u32 {
+  const long = (vmcb64(S.VMCB_EFER) & EFER_LME) != 0;
+  const nested = (vmcb64(S.VMCB_NESTED_CTL) & NESTED_PAGING) != 0;
+  const paged = (vmcb64(S.VMCB_CR0) & CR0_PG) != 0 && (vmcb64(S.VMCB_CR4) & CR4_PAE) != 0;
+  return paged && !long && !nested && !validPdptes(vmcb64(S.VMCB_CR3)) ? S.RULE_VMCB_PDPTES : 0;
+}
+
 function checkControls(): u32 {
   if (!intercepted(S.INTERCEPT_VMRUN)) return S.RULE_VMCB_INTERCEPT_VMRUN;
   const iopm = vmcb64(S.VMCB_IOPM_BASE_PA) & ~(<u64>0xfff);
   const msrpm = vmcb64(S.VMCB_MSRPM_BASE_PA) & ~(<u64>0xfff);
-  if (intercepted(S.INTERCEPT_IOIO_PROT) && beyondWidth(iopm + IOPM_BYTES - 1)) return S.RULE_VMCB_IOPM_WIDTH;
-  if (intercepted(S.INTERCEPT_MSR_PROT) && beyondWidth(msrpm + MSRPM_BYTES - 1)) return S.RULE_VMCB_MSRPM_WIDTH;
+  if (beyondWidth(iopm + IOPM_BYTES - 1)) return S.RULE_VMCB_IOPM_WIDTH;
+  if (beyondWidth(msrpm + MSRPM_BYTES - 1)) return S.RULE_VMCB_MSRPM_WIDTH;
   return 0;
 }
 
@@ -77,19 +88,31 @@ function checkInjection(): u32 {
   if (type == 1 || type > 4) return S.RULE_VMCB_INJECT_TYPE;
   // Vector 2 is NMI, and vectors above 31 are no exceptions.
   if (type == 3 && (vector == 2 || vector > 31)) return S.RULE_VMCB_INJECT_VECTOR;
+  // INTO and BOUND do not exist in 64-bit mode.
+  const impossible = type == 3 && (vector == VECTOR_OF || vector == VECTOR_BR);
+  if (impossible && in64BitMode()) return S.RULE_VMCB_INJECT_MODE;
   return checkAsid();
+}
+
+function in64BitMode(): bool {
+  const long = (vmcb64(S.VMCB_EFER) & EFER_LME) != 0 && (vmcb64(S.VMCB_CR0) & CR0_PG) != 0;
+  return long && ((vmcb32(S.VMCB_CS_SELECTOR) >> 16) & ATTRIBUTE_L) != 0;
 }
 
 function checkAsid(): u32 {
   const asid = vmcb32(S.VMCB_GUEST_ASID);
   if (asid == 0) return S.RULE_VMCB_ASID;
   if (asid >= asidCount()) return S.RULE_VMCB_ASID_COUNT;
-  return 0;
+  // 0 nothing, 1 all; with flush by ASID also 3 the guest's, 7 the guest's but global ones.
+  const command = vmcb32(S.VMCB_TLB_CONTROL) & 0xff;
+  const byAsid = (command == 3 || command == 7) && hasFeature(FEATURE_FLUSH_BY_ASID);
+  return command > 1 && !byAsid ? S.RULE_VMCB_TLB_CONTROL : 0;
 }
 
 function checkNestedPaging(): u32 {
   if ((vmcb64(S.VMCB_NESTED_CTL) & NESTED_PAGING) == 0) return 0;
   if (!hasFeature(FEATURE_NP)) return S.RULE_VMCB_NESTED_SUPPORTED;
+  if ((cpu.cr0 & CR0_PG) == 0) return S.RULE_VMCB_NESTED_HOST_PAGING;
   if (beyondWidth(vmcb64(S.VMCB_N_CR3))) return S.RULE_VMCB_NESTED_CR3;
   if (!validPat(vmcb64(S.VMCB_G_PAT))) return S.RULE_VMCB_NESTED_PAT;
   return 0;

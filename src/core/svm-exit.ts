@@ -1,22 +1,25 @@
 // #VMEXIT: recording what caused it, saving the guest, loading the host.
 // AMD APM vol. 2, chapter "Secure Virtual Machine", "#VMEXIT".
 
-import { FEATURE_NRIPS } from "./decode-table.generated";
+import { FEATURE_DECODE_ASSISTS, FEATURE_NRIPS } from "./decode-table.generated";
 import {
   ATTENTION_VIRTUALIZATION, EVENT_EXIT, EVENT_REJECT, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS, TYPE_EXTERNAL,
   TYPE_NMI, TYPE_SOFTWARE_INTERRUPT, cpu,
 } from "./layout.generated"; // prettier-ignore
 import { appendEvent } from "./events";
-import { hasFeature, readFlags, segment, updateAttention } from "./state";
+import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_USER, translate } from "./paging";
+import { physicalRead } from "./physical";
+import { NO_ADDRESS, hasFeature, linearOf, readFlags, segment, updateAttention } from "./state";
 import * as S from "./svm-facts.generated";
 import { loadHostState } from "./svm-host-state";
-import { V_INTR_MASKING, V_TPR, setVmcb64, svm, vintr, vmcb64 } from "./svm-state";
+import { setVmcb64, svm, vmcb64 } from "./svm-state";
 import { leaveGuestAsid, returnToHostAsid } from "./svm-tlb";
 import { pendExit } from "./virtualization";
 
 const VALID: u64 = 0x80000000;
 const HAS_ERROR_CODE: u64 = 0x800;
 const TYPE_EXCEPTION: u64 = 3;
+const INSTRUCTION_LIMIT: u32 = 15;
 
 /** Ends the instruction in progress in a #VMEXIT. Always true, as hooks answer. */
 export function exitSvm(code: u64, cause: u32, info1: u64 = 0, info2: u64 = 0): bool {
@@ -46,8 +49,10 @@ export function performSvmExit(): bool {
   setVmcb64(S.VMCB_EXITINFO1, svm.exitInfo1);
   setVmcb64(S.VMCB_EXITINFO2, svm.exitInfo2);
   setVmcb64(S.VMCB_EXITINTINFO, eventInDelivery());
-  setVmcb64(S.VMCB_EVENTINJ, 0);
+  // What was injected is: the field loses its valid bit.
+  setVmcb64(S.VMCB_EVENTINJ, vmcb64(S.VMCB_EVENTINJ) & ~VALID);
   if (hasFeature(FEATURE_NRIPS)) setVmcb64(S.VMCB_NRIP, svm.nextRip);
+  if (hasFeature(FEATURE_DECODE_ASSISTS)) saveInstructionBytes();
   return enterHost();
 }
 
@@ -125,7 +130,32 @@ function saveGuest(rip: u64): void {
   setVmcb64(S.VMCB_RAX, cpu.rax);
   if (svm.nested != 0) setVmcb64(S.VMCB_G_PAT, cpu.pat);
   setVmcb64(S.VMCB_INTERRUPT_SHADOW, cpu.shadow != 0 && cpu.delivering == 0 ? 1 : 0);
-  if (vintr(V_INTR_MASKING)) setVmcb64(S.VMCB_VINTR, (vmcb64(S.VMCB_VINTR) & ~V_TPR) | cpu.cr8);
+}
+
+/**
+ * "Guest Instruction Bytes": of an instruction whose access to data is a page fault or a nested one, as far as they can
+ * be read; their number is 0 on every other exit.
+ */
+function saveInstructionBytes(): void {
+  const at = svm.region + S.VMCB_GUEST_INST_LENGTH;
+  store<u8>(at, 0);
+  if (svm.exitCode != S.VMEXIT_EXCP14 && svm.exitCode != S.VMEXIT_NPF) return;
+  // A fetch that failed leaves no instruction.
+  if (cpu.instructionLength == 0) return;
+  const access = ACCESS_FETCH | ACCESS_PROBE | (cpu.cpl == 3 ? ACCESS_USER : 0);
+  let count: u32 = 0;
+  let page = NO_ADDRESS;
+  for (; count < INSTRUCTION_LIMIT; count++) {
+    const rip = cpu.instructionRip + count;
+    if (rip >= cpu.codeEnd) break;
+    const linear = linearOf(SEGMENT_CS, rip);
+    if (page == NO_ADDRESS || (linear & 0xfff) == 0) {
+      page = translate(linear & ~0xfff, access);
+      if (page == NO_ADDRESS) break;
+    }
+    store<u8>(at + 1 + count, <u8>physicalRead(page | (linear & 0xfff), 1));
+  }
+  store<u8>(at, <u8>count);
 }
 
 /** Back to host mode; GIF is 0 until the host sets it. */

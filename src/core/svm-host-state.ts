@@ -3,13 +3,16 @@
 // implementation's matter: ours has the VMCB's layout, hidden parts of segments included.
 
 import {
-  ACTIVITY_ACTIVE, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS, STOP_SHUTDOWN, cpu,
+  ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, EVENT_SHUTDOWN, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS,
+  STOP_SHUTDOWN, cpu,
 } from "./layout.generated"; // prettier-ignore
+import { DEBUG_STEP } from "./debug";
 import { loadPdptes } from "./paging";
 import { beforeWrite } from "./physical";
-import { CR0_PE, VM, readFlags, refresh, segment, writeFlags } from "./state";
+import { appendEvent } from "./events";
+import { CR0_PE, RF, TF, VM, readFlags, refresh, segment, updateAttention, writeFlags } from "./state";
 import * as S from "./svm-facts.generated";
-import { svm, svmPage, vintr, V_INTR_MASKING } from "./svm-state";
+import { svm, svmPage } from "./svm-state";
 
 function put(area: u32, offset: u32, value: u64): void {
   store<u64>(area + offset, value);
@@ -37,7 +40,7 @@ function takeSegment(area: u32, offset: u32, number: u32): void {
   it.rights = load<u32>(area + (number << 2));
 }
 
-/** `rip` is the address of the instruction after VMRUN. */
+/** `rip` is the address of the instruction after VMRUN, which ends RF as every instruction does. */
 export function saveHostState(rip: u64): void {
   const area = svmPage(cpu.vmHsavePa);
   if (area == 0) return;
@@ -54,19 +57,18 @@ export function saveHostState(rip: u64): void {
   put(area, S.VMCB_CR0, cpu.cr0);
   put(area, S.VMCB_CR3, cpu.cr3);
   put(area, S.VMCB_CR4, cpu.cr4);
-  put(area, S.VMCB_RFLAGS, readFlags());
+  put(area, S.VMCB_RFLAGS, readFlags() & ~RF);
   put(area, S.VMCB_RIP, rip);
   put(area, S.VMCB_RSP, cpu.rsp);
   put(area, S.VMCB_RAX, cpu.rax);
   put(area, S.VMCB_G_PAT, cpu.pat);
-  put(area, S.VMCB_CR2, cpu.cr8);
 }
 
 /** Loads the host state. Invalid PDPTEs of a PAE host shut the processor down. */
 export function loadHostState(): void {
   const area = svmPage(cpu.vmHsavePa);
   if (area == 0) {
-    cpu.stopKind = STOP_SHUTDOWN;
+    shutDown();
     return;
   }
   takeSegment(area, S.VMCB_ES_SELECTOR, SEGMENT_ES);
@@ -85,13 +87,23 @@ export function loadHostState(): void {
   cpu.rsp = take(area, S.VMCB_RSP);
   cpu.rax = take(area, S.VMCB_RAX);
   if (svm.nested != 0) cpu.pat = take(area, S.VMCB_G_PAT);
-  if (vintr(V_INTR_MASKING)) cpu.cr8 = take(area, S.VMCB_CR2);
-  writeFlags(take(area, S.VMCB_RFLAGS) & ~VM);
+  const flags = take(area, S.VMCB_RFLAGS) & ~VM;
+  // A VMRUN that is single-stepped is complete only now.
+  cpu.debugPending = (flags & TF) != 0 ? DEBUG_STEP : 0;
+  writeFlags(flags);
   cpu.dr7 = 0x400;
   cpu.cpl = 0;
   cpu.shadow = 0;
   cpu.activity = ACTIVITY_ACTIVE;
   cpu.monitorArmed = 0;
   refresh();
-  if (cpu.pagingMode == PAGING_PAE && !loadPdptes(cpu.cr3)) cpu.stopKind = STOP_SHUTDOWN;
+  if (cpu.pagingMode == PAGING_PAE && !loadPdptes(cpu.cr3)) shutDown();
+}
+
+/** The host state is not consistent. */
+function shutDown(): void {
+  cpu.activity = ACTIVITY_SHUTDOWN;
+  updateAttention();
+  appendEvent(EVENT_SHUTDOWN, cpu.rip);
+  cpu.stopKind = STOP_SHUTDOWN;
 }

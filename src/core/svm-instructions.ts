@@ -10,9 +10,9 @@ import {
 } from "./decode-table.generated"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { ACCESS_READ, ACCESS_WRITE } from "./paging";
-import { beforeWrite } from "./physical";
 import {
-  ABORT, EFER_SVME, END, NEXT, NO_ADDRESS, code64, hasFeature, realOrVirtual, segment, updateAttention, updateCodeKey,
+  ABORT, EFER_SVME, END, NEXT, NO_ADDRESS, canonical, code64, hasFeature, segment, updateAttention,
+  updateCodeKey,
 } from "./state"; // prettier-ignore
 import { flushTlbPage } from "./tlb";
 import { attributesOf, exitForInstruction } from "./svm-exit";
@@ -20,7 +20,7 @@ import * as S from "./svm-facts.generated";
 import { loadVmcbSegment, runGuest } from "./svm-run";
 import { translateNested } from "./svm-nested-paging";
 import {
-  V_GIF, V_IRQ, intercepted, setVmcb64, svmPage, vintr, virtualGif, vmcb64,
+  V_GIF, V_IRQ, intercepted, setVmcb64, vintr, virtualGif, vmcb64, vmcbRegion,
 } from "./svm-state"; // prettier-ignore
 
 /** Bit of the VMCB's VIRT_EXT: virtualized VMLOAD and VMSAVE. */
@@ -28,17 +28,17 @@ const VIRTUAL_VMLOAD: u64 = 2;
 
 /** An instruction of SVM by execute number, with its faults in the manual's order. */
 export function executeSvm(op: MicroOp, execute: u32): u32 {
-  // Step 1: SVM must be enabled and the mode protected; VMMCALL asks for neither, only for its intercept.
+  // Step 1: SVM must be enabled; VMMCALL asks only for its intercept. In real mode the decoder knows none of the others.
   if (execute == EXEC_VMMCALL) return vmmcall();
   if (execute == EXEC_SKINIT) return raiseUndefined(S.RULE_SKINIT_SUPPORTED);
   if ((cpu.efer & EFER_SVME) == 0) return raiseUndefined(S.RULE_SVM_ENABLED);
-  if (realOrVirtual()) return raiseUndefined(S.RULE_SVM_MODE);
   // Step 2: CPL.
   if (cpu.cpl != 0) return raiseProtection(S.RULE_SVM_CPL);
   // Step 3: the address in rAX, then the intercept.
   if (execute == EXEC_VMRUN || execute == EXEC_VMLOAD || execute == EXEC_VMSAVE) {
     if (!validVmcb(vmcbOperand())) return raiseProtection(S.RULE_VMCB_ADDRESS);
   }
+  if (execute == EXEC_VMRUN && cpu.vmHsavePa == 0) return raiseProtection(S.RULE_VMRUN_HOST_SAVE);
   if (cpu.guestMode != 0) {
     if (interceptedInstruction(execute)) return ABORT;
     if ((execute == EXEC_STGI || execute == EXEC_CLGI) && virtualGif()) return setVirtualGif(execute == EXEC_STGI);
@@ -84,7 +84,7 @@ function vmcbOperand(): u64 {
 }
 
 function validVmcb(address: u64): bool {
-  return (address & 0xfff) == 0 && address >> cpu.physicalAddressBits == 0 && svmPage(address) != 0;
+  return (address & 0xfff) == 0 && address >> cpu.physicalAddressBits == 0;
 }
 
 function vmmcall(): u32 {
@@ -129,12 +129,12 @@ function invlpga(): u32 {
 
 /** Loads from a VMCB what VMRUN does not. */
 export function vmloadFrom(address: u64): void {
-  const region = svmPage(address);
+  const region = vmcbRegion(address);
   loadVmcbSegment(SEGMENT_FS, region, S.VMCB_FS_SELECTOR);
   loadVmcbSegment(SEGMENT_GS, region, S.VMCB_GS_SELECTOR);
   loadVmcbSegment(SEGMENT_LDTR, region, S.VMCB_LDTR_SELECTOR);
   loadVmcbSegment(SEGMENT_TR, region, S.VMCB_TR_SELECTOR);
-  cpu.kernelGsBase = load<u64>(region + S.VMCB_KERNEL_GS_BASE);
+  cpu.kernelGsBase = canonical(load<u64>(region + S.VMCB_KERNEL_GS_BASE));
   cpu.star = load<u64>(region + S.VMCB_STAR);
   cpu.lstar = load<u64>(region + S.VMCB_LSTAR);
   cpu.cstar = load<u64>(region + S.VMCB_CSTAR);
@@ -155,8 +155,7 @@ function storeSegment(number: u32, at: u32): void {
 
 /** Saves to a VMCB what #VMEXIT does not. */
 export function vmsaveTo(address: u64): void {
-  const region = svmPage(address);
-  beforeWrite(address, 0x1000);
+  const region = vmcbRegion(address);
   storeSegment(SEGMENT_FS, region + S.VMCB_FS_SELECTOR);
   storeSegment(SEGMENT_GS, region + S.VMCB_GS_SELECTOR);
   storeSegment(SEGMENT_LDTR, region + S.VMCB_LDTR_SELECTOR);

@@ -1,22 +1,14 @@
-// What makes an instruction or an event of a guest exit under SVM.
+// What makes an instruction of a guest exit under SVM.
 // AMD APM vol. 2, chapter "Secure Virtual Machine", "Instruction Intercepts", "I/O Intercepts", "MSR Intercepts",
-// "Exception Intercepts", "Interrupt Intercepts".
+// "Decode Assists"; of events: svm-events.ts.
 
 import { FEATURE_DECODE_ASSISTS, FEATURE_PAUSE_FILTER, FEATURE_PAUSE_FILTER_THRESHOLD } from "./decode-table.generated";
-import {
-  MicroOp, PREFIX_REP, PREFIX_REPNE, TYPE_EXTERNAL, TYPE_HARDWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT, cpu,
-} from "./layout.generated"; // prettier-ignore
-import { ATTENTION_VIRTUALIZATION } from "./layout.generated";
-import { VECTOR_NMI, VECTOR_PF } from "./faults";
-import { injectEvent } from "./interrupts";
+import { MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES, cpu } from "./layout.generated";
 import { physicalRead } from "./physical";
-import { CR0_MP, CR0_TS, IF, NO_ADDRESS, hasFeature } from "./state";
-import { exitForInstruction, exitSvm } from "./svm-exit";
+import { CR0_MP, CR0_TS, NO_ADDRESS, hasFeature } from "./state";
+import { exitForInstruction } from "./svm-exit";
 import * as S from "./svm-facts.generated";
-import {
-  V_GIF, V_IGN_TPR, V_INTR_MASKING, V_INTR_PRIO, V_IRQ, V_TPR, intercepted, setVmcb64, svm, vintr, virtualGif, vmcb32,
-  vmcb64,
-} from "./svm-state"; // prettier-ignore
+import { intercepted, svm, vmcb32, vmcb64 } from "./svm-state";
 import * as I from "./virtualization";
 
 const DECODED: u64 = 1 << 63;
@@ -95,15 +87,20 @@ function interceptTablesAndFlow(intercept: u32, operand: u64): bool {
   }
 }
 
-/** "Pause Intercept Filtering": the exit comes when the count runs out; a pause in between starts it anew. */
+/**
+ * "Pause Intercept Filtering": a count of PAUSEs passes before one exits. With a threshold, a PAUSE that comes late after
+ * the one before it only starts the count anew.
+ */
 function pauseExits(): bool {
   if (!hasFeature(FEATURE_PAUSE_FILTER)) return true;
   const filter = vmcb32(S.VMCB_PAUSE_FILTER_THRESHOLD);
-  const count = filter >> 16;
   const threshold = filter & 0xffff;
-  const late = cpu.retired - svm.pauseLast > <u64>threshold;
-  if (hasFeature(FEATURE_PAUSE_FILTER_THRESHOLD) && threshold != 0 && late) svm.pauseLeft = count;
+  const elapsed = cpu.retired - svm.pauseLast;
   svm.pauseLast = cpu.retired;
+  if (hasFeature(FEATURE_PAUSE_FILTER_THRESHOLD) && threshold != 0 && elapsed > <u64>threshold) {
+    svm.pauseLeft = filter >> 16;
+    return false;
+  }
   if (svm.pauseLeft == 0) return true;
   svm.pauseLeft--;
   return false;
@@ -114,20 +111,38 @@ function movInfo(gpr: u32): u64 {
   return hasFeature(FEATURE_DECODE_ASSISTS) ? DECODED | gpr : 0;
 }
 
-/** Writes of CRn: by MOV (`gpr` is its register), by LMSW and CLTS (`byMov` is false). */
-export function interceptSvmCrWrite(number: u32, value: u64, gpr: u32, byMov: bool): bool {
-  const info = byMov ? movInfo(gpr) : 0;
-  if (exitIf(S.INTERCEPT_CR0_WRITE + number, S.VMEXIT_CR0_WRITE + <u64>number, info)) return true;
+/** MOV to CRn; `gpr` is its general register. */
+export function interceptSvmCrWrite(number: u32, value: u64, gpr: u32): bool {
+  if (exitIf(S.INTERCEPT_CR0_WRITE + number, S.VMEXIT_CR0_WRITE + <u64>number, movInfo(gpr))) return true;
   if (number != 0) return false;
-  // "CR0 Selective Write": a change of any bit but TS and MP.
+  // The selective intercept looks for a change of any bit but TS and MP; the other one goes before it.
   const changed = (value ^ cpu.cr0) & ~(CR0_TS | CR0_MP);
-  return changed != 0 && exitIf(S.INTERCEPT_CR0_SEL_WRITE, S.VMEXIT_CR0_SEL_WRITE, info);
+  return changed != 0 && exitIf(S.INTERCEPT_CR0_SEL_WRITE, S.VMEXIT_CR0_SEL_WRITE, movInfo(gpr));
 }
 
+/** CLTS changes TS alone, so that the selective intercept lets it pass. No MOV: no register in EXITINFO1. */
+export function interceptSvmClts(): bool {
+  return exitIf(S.INTERCEPT_CR0_WRITE, S.VMEXIT_CR0_WRITE);
+}
+
+/** LMSW, before its operand is read: the selective intercept counts whatever the value is. */
+export function interceptSvmLmsw(): bool {
+  return (
+    exitIf(S.INTERCEPT_CR0_WRITE, S.VMEXIT_CR0_WRITE) || exitIf(S.INTERCEPT_CR0_SEL_WRITE, S.VMEXIT_CR0_SEL_WRITE)
+  );
+}
+
+/** SMSW, before its operand is written. */
+export function interceptSvmSmsw(): bool {
+  return exitIf(S.INTERCEPT_CR0_READ, S.VMEXIT_CR0_READ);
+}
+
+/** MOV from CRn. */
 export function interceptSvmCrRead(number: u32, gpr: u32): bool {
   return exitIf(S.INTERCEPT_CR0_READ + number, S.VMEXIT_CR0_READ + <u64>number, movInfo(gpr));
 }
 
+/** MOV to and from DRn, by the number that the instruction names. */
 export function interceptSvmDr(number: u32, write: bool, gpr: u32): bool {
   if (write) return exitIf(S.INTERCEPT_DR0_WRITE + number, S.VMEXIT_DR0_WRITE + <u64>number, movInfo(gpr));
   return exitIf(S.INTERCEPT_DR0_READ + number, S.VMEXIT_DR0_READ + <u64>number, movInfo(gpr));
@@ -165,96 +180,10 @@ export function interceptSvmIo(port: u32, bytes: u32, input: bool, linear: u64, 
   if (input) info |= INFO_IN;
   if (linear != NO_ADDRESS) {
     info |= INFO_STRING;
-    if (hasFeature(FEATURE_DECODE_ASSISTS)) info |= <u64>op.segmentName << 10;
+    // The destination of INS is in ES, whatever the prefixes say.
+    const named: u64 = input ? SEGMENT_ES : op.segmentName;
+    if (hasFeature(FEATURE_DECODE_ASSISTS)) info |= named << 10;
     if ((op.prefixes & (PREFIX_REP | PREFIX_REPNE)) != 0) info |= INFO_REP;
   }
   return exitForInstruction(S.VMEXIT_IOIO, S.INTERCEPT_IOIO_PROT, info, cpu.rip);
-}
-
-// Events --------------------------------------------------------------------------------------------------------------
-
-/** "Exception Intercepts": before delivery, CR2 and DR6 unchanged. */
-export function interceptSvmException(): bool {
-  const vector = cpu.vector;
-  if (cpu.eventType == TYPE_SOFTWARE_INTERRUPT || !intercepted(S.INTERCEPT_EXCP0 + vector)) return false;
-  const code: u64 = cpu.hasErrorCode != 0 ? <u64>cpu.errorCode : 0;
-  const address: u64 = vector == VECTOR_PF ? cpu.faultLinear : 0;
-  exitSvm(S.VMEXIT_EXCP0 + <u64>vector, S.SVM_CAUSE_BASE + S.INTERCEPT_EXCP0 + vector, code, address);
-  // INT3 and INTO: the saved RIP is the instruction's, the next one is known.
-  if (cpu.eventType != TYPE_HARDWARE_EXCEPTION) {
-    svm.nextRip = cpu.rip;
-    cpu.rip = cpu.instructionRip;
-  }
-  return true;
-}
-
-function exitAtBoundary(intercept: u32, code: u64): bool {
-  if (!intercepted(intercept)) return false;
-  exitSvm(code, S.SVM_CAUSE_BASE + intercept);
-  svm.afterInstruction = 1;
-  return true;
-}
-
-export function interceptSvmShutdown(): bool {
-  return intercepted(S.INTERCEPT_SHUTDOWN) && exitSvm(S.VMEXIT_SHUTDOWN, S.SVM_CAUSE_BASE + S.INTERCEPT_SHUTDOWN);
-}
-
-/** Physical interrupts are masked by the host's IF under V_INTR_MASKING, by the guest's otherwise. */
-export function interceptSvmInterrupt(): bool {
-  const enabled = vintr(V_INTR_MASKING) ? svm.hostIf != 0 : (cpu.systemFlags & IF) != 0;
-  return enabled && exitAtBoundary(S.INTERCEPT_INTR, S.VMEXIT_INTR);
-}
-
-export function interceptSvmNmi(): bool {
-  return exitAtBoundary(S.INTERCEPT_NMI, S.VMEXIT_NMI);
-}
-
-/** Task switches: the new selector, and what started the switch. Sources: 0 CALL, 1 IRET, 2 JMP, 3 task gate. */
-export function interceptSvmTaskSwitch(selector: u32, source: u32): bool {
-  if (!intercepted(S.INTERCEPT_TASK_SWITCH)) return false;
-  let info2: u64 = source == 1 ? <u64>1 << 36 : source == 2 ? <u64>1 << 38 : 0;
-  if (cpu.delivering != 0 && cpu.deliveringHasError != 0) info2 |= (<u64>1 << 44) | cpu.deliveringError;
-  return exitForInstruction(S.VMEXIT_TASK_SWITCH, S.INTERCEPT_TASK_SWITCH, selector, info2);
-}
-
-/** True when the virtual interrupt of the VMCB can be taken ("Virtual Interrupts"). */
-function virtualInterruptOpen(): bool {
-  if (!vintr(V_IRQ) || (cpu.systemFlags & IF) == 0 || cpu.shadow != 0) return false;
-  if (virtualGif() && !vintr(V_GIF)) return false;
-  const field = vmcb64(S.VMCB_VINTR);
-  const priority = (field & V_INTR_PRIO) >> 16;
-  const tpr = vintr(V_INTR_MASKING) ? cpu.cr8 : field & V_TPR & 15;
-  return (field & V_IGN_TPR) != 0 || priority > tpr;
-}
-
-/** Between two instructions: an event that VMRUN injects, then virtual interrupts. True: look again. */
-export function svmBoundary(): bool {
-  if (svm.injectionPending != 0) {
-    svm.injectionPending = 0;
-    injectFromVmcb();
-    return true;
-  }
-  if (virtualInterruptOpen()) {
-    if (exitAtBoundary(S.INTERCEPT_VINTR, S.VMEXIT_VINTR)) return true;
-    const field = vmcb64(S.VMCB_VINTR);
-    setVmcb64(S.VMCB_VINTR, field & ~V_IRQ);
-    cpu.instructionRip = cpu.rip;
-    injectEvent(<u32>(field >> 32) & 0xff, TYPE_EXTERNAL, 0, 0);
-    return true;
-  }
-  if (!vintr(V_IRQ)) cpu.attention &= ~ATTENTION_VIRTUALIZATION;
-  return false;
-}
-
-/** "Event Injection". Software interrupts push the RIP that the VMCB's next RIP names, where the model has it. */
-function injectFromVmcb(): void {
-  const event = vmcb64(S.VMCB_EVENTINJ);
-  const vector = <u32>event & 0xff;
-  const type = <u32>(event >> 8) & 7;
-  const hasCode = <u32>(event >> 11) & 1;
-  cpu.instructionRip = cpu.rip;
-  if (type == TYPE_SOFTWARE_INTERRUPT && vmcb64(S.VMCB_NRIP) != 0) cpu.rip = vmcb64(S.VMCB_NRIP);
-  if (vector == VECTOR_PF) cpu.faultLinear = cpu.cr2;
-  cpu.rule = 0;
-  injectEvent(type == 2 ? VECTOR_NMI : vector, type, hasCode != 0 ? <u32>(event >> 32) : 0, hasCode);
 }

@@ -18,6 +18,9 @@ const D: u64 = 0x40;
 const PS: u64 = 0x80;
 const NX: u64 = 1 << 63;
 const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
+// Outside long mode bits 62:52 are reserved, and of the four PDPTEs most of the rights.
+const RESERVED_PAE: u64 = 0x7ff0_0000_0000_0000;
+const RESERVED_PDPTE: u64 = 0xfff0_0000_0000_01e6;
 
 // EXITINFO1 of a nested page fault: the error code of #PF, and which stage failed.
 const ERROR_PRESENT: u64 = 1;
@@ -71,6 +74,9 @@ function walkWide(address: u64, write: bool, fetch: bool): u64 {
     if ((entry & P) == 0) return fault(0);
     const root = level == 3 && !longWalk();
     const leaf = level == 1 || (!root && (entry & PS) != 0);
+    if (!longWalk() && (entry & (root ? RESERVED_PDPTE : RESERVED_PAE)) != 0) {
+      return fault(ERROR_PRESENT | ERROR_RESERVED);
+    }
     const reservedNx = (entry & NX) != 0 && !noExecute;
     if ((entry & ADDRESS) >> width != 0 || reservedNx) return fault(ERROR_PRESENT | ERROR_RESERVED);
     if (leaf && level == 4) return fault(ERROR_PRESENT | ERROR_RESERVED);

@@ -1,31 +1,31 @@
 // VMRUN: from host mode into a guest. AMD APM vol. 2, chapter "Secure Virtual Machine", "VMRUN Instruction".
 
 import {
-  ACTIVITY_ACTIVE, ATTENTION_VIRTUALIZATION, EVENT_ENTER, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_SS,
-  cpu,
+  ACTIVITY_ACTIVE, ATTENTION_VIRTUALIZATION, EVENT_ENTER, PAGING_PAE, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_GS,
+  SEGMENT_SS, cpu,
 } from "./layout.generated"; // prettier-ignore
 import { appendEvent } from "./events";
 import { loadPdptes } from "./paging";
-import { beforeWrite } from "./physical";
-import { IF, UNUSABLE, refresh, segment, updateAttention, writeFlags } from "./state";
+import {
+  CR0_PE, CR0_PG, EFER_LMA, EFER_LME, IF, UNUSABLE, VM, canonical, refresh, segment, updateAttention, writeFlags,
+} from "./state"; // prettier-ignore
 import { checkVmcb } from "./svm-checks";
 import { performSvmReject } from "./svm-exit";
 import { saveHostState } from "./svm-host-state";
 import * as S from "./svm-facts.generated";
-import {
-  V_INTR_MASKING, V_IRQ, V_TPR, svm, svmPage, vintr, vmcb32, vmcb64,
-} from "./svm-state"; // prettier-ignore
+import { V_IRQ, svm, vintr, vmcb32, vmcb64, vmcbRegion } from "./svm-state";
 import { enterGuestAsid, leaveHostAsid } from "./svm-tlb";
 
 const NESTED_PAGING: u64 = 1;
 const DR7_FIXED: u64 = 0x400;
 const DR6_FIXED: u64 = 0xffff0ff0;
+const DR6_BITS: u64 = 0xe00f;
+const DR7_BITS: u64 = 0xffff2bff;
 
 /** Runs the guest of a VMCB. `nextRip` is where the host goes on. The rule that made it invalid, or 0. */
 export function runGuest(vmcb: u64, nextRip: u64): u32 {
   svm.vmcb = vmcb;
-  svm.region = svmPage(vmcb);
-  beforeWrite(vmcb, 0x1000);
+  svm.region = vmcbRegion(vmcb);
   // Step 1: the host state.
   saveHostState(nextRip);
   svm.hostIf = (cpu.systemFlags & IF) != 0 ? 1 : 0;
@@ -50,7 +50,7 @@ export function runGuest(vmcb: u64, nextRip: u64): u32 {
   cpu.nestedPaging = svm.nested;
   enterGuestAsid();
   cpu.gif = 1;
-  if (cpu.pagingMode == PAGING_PAE) loadPdptes(cpu.cr3);
+  if (cpu.pagingMode == PAGING_PAE && svm.nested == 0) loadPdptes(cpu.cr3);
   const event = appendEvent(EVENT_ENTER, cpu.instructionRip);
   event.a = vmcb;
   event.b = cpu.rip;
@@ -69,10 +69,19 @@ export function loadVmcbSegment(number: u32, region: u32, offset: u32): void {
   const attributes = <u32>load<u16>(at, 2);
   it.selector = load<u16>(at);
   it.limit = load<u32>(at, 4);
-  it.base = load<u64>(at, 8);
+  it.base = canonical(load<u64>(at, 8));
   it.rights = (attributes & 0xff) | ((attributes & 0xf00) << 4);
   // A register that is not present cannot be used; CS always can.
   if ((attributes & 0x80) == 0 && number != SEGMENT_CS) it.rights |= UNUSABLE;
+}
+
+/** In real and virtual-8086 mode every segment can be used, and the mode gives the CPL whatever the field says. */
+function applyMode(): void {
+  const flags = vmcb64(S.VMCB_RFLAGS);
+  const real = (cpu.cr0 & CR0_PE) == 0;
+  cpu.cpl = real ? 0 : (flags & VM) != 0 ? 3 : load<u8>(svm.region + S.VMCB_CPL) & 3;
+  if (!real && (flags & VM) == 0) return;
+  for (let number: u32 = SEGMENT_ES; number <= SEGMENT_GS; number++) segment(number).rights &= ~UNUSABLE;
 }
 
 function loadGuestState(): void {
@@ -80,23 +89,25 @@ function loadGuestState(): void {
   loadVmcbSegment(SEGMENT_CS, svm.region, S.VMCB_CS_SELECTOR);
   loadVmcbSegment(SEGMENT_SS, svm.region, S.VMCB_SS_SELECTOR);
   loadVmcbSegment(SEGMENT_DS, svm.region, S.VMCB_DS_SELECTOR);
-  cpu.gdtrBase = vmcb64(S.VMCB_GDTR_BASE);
+  cpu.gdtrBase = canonical(vmcb64(S.VMCB_GDTR_BASE));
   cpu.gdtrLimit = vmcb32(S.VMCB_GDTR_LIMIT) & 0xffff;
-  cpu.idtrBase = vmcb64(S.VMCB_IDTR_BASE);
+  cpu.idtrBase = canonical(vmcb64(S.VMCB_IDTR_BASE));
   cpu.idtrLimit = vmcb32(S.VMCB_IDTR_LIMIT) & 0xffff;
   cpu.cr0 = vmcb64(S.VMCB_CR0);
   cpu.cr2 = vmcb64(S.VMCB_CR2);
   cpu.cr3 = vmcb64(S.VMCB_CR3);
   cpu.cr4 = vmcb64(S.VMCB_CR4);
-  cpu.efer = vmcb64(S.VMCB_EFER);
-  cpu.dr6 = vmcb64(S.VMCB_DR6) | DR6_FIXED;
-  cpu.dr7 = vmcb64(S.VMCB_DR7) | DR7_FIXED;
+  // LMA follows from LME and paging, whatever the field says.
+  cpu.efer = vmcb64(S.VMCB_EFER) & ~EFER_LMA;
+  if ((cpu.efer & EFER_LME) != 0 && (cpu.cr0 & CR0_PG) != 0) cpu.efer |= EFER_LMA;
+  cpu.dr6 = (vmcb64(S.VMCB_DR6) & DR6_BITS) | DR6_FIXED;
+  cpu.dr7 = (vmcb64(S.VMCB_DR7) & DR7_BITS) | DR7_FIXED;
   cpu.rip = vmcb64(S.VMCB_RIP);
   cpu.rsp = vmcb64(S.VMCB_RSP);
   cpu.rax = vmcb64(S.VMCB_RAX);
   if (svm.nested != 0) cpu.pat = vmcb64(S.VMCB_G_PAT);
-  if (vintr(V_INTR_MASKING)) cpu.cr8 = vmcb64(S.VMCB_VINTR) & V_TPR & 15;
-  cpu.cpl = load<u8>(svm.region + S.VMCB_CPL) & 3;
+  applyMode();
+  cpu.debugPending = 0;
   cpu.shadow = (vmcb64(S.VMCB_INTERRUPT_SHADOW) & 1) != 0 ? 1 : 0;
   cpu.activity = ACTIVITY_ACTIVE;
   cpu.monitorArmed = 0;

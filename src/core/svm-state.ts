@@ -4,6 +4,7 @@
 import { CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, RAM_BASE, VIRTUALIZATION_BASE, cpu } from "./layout.generated";
 import { FEATURE_TSC_RATE_MSR, FEATURE_VGIF } from "./decode-table.generated";
 import { msrValue } from "./msr";
+import { beforeWrite } from "./physical";
 import { hasFeature } from "./state";
 import { VMCB_VINTR } from "./svm-facts.generated";
 
@@ -42,8 +43,13 @@ export class Svm {
   guestTagAsid: u32;
   hostTagValid: u32;
   guestTagCr3: u64;
+  guestTagModes: u64;
+  guestTagNested: u32;
+  reserved2: u32;
+  guestTagNestedCr3: u64;
   hostTag: u64;
   hostTagCr3: u64;
+  hostTagModes: u64;
   hostTagWraps: u64;
   guestTagWraps: u64;
 }
@@ -80,6 +86,19 @@ export function intercepted(position: u32): bool {
 /** Host pointer of a page of memory, 0 where there is none. */
 export function svmPage(address: u64): u32 {
   return address >> 12 < <u64>cpu.ramPages ? <u32>RAM_BASE + <u32>address : 0;
+}
+
+const NOBODY: usize = memory.data(0x1000, 8);
+
+/** Host pointer of a VMCB that is about to be read and written. Where there is no memory all bits read as ones. */
+export function vmcbRegion(address: u64): u32 {
+  const page = svmPage(address);
+  if (page == 0) {
+    memory.fill(NOBODY, 0xff, 0x1000);
+    return <u32>NOBODY;
+  }
+  beforeWrite(address, 0x1000);
+  return page;
 }
 
 // Bits of the VINTR field ("Virtual Interrupts").

@@ -1,12 +1,13 @@
 // Address-space identifiers: which cached translations hold in a guest and in the host.
 // AMD APM vol. 2, chapter "Secure Virtual Machine", "TLB Control", "Address Space Identifiers (ASID)".
 //
-// The TLB keeps the last guest's translations beside the host's; entering another ASID starts with none.
+// The TLB keeps the last guest's translations beside the host's; entering another ASID starts with none. Pages with a
+// data breakpoint must not be in the TLB, so a guest that enters with breakpoints starts with none too.
 
 import { cpu } from "./layout.generated";
 import { newTlbSpace, setTlbSpace } from "./tlb";
 import * as S from "./svm-facts.generated";
-import { svm, vmcb32, vmcb64 } from "./svm-state";
+import { svm, vmcb32 } from "./svm-state";
 
 const TLB_CONTROL: u32 = 0xff;
 
@@ -14,16 +15,23 @@ const TLB_CONTROL: u32 = 0xff;
 export function leaveHostAsid(): void {
   svm.hostTag = cpu.tlbContext;
   svm.hostTagWraps = cpu.tlbWraps;
-  svm.hostTagCr3 = cpu.cr3 ^ (cpu.cr4 << 20) ^ (cpu.efer << 40);
+  svm.hostTagCr3 = cpu.cr3;
+  svm.hostTagModes = modes();
   svm.hostTagValid = 1;
 }
 
 /** After the guest state is loaded. TLB_CONTROL other than 0 forgets the guest's translations. */
 export function enterGuestAsid(): void {
   const asid = vmcb32(S.VMCB_GUEST_ASID);
-  const flush = (vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL) != 0;
-  const key = guestKey();
-  const same = !flush && asid == svm.guestTagAsid && key == svm.guestTagCr3 && svm.guestTagWraps == cpu.tlbWraps;
+  const flush = (vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL) != 0 || (cpu.dr7 & 0xff) != 0;
+  const same =
+    !flush &&
+    asid == svm.guestTagAsid &&
+    cpu.cr3 == svm.guestTagCr3 &&
+    modes() == svm.guestTagModes &&
+    svm.nested == svm.guestTagNested &&
+    svm.nestedCr3 == svm.guestTagNestedCr3 &&
+    svm.guestTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? svm.guestTag : newTlbSpace());
 }
 
@@ -31,12 +39,18 @@ export function leaveGuestAsid(): void {
   svm.guestTagAsid = vmcb32(S.VMCB_GUEST_ASID);
   svm.guestTag = cpu.tlbContext;
   svm.guestTagWraps = cpu.tlbWraps;
-  svm.guestTagCr3 = guestKey();
+  svm.guestTagCr3 = cpu.cr3;
+  svm.guestTagModes = modes();
+  svm.guestTagNested = svm.nested;
+  svm.guestTagNestedCr3 = svm.nestedCr3;
 }
 
 export function returnToHostAsid(): void {
-  const key = cpu.cr3 ^ (cpu.cr4 << 20) ^ (cpu.efer << 40);
-  const same = svm.hostTagValid != 0 && key == svm.hostTagCr3 && svm.hostTagWraps == cpu.tlbWraps;
+  const same =
+    svm.hostTagValid != 0 &&
+    cpu.cr3 == svm.hostTagCr3 &&
+    modes() == svm.hostTagModes &&
+    svm.hostTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? svm.hostTag : newTlbSpace());
 }
 
@@ -45,7 +59,7 @@ export function forgetGuestAsid(): void {
   svm.guestTagAsid = 0;
 }
 
-/** What the guest's translations depend on besides memory. */
-function guestKey(): u64 {
-  return cpu.cr3 ^ (cpu.cr0 << 8) ^ (cpu.cr4 << 20) ^ (cpu.efer << 40) ^ vmcb64(S.VMCB_N_CR3) ^ svm.nested;
+/** PE, WP and PG of CR0, CR4 and EFER in one word: on these translations depend besides CR3 and memory. */
+function modes(): u64 {
+  return (cpu.cr0 & 1) | ((cpu.cr0 >> 15) & 2) | ((cpu.cr0 >> 29) & 4) | (cpu.cr4 << 8) | (cpu.efer << 40);
 }

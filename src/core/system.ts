@@ -162,8 +162,8 @@ export function getExtendedControl(): u32 {
 /** XSETBV: x87 state always, AVX only with SSE, nothing that leaf 0DH does not report. */
 export function setExtendedControl(op: MicroOp): u32 {
   if ((cpu.cr4 & CR4_OSXSAVE) == 0) return raiseUndefined();
-  if (taken(INTERCEPT_XSETBV, cpu.rcx, op)) return ABORT;
   if (!privileged()) return ABORT;
+  if (taken(INTERCEPT_XSETBV, cpu.rcx, op)) return ABORT;
   const value = (cpu.rax & 0xffffffff) | (cpu.rdx << 32);
   const leaf = findLeaf(0xd, 0);
   const supported: u64 = leaf === null ? 3 : changetype<CpuidRecord>(leaf).eax;

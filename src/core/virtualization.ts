@@ -14,14 +14,18 @@
 //   execute-other.ts                                       the instructions of VMX and SVM themselves
 
 import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
-import { CR0_TS } from "./state";
+import { CR0_TS, IF } from "./state";
 import { EXEC_INVVPID, EXEC_VMXON } from "./decode-table.generated";
 import { settle } from "./exceptions";
+import {
+  interceptSvmException, interceptSvmInterrupt, interceptSvmNmi, interceptSvmShutdown, interceptSvmTaskSwitch,
+  readSvmTpr, svmBoundary, svmInterruptsOpen, writeSvmTpr,
+} from "./svm-events"; // prettier-ignore
 import { performSvmExit } from "./svm-exit";
 import { executeSvm } from "./svm-instructions";
 import {
-  interceptBySvm, interceptSvmCrRead, interceptSvmCrWrite, interceptSvmDr, interceptSvmException, interceptSvmInterrupt,
-  interceptSvmIo, interceptSvmMsr, interceptSvmNmi, interceptSvmShutdown, interceptSvmTaskSwitch, svmBoundary,
+  interceptBySvm, interceptSvmClts, interceptSvmCrRead, interceptSvmCrWrite, interceptSvmDr, interceptSvmIo,
+  interceptSvmMsr,
 } from "./svm-intercepts"; // prettier-ignore
 import { translateNested } from "./svm-nested-paging";
 import { guestTimeStampSvm } from "./svm-state";
@@ -73,8 +77,9 @@ export const INTERCEPT_GETSEC: u32 = 30;
 export const INTERCEPT_XSAVES: u32 = 31;
 export const INTERCEPT_XRSTORS: u32 = 32;
 
-/** `cpu.guestMode` in VMX non-root operation; the other value is SVM guest mode. */
-const VMX_GUEST: u32 = 1;
+/** `cpu.guestMode` in VMX non-root operation and in SVM guest mode. */
+export const GUEST_VMX: u32 = 1;
+export const GUEST_SVM: u32 = 2;
 
 /** Ends the instruction in progress in a VM exit. */
 export function pendExit(): void {
@@ -83,46 +88,46 @@ export function pendExit(): void {
 
 /** An instruction with at most one operand that matters: linear address of INVLPG, vector of INT, index of XSETBV. */
 export function interceptInstruction(intercept: u32, operand: u64, op: MicroOp): bool {
-  if (cpu.guestMode == VMX_GUEST) return interceptByControl(intercept, operand, op);
+  if (cpu.guestMode == GUEST_VMX) return interceptByControl(intercept, operand, op);
   return interceptBySvm(intercept, operand);
 }
 
-/** MOV to CRn, after its privilege check and before its #GP checks. */
+/** MOV to CRn, after its privilege check; under VMX before the checks of the value, under SVM after them. */
 export function interceptCrWrite(number: u32, value: u64, op: MicroOp): bool {
   const gpr = <u32>op.second >> 3;
-  if (cpu.guestMode == VMX_GUEST) return interceptMovToCr(number, value, gpr);
-  return interceptSvmCrWrite(number, value, gpr, true);
+  if (cpu.guestMode == GUEST_VMX) return interceptMovToCr(number, value, gpr);
+  return interceptSvmCrWrite(number, value, gpr);
 }
 
-/** MOV from CRn; under SVM also SMSW. */
+/** MOV from CRn. */
 export function interceptCrRead(number: u32, op: MicroOp): bool {
   const gpr = <u32>op.first >> 3;
-  if (cpu.guestMode == VMX_GUEST) return interceptMovFromCr(number, gpr);
+  if (cpu.guestMode == GUEST_VMX) return interceptMovFromCr(number, gpr);
   return interceptSvmCrRead(number, gpr);
 }
 
 /** The value that MOV to CR0 or CR4 gives the register in a guest, its host-owned bits being kept. */
 export function guestCrWriteValue(number: u32, value: u64): u64 {
-  if (cpu.guestMode != VMX_GUEST) return value;
+  if (cpu.guestMode != GUEST_VMX) return value;
   if (number == 0) return (value & ~vmx.cr0Mask) | (cpu.cr0 & vmx.cr0Mask);
   return number == 4 ? (value & ~vmx.cr4Mask) | (cpu.cr4 & vmx.cr4Mask) : value;
 }
 
 /** The value that MOV from CR0 or CR4, or SMSW, shows a guest: shadow bits where the host owns them. */
 export function guestCrReadValue(number: u32, value: u64): u64 {
-  if (cpu.guestMode != VMX_GUEST) return value;
+  if (cpu.guestMode != GUEST_VMX) return value;
   if (number == 0) return (value & ~vmx.cr0Mask) | (vmx.cr0Shadow & vmx.cr0Mask);
   return number == 4 ? (value & ~vmx.cr4Mask) | (vmx.cr4Shadow & vmx.cr4Mask) : value;
 }
 
-/** MOV to CR8 in a guest: true when it went to the virtual TPR. Under SVM the guest has a CR8 of its own. */
+/** MOV to CR8 in a guest: true when it went to the virtual TPR. */
 export function guestWritesTpr(value: u64): bool {
-  return cpu.guestMode == VMX_GUEST && writeVirtualTpr(value);
+  return cpu.guestMode == GUEST_VMX ? writeVirtualTpr(value) : writeSvmTpr(value);
 }
 
 /** MOV from CR8 in a guest. */
 export function guestReadsTpr(value: u64): u64 {
-  if (cpu.guestMode != VMX_GUEST) return value;
+  if (cpu.guestMode != GUEST_VMX) return readSvmTpr(value);
   const shadow = readVirtualTpr();
   return shadow == u64.MAX_VALUE ? value : shadow;
 }
@@ -133,68 +138,72 @@ export function controlRegisterRule(number: u32, value: u64): u32 {
 }
 
 /** CLTS; true also when it must do nothing because of the shadow. */
-export function interceptClts(op: MicroOp): bool {
-  if (cpu.guestMode != VMX_GUEST) return interceptSvmCrWrite(0, cpu.cr0 & ~CR0_TS, 0, false);
+export function interceptClts(): bool {
+  if (cpu.guestMode != GUEST_VMX) return interceptSvmClts();
   return interceptClearTs() || (vmx.cr0Mask & CR0_TS) != 0;
 }
 
-/** LMSW with its source operand; `linear` is its memory operand's address or NO_ADDRESS. */
-export function interceptLmsw(value: u64, linear: u64, op: MicroOp): bool {
-  if (cpu.guestMode == VMX_GUEST) return interceptLoadMsw(value, linear);
-  return interceptSvmCrWrite(0, (cpu.cr0 & ~0xe) | (value & 0xf), 0, false);
+/** LMSW under VMX with its source operand; `linear` is its memory operand's address or NO_ADDRESS. */
+export function interceptLmsw(value: u64, linear: u64): bool {
+  return cpu.guestMode == GUEST_VMX && interceptLoadMsw(value, linear);
 }
 
 /** MOV to or from DRn. */
 export function interceptDr(number: u32, write: bool, op: MicroOp): bool {
   const gpr = <u32>(write ? op.second : op.first) >> 3;
-  return cpu.guestMode == VMX_GUEST ? interceptMovDr(number, write, gpr) : interceptSvmDr(number, write, gpr);
+  return cpu.guestMode == GUEST_VMX ? interceptMovDr(number, write, gpr) : interceptSvmDr(number, write, gpr);
 }
 
 /** RDMSR, WRMSR after the privilege check. */
 export function interceptMsr(address: u32, write: bool): bool {
-  return cpu.guestMode == VMX_GUEST ? interceptMsrAccess(address, write) : interceptSvmMsr(address, write);
+  return cpu.guestMode == GUEST_VMX ? interceptMsrAccess(address, write) : interceptSvmMsr(address, write);
 }
 
 /** The value of RDTSC and RDTSCP in a guest. */
 export function guestTsc(value: u64): u64 {
-  return cpu.guestMode == VMX_GUEST ? guestTimeStamp(value) : guestTimeStampSvm(value);
+  return cpu.guestMode == GUEST_VMX ? guestTimeStamp(value) : guestTimeStampSvm(value);
 }
 
 /** IN, OUT, INS, OUTS after the permission checks. `linear` is the string's address or NO_ADDRESS. */
 export function interceptIo(port: u32, bytes: u32, input: bool, linear: u64, op: MicroOp): bool {
-  if (cpu.guestMode == VMX_GUEST) return interceptPort(port, bytes, input, linear, op);
+  if (cpu.guestMode == GUEST_VMX) return interceptPort(port, bytes, input, linear, op);
   return interceptSvmIo(port, bytes, input, linear, op);
 }
 
 /** An exception that is pending (`cpu.vector`, `cpu.errorCode`, `cpu.faultLinear`), before it is delivered. */
 export function interceptException(): bool {
-  return cpu.guestMode == VMX_GUEST ? interceptVmxException() : interceptSvmException();
+  return cpu.guestMode == GUEST_VMX ? interceptVmxException() : interceptSvmException();
 }
 
 /** A shutdown about to happen in a guest. */
 export function interceptTripleFault(): bool {
-  return cpu.guestMode == VMX_GUEST ? interceptVmxTripleFault() : interceptSvmShutdown();
+  return cpu.guestMode == GUEST_VMX ? interceptVmxTripleFault() : interceptSvmShutdown();
 }
 
 /** An external interrupt that the processor would take now. Answers true when it becomes an exit. */
 export function interceptInterrupt(): bool {
-  return cpu.guestMode == VMX_GUEST ? interceptVmxInterrupt() : interceptSvmInterrupt();
+  return cpu.guestMode == GUEST_VMX ? interceptVmxInterrupt() : interceptSvmInterrupt();
+}
+
+/** True when an external interrupt that does not exit is taken by the guest. */
+export function guestTakesInterrupts(): bool {
+  return cpu.guestMode == GUEST_SVM ? svmInterruptsOpen() : (cpu.systemFlags & IF) != 0;
 }
 
 /** An NMI that the processor would take now. */
 export function interceptNmi(): bool {
-  return cpu.guestMode == VMX_GUEST ? interceptVmxNmi() : interceptSvmNmi();
+  return cpu.guestMode == GUEST_VMX ? interceptVmxNmi() : interceptSvmNmi();
 }
 
 /** IRET in a guest, in place of ending the blocking of NMIs. */
 export function guestIretUnblocksNmi(): void {
-  if (cpu.guestMode == VMX_GUEST) vmxIretUnblocksNmi();
+  if (cpu.guestMode == GUEST_VMX) vmxIretUnblocksNmi();
   else cpu.nmiBlocked = 0;
 }
 
 /** A task switch; source 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. */
 export function interceptTaskSwitch(selector: u32, source: u32): bool {
-  if (cpu.guestMode == VMX_GUEST) return interceptVmxTaskSwitch(selector, source);
+  if (cpu.guestMode == GUEST_VMX) return interceptVmxTaskSwitch(selector, source);
   return interceptSvmTaskSwitch(selector, source);
 }
 
@@ -203,18 +212,18 @@ export function interceptTaskSwitch(selector: u32, source: u32): bool {
  * ACCESS_ bits; `linear` is the linear address whose translation asks; `walk` is 1 for an access to a paging structure.
  */
 export function translateGuestPhysical(address: u64, access: u32, linear: u64, walk: u32): u64 {
-  if (cpu.guestMode == VMX_GUEST) return translateByEpt(address, access, linear, walk != 0);
+  if (cpu.guestMode == GUEST_VMX) return translateByEpt(address, access, linear, walk != 0);
   return translateNested(address, access, walk != 0);
 }
 
 /** Performs the pending exit at an instruction boundary. True when the run loop is to end in root operation. */
 export function performExit(): bool {
-  return cpu.guestMode == VMX_GUEST ? performVmxExit() : performSvmExit();
+  return cpu.guestMode == GUEST_VMX ? performVmxExit() : performSvmExit();
 }
 
 /** Between two instructions while ATTENTION_VIRTUALIZATION is set: windows, timer, traps. True: look again. */
 export function virtualizationBoundary(): bool {
-  const again = cpu.guestMode == VMX_GUEST ? vmxBoundary() : svmBoundary();
+  const again = cpu.guestMode == GUEST_VMX ? vmxBoundary() : svmBoundary();
   if (again) settle();
   return again;
 }

@@ -1,6 +1,6 @@
 // A VMM for tests of SVM: a machine in host mode that holds a VMCB whose guest enters.
 
-import { decodeEvent, loadCore, Machine } from "../../src/machine/index.js";
+import { decodeEvent, layout, loadCore, Machine } from "../../src/machine/index.js";
 import type { DecodedEvent, EntryFailure, Stop } from "../../src/machine/index.js";
 import { findPlatform, findSvmIntercept, findVmcbField, vmcbOffset } from "../../src/isa/index.js";
 
@@ -25,6 +25,19 @@ export const place = {
 
 const machines = new Map<string, Machine>();
 
+/** An interrupt controller that gives one interrupt and drops its line. */
+function withController(machine: Machine): Machine {
+  machine.attach({
+    name: "controller",
+    reset: () => undefined,
+    acknowledge() {
+      machine.setInterruptLine(false);
+      return 0x30;
+    },
+  });
+  return machine;
+}
+
 /** Attributes of segments as the VMCB holds them. */
 const code64 = 0xa9b;
 const data = 0xc93;
@@ -37,9 +50,10 @@ export class Vmm {
     const base = findPlatform(name);
     if (!base) throw new Error(`no platform ${name}`);
     const platform = { ...base, memoryBytes: 16 * 1024 * 1024 };
-    const machine = machines.get(name) ?? new Machine(loadCore(), { platform });
+    const machine = machines.get(name) ?? withController(new Machine(loadCore(), { platform }));
     machines.set(name, machine);
     machine.reset();
+    machine.setInterruptLine(false);
     this.machine = machine;
     this.#prepareMemory();
     this.#prepareHost();
@@ -185,5 +199,23 @@ export class Vmm {
   #segment(name: string, selector: number, attributes: number): void {
     this.write(`${name}_SELECTOR`, selector).write(`${name}_ATTRIB`, attributes);
     this.write(`${name}_LIMIT`, 0xffff_ffff).write(`${name}_BASE`, 0);
+  }
+}
+
+/** Host mode in the guest's own hands: code at the host's place executes SVM instructions itself. */
+export class Host extends Vmm {
+  constructor(model?: string) {
+    super(model);
+    this.machine.view.setUint32(layout.CPU_BASE + layout.cpuLayout.hostOwned.offset, 0, true);
+    this.machine.setRegister("RAX", place.vmcb);
+  }
+
+  execute(hex: string): DecodedEvent[] {
+    const m = this.machine;
+    m.writePhysical(place.hostCode, Uint8Array.from(Buffer.from(`${hex} f4`.replaceAll(" ", ""), "hex")));
+    m.setRegister("RIP", place.hostCode);
+    m.view.setUint32(layout.CPU_BASE + layout.cpuLayout.activity.offset, layout.ACTIVITY_ACTIVE, true);
+    m.run(1000);
+    return this.events().filter((e) => e.kind !== "halt");
   }
 }

@@ -15,14 +15,15 @@ const invalid = { kind: "INVALID" } as const;
 export const svmRules: readonly Rule[] = numberRules(svmRuleBase, [
   ruleGroup({ kind: "fault", vector: 6 }, apm2(chapter, "Enabling SVM"), [
     ["svm.enabled", "SVM instructions need EFER.SVME = 1"],
-    ["svm.mode", "SVM instructions need protected mode, outside virtual-8086 mode"],
   ]),
   ruleGroup({ kind: "fault", vector: 6 }, apm3("VMMCALL"), [["vmmcall.intercepted", "VMMCALL needs its intercept"]]),
   ruleGroup({ kind: "fault", vector: 6 }, apm3("SKINIT"), [["skinit.supported", "SKINIT needs its CPUID bit"]]),
   ruleGroup({ kind: "fault", vector: 13 }, apm2(chapter, "Enabling SVM"), [
     ["svm.cpl", "SVM instructions but VMMCALL need CPL 0"],
     ["vmcb.address", "the VMCB's address is 4-KByte aligned and within the physical-address width"],
-    ["efer.svmdis", "EFER.SVME stays 0 while VM_CR.SVMDIS is 1"],
+  ]),
+  ruleGroup({ kind: "fault", vector: 13 }, apm2(chapter, "VM_HSAVE_PA MSR"), [
+    ["vmrun.host_save", "VMRUN needs a host save area: VM_HSAVE_PA is not 0"],
   ]),
   ruleGroup(invalid, apm2(chapter, "Canonicalization and Consistency Checks"), [
     ["vmcb.efer.svme", "guest EFER.SVME is 1"],
@@ -37,14 +38,26 @@ export const svmRules: readonly Rule[] = numberRules(svmRuleBase, [
     ["vmcb.long_mode.pae", "EFER.LME with CR0.PG needs CR4.PAE"],
     ["vmcb.long_mode.pe", "EFER.LME with CR0.PG needs CR0.PE"],
     ["vmcb.long_mode.cs", "CS.L and CS.D exclude each other in long mode"],
+    ["vmcb.pdptes", "the PDPTEs of a guest in PAE paging set no bit that must be 0, but under nested paging"],
     ["vmcb.intercept.vmrun", "the VMRUN intercept is set"],
     ["vmcb.iopm.width", "the I/O permission map lies within the physical-address width"],
     ["vmcb.msrpm.width", "the MSR permission map lies within the physical-address width"],
+  ]),
+  ruleGroup(invalid, apm2(chapter, "Event Injection"), [
     ["vmcb.inject.type", "the injected event has a defined type"],
     ["vmcb.inject.vector", "an injected exception has a vector that exceptions can have"],
+    ["vmcb.inject.mode", "an injected exception can occur in the guest's mode: #OF and #BR not in 64-bit mode"],
+  ]),
+  ruleGroup(invalid, apm2(chapter, "Canonicalization and Consistency Checks"), [
     ["vmcb.asid", "the guest's ASID is not 0"],
     ["vmcb.asid.count", "the guest's ASID is one that the processor has"],
+  ]),
+  ruleGroup(invalid, apm2(chapter, "TLB Flush"), [
+    ["vmcb.tlb_control", "TLB_CONTROL is a command that the processor has"],
+  ]),
+  ruleGroup(invalid, apm2(chapter, "Enabling Nested Paging"), [
     ["vmcb.nested.supported", "nested paging is enabled only where supported"],
+    ["vmcb.nested.host_paging", "nested paging needs paging in the host"],
     ["vmcb.nested.cr3", "nCR3 sets no bit that must be 0"],
     ["vmcb.nested.pat", "each byte of guest PAT is a memory type under nested paging"],
   ]),
