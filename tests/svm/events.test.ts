@@ -6,7 +6,8 @@ import { layout } from "../../src/machine/index.js";
 import { Host, place, Vmm } from "./driver.js";
 
 const cpu = layout.cpuLayout;
-const word = (v: Vmm, field: { offset: number }): number => v.machine.view.getUint32(layout.CPU_BASE + field.offset, true);
+const word = (v: Vmm, field: { offset: number }): number =>
+  v.machine.view.getUint32(layout.CPU_BASE + field.offset, true);
 const story = (v: Vmm): string[] => v.events().map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
 const vmrun = "0f 01 d8";
 const stgi = "0f 01 dc";
@@ -102,8 +103,12 @@ describe("the virtual TPR", () => {
   });
 
   for (const [priority, tpr, ignore, taken] of [
-    [5n, 4n, 0n, true], [5n, 5n, 0n, false], [0n, 0n, 0n, false], [0n, 15n, 0x10_0000n, true],
-  ] as const) { // prettier-ignore
+    [5n, 4n, 0n, true],
+    [5n, 5n, 0n, false],
+    [0n, 0n, 0n, false],
+    [0n, 15n, 0x10_0000n, true],
+  ] as const) {
+    // prettier-ignore
     test(`priority ${priority}, V_TPR ${tpr}${ignore ? ", ignored" : ""}: ${taken ? "taken" : "held"}`, () => {
       const vmm = new Vmm().intercept("CPUID", "VINTR").write("RFLAGS", 0x202).code(cpuid);
       vmm.write("VINTR", virtual(0x20n, priority) | tpr | ignore).run();
@@ -113,7 +118,10 @@ describe("the virtual TPR", () => {
   }
 
   test("a virtual interrupt wakes a guest that halts", () => {
-    const vmm = new Vmm().intercept("CPUID").write("RFLAGS", 0x202).write("VINTR", virtual(0x20n, 5n) | masking | 5n);
+    const vmm = new Vmm()
+      .intercept("CPUID")
+      .write("RFLAGS", 0x202)
+      .write("VINTR", virtual(0x20n, 5n) | masking | 5n);
     // The handler lowers nothing: the guest lowers its TPR before it halts.
     vmm.code(`31 c9 44 0f 22 c1 f4 90`);
     vmm.machine.writePhysical(place.handlers + 0x200n, Uint8Array.from([0x0f, 0xa2]));
@@ -126,7 +134,10 @@ describe("event injection", () => {
   const pushed = (v: Vmm, slot: bigint): bigint => v.machine.readU64(v.read("RSP") + slot * 8n);
 
   test("a software interrupt pushes the next RIP of the VMCB, and no intercept sees it", () => {
-    const vmm = new Vmm().intercept("HLT", "SWINT").write("EVENTINJ", 0x8000_0421n).write("NRIP", place.guestCode + 2n);
+    const vmm = new Vmm()
+      .intercept("HLT", "SWINT")
+      .write("EVENTINJ", 0x8000_0421n)
+      .write("NRIP", place.guestCode + 2n);
     vmm.run();
     expect(story(vmm)).toEqual(["enter", "trap INT", "exit HLT"]);
     expect(pushed(vmm, 0n)).toBe(place.guestCode + 2n);
@@ -189,7 +200,11 @@ describe("EXITINTINFO", () => {
     expect(vmm.read("NRIP")).toBe(0n);
   });
 
-  for (const [title, code, info] of [["INT3", "cc", 0x8000_0303n], ["INT1", "f1", 0x8000_0301n]] as const) { // prettier-ignore
+  for (const [title, code, info] of [
+    ["INT3", "cc", 0x8000_0303n],
+    ["INT1", "f1", 0x8000_0301n],
+  ] as const) {
+    // prettier-ignore
     test(`of ${title}: an exception, and RIP is the instruction's`, () => {
       const vmm = noIdt(new Vmm()).code(`90 ${code}`);
       vmm.run();
@@ -308,7 +323,13 @@ describe("the order of intercepts and exceptions", () => {
     v.write("CPL", 3).write("CS_ATTRIB", 0xafb).write("SS_ATTRIB", 0xcf3);
     return v.write("CS_SELECTOR", 0x0b).write("SS_SELECTOR", 0x13);
   };
-  const cases: readonly (readonly [title: string, code: string, first: string, second: string, near: (v: Vmm) => unknown])[] = [
+  const cases: readonly (readonly [
+    title: string,
+    code: string,
+    first: string,
+    second: string,
+    near: (v: Vmm) => unknown,
+  ])[] = [
     ["MOV CR0 of a value that is not allowed", "0f 22 c0", "EXCP13", "CR0_WRITE", (v) => v.write("RAX", 0x8000_0030n)],
     ["MOV CR4 of a reserved bit", "0f 22 e0", "EXCP13", "CR4_WRITE", (v) => v.write("RAX", 0x8000_0020n)],
     ["MOV CR3 of a reserved bit", "0f 22 d8", "EXCP13", "CR3_WRITE", (v) => v.write("RAX", 1n << 60n)],

@@ -76,7 +76,12 @@ const exception = (vector: number, title: string, code: string, rest: Partial<In
 const compatibility = (v: Vmm): Vmm => v.write("CS_ATTRIB", 0xc9b);
 
 const ring3 = (v: Vmm): Vmm =>
-  v.write("CPL", 3).write("CS_ATTRIB", 0xafb).write("SS_ATTRIB", 0xcf3).write("CS_SELECTOR", 0x0b).write("SS_SELECTOR", 0x13);
+  v
+    .write("CPL", 3)
+    .write("CS_ATTRIB", 0xafb)
+    .write("SS_ATTRIB", 0xcf3)
+    .write("CS_SELECTOR", 0x0b)
+    .write("SS_SELECTOR", 0x13);
 
 const controls: readonly InterceptRow[] = [
   ...([0, 2, 3, 4, 8] as const).flatMap((n) => [control(n, false), control(n, true)]),
@@ -122,9 +127,14 @@ const exceptions: readonly InterceptRow[] = [
     info2: 0x4000_0123n,
   }),
   exception(17, "#AC", "8b 00", {
-    near: (v) => ring3(v).write("RAX", data + 1n).write("RFLAGS", 0x4_0002).write("CR0", 0x8004_0031n),
+    near: (v) =>
+      ring3(v)
+        .write("RAX", data + 1n)
+        .write("RFLAGS", 0x4_0002)
+        .write("CR0", 0x8004_0031n),
     fields: { code: 0n },
   }),
+  exception(18, "#MC", "90", { near: (v) => (v.write("CR4", 0x60), v.machine.raiseMachineCheck()) }),
 ];
 
 /** A data segment at selector 20h that is not present. */
@@ -169,6 +179,8 @@ const plain: readonly InterceptRow[] = [
   one("WBINVD", "WBINVD", "0f 09", 2),
   one("MONITOR", "MONITOR", "0f 01 c8", 3, { near: (v) => v.write("RAX", data) }),
   one("MWAIT", "MWAIT", "0f 01 c9", 3),
+  one("MONITOR", "MONITORX", "0f 01 fa", 3, { near: (v) => v.write("RAX", data) }),
+  one("MWAIT", "MWAITX", "0f 01 fb", 3),
   one("XSETBV", "XSETBV", "0f 01 d1", 3, {
     near: (v) => v.write("CR4", 0x4_0020).write("RAX", 1).register("RDX", 0n),
   }),
@@ -214,7 +226,10 @@ const maps: readonly InterceptRow[] = [
     info1: 0n,
   }),
   one("MSR_PROT", "WRMSR of C000_0080H", "0f 30", 2, {
-    near: (v) => setBit(v, place.msrpm + 0x800n, 0x80 * 2 + 1).register("RCX", 0xc000_0080n).write("RAX", 0x1500),
+    near: (v) =>
+      setBit(v, place.msrpm + 0x800n, 0x80 * 2 + 1)
+        .register("RCX", 0xc000_0080n)
+        .write("RAX", 0x1500),
     exit: "MSR",
     fields: { msr: 0xc000_0080n, access: "write" },
     info1: 1n,
@@ -270,17 +285,22 @@ const noControl = [1, 5, 6, 7, 9, 10, 11, 12, 13, 14, 15];
 const noDebug = [8, 9, 10, 11, 12, 13, 14, 15];
 
 const reasons: readonly (readonly [string, readonly string[]])[] = [
-  ["there is no such control register", [...numbered("CR", "_READ", noControl), ...numbered("CR", "_WRITE", noControl)]],
+  [
+    "there is no such control register",
+    [...numbered("CR", "_READ", noControl), ...numbered("CR", "_WRITE", noControl)],
+  ],
   ["there is no such debug register", [...numbered("DR", "_READ", noDebug), ...numbered("DR", "_WRITE", noDebug)]],
   ["NMIs have an intercept of their own", ["EXCP2"]],
   ["no exception has this vector on the models", numbered("EXCP", "", [9, 15, ...range(20, 31)])],
   ["floating-point arithmetic is not executed", ["EXCP16", "EXCP19", "FERR_FREEZE"]],
-  ["the machine has no machine checks", ["EXCP18"]],
   ["the machine has no system management mode", ["SMI"]],
   ["nothing in the machine sends INIT", ["INIT"]],
   ["no model reports SKINIT, which is #UD there before it could exit", ["SKINIT"]],
   ["no model reports the instruction", ["RDPRU", "INVLPGB", "INVLPGB_ILLEGAL", "INVPCID", "MCOMMIT", "TLBSYNC"]],
-  ["no model has the intercept", ["EFER_WRITE_TRAP", ...numbered("CR", "_WRITE_TRAP", range(0, 15)), "BUSLOCK", "IDLE_HLT"]],
+  [
+    "no model has the intercept",
+    ["EFER_WRITE_TRAP", ...numbered("CR", "_WRITE_TRAP", range(0, 15)), "BUSLOCK", "IDLE_HLT"],
+  ],
 ];
 
 function range(first: number, last: number): number[] {

@@ -40,7 +40,9 @@ describe("VMRUN and #VMEXIT", () => {
   });
 
   test("VMLOAD makes bases canonical too", () => {
-    const vmm = roundTrip((v) => v.write("GS_BASE", 0x1234_0000_0000_5000n).write("KERNEL_GS_BASE", 0x1_8000_0000_0000n));
+    const vmm = roundTrip((v) =>
+      v.write("GS_BASE", 0x1234_0000_0000_5000n).write("KERNEL_GS_BASE", 0x1_8000_0000_0000n),
+    );
     vmm.machine.svm.save(place.vmcb);
     expect(vmm.read("GS_BASE")).toBe(0x5000n);
     expect(vmm.read("KERNEL_GS_BASE")).toBe(0xffff_8000_0000_0000n);
@@ -53,7 +55,11 @@ describe("VMRUN and #VMEXIT", () => {
   test("real mode runs at CPL 0 and virtual-8086 mode at 3, whatever the field says", () => {
     const real = (v: Vmm): Vmm => {
       v.machine.writePhysical(0x5_0000n, Uint8Array.from([0x0f, 0xa2]));
-      v.write("CS_BASE", 0x5_0000).write("CS_LIMIT", 0xffff).write("CS_ATTRIB", 0x93).write("RIP", 0).write("EFER", 0x1000);
+      v.write("CS_BASE", 0x5_0000)
+        .write("CS_LIMIT", 0xffff)
+        .write("CS_ATTRIB", 0x93)
+        .write("RIP", 0)
+        .write("EFER", 0x1000);
       return v.write("CR4", 0).write("CPL", 3);
     };
     expect(roundTrip((v) => real(v).write("CR0", 0x30)).read("CPL")).toBe(0n);

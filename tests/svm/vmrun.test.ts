@@ -72,7 +72,12 @@ function prepared(entry: RuleCase, change: ((v: Vmm) => unknown) | undefined): V
 }
 
 /** The same rules met by other values: every bit that must be 0 in its mode, every command of a generation. */
-const more: readonly (readonly [rule: string | undefined, title: string, model: string, change: (v: Vmm) => unknown])[] = [
+const more: readonly (readonly [
+  rule: string | undefined,
+  title: string,
+  model: string,
+  change: (v: Vmm) => unknown,
+])[] = [
   ...[9n, 16n, 19n, 32n, 63n].map(
     (bit) => ["vmcb.efer.reserved", `EFER bit ${bit}`, "zen", write("EFER", 0x1500n | (1n << bit))] as const,
   ),
@@ -81,7 +86,12 @@ const more: readonly (readonly [rule: string | undefined, title: string, model: 
   ),
   ...[52n, 55n, 63n].map(
     (bit) =>
-      ["vmcb.cr3.reserved", `CR3 bit ${bit} in long mode`, "zen", write("CR3", place.guestTables | (1n << bit))] as const,
+      [
+        "vmcb.cr3.reserved",
+        `CR3 bit ${bit} in long mode`,
+        "zen",
+        write("CR3", place.guestTables | (1n << bit)),
+      ] as const,
   ),
   [undefined, "CR3 bit 63 without long mode", "zen", (v) => legacy(v).write("CR3", place.guestTables | (1n << 63n))],
   [undefined, "CR0.CD with NW", "zen", write("CR0", 0xe000_0031n)],
@@ -91,7 +101,8 @@ const more: readonly (readonly [rule: string | undefined, title: string, model: 
   [undefined, "EFER.LME without paging", "zen", (v) => legacy(v).write("EFER", 0x1100).write("CR0", 0x31)],
   [undefined, "CS.L with CS.D outside long mode", "zen", (v) => legacy(v).write("CS_ATTRIB", 0xe9b)],
   ...[1, 5, 6, 7].map(
-    (type) => ["vmcb.inject.type", `event of type ${type}`, "zen", write("EVENTINJ", 0x8000_0020 | (type << 8))] as const,
+    (type) =>
+      ["vmcb.inject.type", `event of type ${type}`, "zen", write("EVENTINJ", 0x8000_0020 | (type << 8))] as const,
   ),
   [undefined, "event of type 1 that is not valid", "zen", write("EVENTINJ", 0x120)],
   ["vmcb.inject.vector", "exception 32", "zen", write("EVENTINJ", 0x8000_0320n)],
