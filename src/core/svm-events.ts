@@ -18,7 +18,7 @@ import {
 
 /**
  * "Exception Intercepts": before delivery. Of what delivery would do to registers, #DB has happened (DR6, and general
- * detect ended), #PF has not (CR2). Events of INT n and INT1 are not exceptions here; they have intercepts of their own.
+ * detect ended), #PF has not (CR2). INT n and INT1 are no exceptions here; they have intercepts of their own.
  */
 export function interceptSvmException(): bool {
   const vector = cpu.vector;

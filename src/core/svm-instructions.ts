@@ -28,7 +28,7 @@ const VIRTUAL_VMLOAD: u64 = 2;
 
 /** An instruction of SVM by execute number, with its faults in the manual's order. */
 export function executeSvm(op: MicroOp, execute: u32): u32 {
-  // Step 1: SVM must be enabled; VMMCALL asks only for its intercept. In real mode the decoder knows none of the others.
+  // Step 1: SVM must be enabled; VMMCALL asks only for its intercept. In real mode the decoder knows no other.
   if (execute == EXEC_VMMCALL) return vmmcall();
   if (execute == EXEC_SKINIT) return raiseUndefined(S.RULE_SKINIT_SUPPORTED);
   if ((cpu.efer & EFER_SVME) == 0) return raiseUndefined(S.RULE_SVM_ENABLED);

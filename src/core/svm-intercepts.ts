@@ -88,8 +88,8 @@ function interceptTablesAndFlow(intercept: u32, operand: u64): bool {
 }
 
 /**
- * "Pause Intercept Filtering": a count of PAUSEs passes before one exits. With a threshold, a PAUSE that comes late after
- * the one before it only starts the count anew.
+ * "Pause Intercept Filtering": a count of PAUSEs passes before one exits. With a threshold, a PAUSE that comes late
+ * after the one before it only starts the count anew.
  */
 function pauseExits(): bool {
   if (!hasFeature(FEATURE_PAUSE_FILTER)) return true;
