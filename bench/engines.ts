@@ -1,12 +1,12 @@
 // The emulators that are measured: ours, and QEMU (TCG) and Bochs where they are installed.
 
 import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { findPlatform } from "../src/isa/index.js";
 import { attachPc, loadCore, loadRaw, Machine } from "../src/machine/index.js";
 import type { LoopImage } from "./loops.js";
+import { processorSeconds, withFolder } from "./processes.js";
 
 export interface Engine {
   readonly name: string;
@@ -80,23 +80,11 @@ export function engines(): readonly Engine[] {
 
 /** Runs a command on a floppy image and gives the seconds of processor time that it took. */
 function timed(sector: Uint8Array, command: (file: string, folder: string) => readonly string[]): number {
-  const folder = mkdtempSync(join(tmpdir(), "trapline-bench-"));
-  try {
+  return withFolder((folder) => {
     const image = new Uint8Array(1_474_560);
     image.set(sector);
     const file = join(folder, "floppy.img");
     writeFileSync(file, image);
-    const times = join(folder, "times");
-    const settings = { timeout: 120_000, env: { ...process.env, TERM: "xterm", times }, stdio: "ignore" } as const;
-    spawnSync("sh", ["-c", '"$@"; times > "$times"', "sh", ...command(file, folder)], settings);
-    return secondsOfChildren(readFileSync(times, "utf8"));
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-}
-
-/** The second line of the shell's `times`: user and system time of its children, as 1m2.345s. */
-function secondsOfChildren(times: string): number {
-  const parts = [...(times.split("\n")[1] ?? "").matchAll(/(\d+)m([\d.]+)s/g)];
-  return parts.reduce((sum, [, minutes, seconds]) => sum + Number(minutes) * 60 + Number(seconds), 0);
+    return processorSeconds(command(file, folder));
+  });
 }

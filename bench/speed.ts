@@ -1,5 +1,8 @@
 // What is measured: instructions a second in loops, tiny tests a second from text to verdict, exits a second.
 
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { execPath } from "node:process";
 import { parse } from "../src/syntax/index.js";
 import { compile } from "../src/compiler/index.js";
 import { encode } from "../src/codec/index.js";
@@ -7,6 +10,7 @@ import { resolve } from "../src/resolve/index.js";
 import { execute, MachinePool, runFile } from "../src/runner/index.js";
 import { engines, type Engine } from "./engines.js";
 import { loopImage, loops } from "./loops.js";
+import { processorSeconds, withFolder } from "./processes.js";
 
 export interface LoopSpeed {
   readonly loop: string;
@@ -98,6 +102,23 @@ export function measureExits(): number {
   };
   run(1000);
   return exitRounds / best(3, () => run(exitRounds) - run(1));
+}
+
+export interface StartTime {
+  /** Milliseconds of processor time of `trapline run` on one file of one test. */
+  readonly run: number;
+  /** The same of a Node that does nothing. */
+  readonly node: number;
+}
+
+/** How long a user waits for the verdict of one test, as processor time. */
+export function measureStart(): StartTime {
+  return withFolder((folder) => {
+    const file = join(folder, "tiny.trap");
+    writeFileSync(file, tinyTest(1));
+    const milliseconds = (...args: string[]): number => best(15, () => processorSeconds([execPath, ...args]) * 1000);
+    return { run: milliseconds("dist/cli.js", "run", file), node: milliseconds("-e", "0") };
+  });
 }
 
 /** The least of several measurements: what the machine can do when nothing else disturbs it. */

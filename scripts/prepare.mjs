@@ -4,14 +4,14 @@
 // dist/ along, and a clone without it is told what to do.
 
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { digest, filesBelow, findBundler, root } from "./bundle.mjs";
 
-/** Entry points of the package: name in dist/ -> source. An entry is built when its source is there. */
+/** Library entries of the package: name in dist/ -> source. An entry is built when its source is there. */
 const entries = {
-  cli: "src/cli/main.ts",
   machine: "src/machine/library.ts",
   prettier: "src/editor/format/prettier.ts",
 };
@@ -21,6 +21,29 @@ const requireForCommonJs = [
   'import { createRequire as createRequireHere } from "node:module";',
   "const require = createRequireHere(import.meta.url);",
 ].join("\n");
+
+const common = {
+  bundle: true,
+  // Less text to read is a quicker start.
+  minify: true,
+  platform: "node",
+  target: "node20",
+  legalComments: "none",
+  logLevel: "warning",
+};
+
+/** commander wants child_process for commands that are programs of their own, which we have none of: 5 % of a start. */
+const lateChildProcess = {
+  name: "late child_process",
+  setup(build) {
+    build.onResolve({ filter: /^node:child_process$/ }, (request) =>
+      request.importer.includes("commander") ? { path: "child_process", namespace: "late" } : undefined,
+    );
+    build.onLoad({ filter: /.*/, namespace: "late" }, () => ({
+      contents: 'exports.spawn = (...args) => require("child_process").spawn(...args);',
+    }));
+  },
+};
 
 await main();
 
@@ -34,6 +57,18 @@ async function main() {
   mkdirSync(join(root, "dist"), { recursive: true });
   await bundle(esbuild);
   await buildCore();
+  keepCompiled();
+}
+
+/** V8's compiled form of the program as it is after a run: with all functions that the run has called. */
+function keepCompiled() {
+  const [script] = filesBelow("dist/program", (path) => path.endsWith(".cjs"));
+  if (script === undefined || existsSync(join(root, script.replace(/cjs$/, "cache")))) return;
+  const result = spawnSync(process.execPath, [join(root, "scripts/keep-compiled.mjs"), script], {
+    cwd: root,
+    encoding: "utf8",
+  });
+  if (result.status !== 0) console.error(`the compiled form of the program is not kept: ${result.stderr}`);
 }
 
 /** The core is the slow part; its script skips when no source of it changed. */
@@ -52,28 +87,54 @@ async function bundle(esbuild) {
   const stamp = digest(inputs);
   if (existsSync(join(root, "dist/cli.js")) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp)
     return;
+  await bundleProgram(esbuild);
   const present = Object.entries(entries).filter(([, source]) => existsSync(join(root, source)));
-  if (present.length === 0) return;
   rmSync(join(root, "dist/chunks"), { recursive: true, force: true });
-  // Splitting keeps what a command does not need out of its start: each command is loaded when it is asked for.
+  // Splitting: the entries share what they have in common.
   await esbuild.build({
     absWorkingDir: root,
     entryPoints: Object.fromEntries(present),
     outdir: "dist",
     chunkNames: "chunks/[name]-[hash]",
-    bundle: true,
     splitting: true,
-    // Less text to read is a quicker start.
-    minify: true,
     format: "esm",
-    platform: "node",
-    target: "node20",
-    legalComments: "none",
-    logLevel: "warning",
+    ...common,
     banner: { js: requireForCommonJs },
   });
   declareTypes();
   writeFileSync(stampFile, stamp);
+}
+
+/**
+ * The command line: one script in dist/program with its compiled form (src/cli/start.ts), and dist/cli.js that runs it.
+ * A command's rooms are initialised when it is asked for.
+ */
+async function bundleProgram(esbuild) {
+  const built = await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: ["src/cli/main.ts"],
+    write: false,
+    format: "cjs",
+    ...common,
+    define: { "import.meta.url": "moduleUrl" },
+    plugins: [lateChildProcess],
+  });
+  const text = built.outputFiles[0].text.replace(/^#!.*\n/, "");
+  const program = createHash("sha256").update(text).digest("hex").slice(0, 16);
+  rmSync(join(root, "dist/program"), { recursive: true, force: true });
+  mkdirSync(join(root, "dist/program"), { recursive: true });
+  const script = join(root, "dist/program", `${program}.cjs`);
+  writeFileSync(script, `(function (require, moduleUrl) {\n${text}})`);
+  await esbuild.build({
+    absWorkingDir: root,
+    entryPoints: { cli: "src/cli/start.ts" },
+    outdir: "dist",
+    format: "esm",
+    ...common,
+    define: { PROGRAM: JSON.stringify(program) },
+    banner: { js: "#!/usr/bin/env node" },
+  });
+  chmodSync(join(root, "dist/cli.js"), 0o755);
 }
 
 /** Type declarations of the library entries. Type errors are the business of `npm run typecheck`, not of a build. */

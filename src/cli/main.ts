@@ -1,4 +1,3 @@
-#!/usr/bin/env node
 // trapline: the command line. Each command is a file in commands/ that loads the rooms it needs when it is asked for,
 // so that starting costs what the command costs and no more.
 
@@ -7,7 +6,7 @@ import { exitStatus, UsageError } from "./exit-status.js";
 import { commands } from "./commands/index.js";
 import manifest from "../../package.json" with { type: "json" };
 
-await main(process.argv);
+void main(process.argv);
 
 async function main(argv: readonly string[]): Promise<void> {
   // A reader that goes away (`trapline run | head`) ends the program quietly.
