@@ -110,6 +110,8 @@ export const cpu: RecordLayout = {
     ["debugPending", "u32", "DR6 bits of debug traps to be raised when the instruction is done"],
     ["nmiPending", "u32", "1 when an NMI waits"],
     ["nmiBlocked", "u32", "1 from the delivery of an NMI to IRET"],
+    ["initPending", "u32", "1 when an INIT signal waits"],
+    ["sipiPending", "u32", "100H plus the vector when a start-up IPI has come in the wait-for-SIPI state, else 0"],
     ["codeKey", "u32", "what decoded instructions depend on besides their bytes: KEY_ bits"],
     ["codeEnd", "u64", "first offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode"],
     ["stoppedAt", "u64", "physical address of the stop point where run() returned; all ones for none"],
@@ -120,6 +122,11 @@ export const cpu: RecordLayout = {
     ["errorCode", "u32", "pending exception: error code"],
     ["hasErrorCode", "u32", "pending exception: 1 when an error code goes with it"],
     ["eventType", "u32", "pending or delivered event: TYPE_ number as the manual's interruption type"],
+    [
+      "debugTrap",
+      "u32",
+      "pending #DB: 1 when it follows its instruction (a trap), 0 when it comes before it (a fault)",
+    ],
     ["rule", "u32", "number of the rule that decided (src/isa/fault-rules.ts)"],
     ["faultLinear", "u64", "pending page fault: linear address; pending debug exception: DR6 bits"],
     ["instructionRip", "u64", "RIP of the instruction to which the pending event belongs"],
@@ -349,7 +356,9 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   }, // prettier-ignore
   PENDING: { NONE: 0, EXCEPTION: 1, VM_EXIT: 2, STOP: 3 },
   ACTIVITY: { ACTIVE: 0, HLT: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 },
-  ATTENTION: { INTERRUPT: 1, NMI: 2, SINGLE_STEP: 4, SHADOW: 8, DEBUG: 16, INACTIVE: 32, VIRTUALIZATION: 64 },
+  ATTENTION: {
+    INTERRUPT: 1, NMI: 2, SINGLE_STEP: 4, SHADOW: 8, DEBUG: 16, INACTIVE: 32, VIRTUALIZATION: 64, SIGNAL: 128,
+  }, // prettier-ignore
   TYPE: {
     EXTERNAL: 0,
     NMI: 2,
@@ -372,7 +381,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
     SINGLE: 64,
     MODE: 31,
   },
-  AFTER: { COMMIT: 1, END_TRACE: 2 },
+  AFTER: { COMMIT: 1, END_TRACE: 2, REPLACED: 4 },
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },

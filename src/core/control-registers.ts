@@ -17,7 +17,7 @@ import { flushTlb } from "./tlb";
 import { interceptSvmLmsw, interceptSvmSmsw } from "./svm-intercepts";
 import {
   controlRegisterRule, guestCrReadValue, guestCrWriteValue, guestReadsTpr, guestWritesTpr, GUEST_SVM, GUEST_VMX,
-  interceptClts, interceptCrRead, interceptCrWrite, interceptDr, interceptLmsw,
+  interceptClts, interceptCrRead, interceptCrWrite, interceptDr, interceptLmsw, interceptNamedDr,
 } from "./virtualization"; // prettier-ignore
 import {
   RULE_CR0_LONG_MODE, RULE_CR0_PAGING, RULE_CR0_RESERVED, RULE_CR0_WRITE_THROUGH, RULE_CR3_PDPTES, RULE_CR3_RESERVED,
@@ -209,6 +209,7 @@ function generalDetect(): bool {
 }
 
 export function moveFromDebug(op: MicroOp): u32 {
+  if (cpu.guestMode != 0 && interceptNamedDr(op.second, false, op)) return ABORT;
   const number = debugNumber(op.second);
   if (number > 7) return raiseUndefined();
   if (!privileged()) return ABORT;
@@ -222,6 +223,7 @@ export function moveFromDebug(op: MicroOp): u32 {
 }
 
 export function moveToDebug(op: MicroOp): u32 {
+  if (cpu.guestMode != 0 && interceptNamedDr(op.first, true, op)) return ABORT;
   const number = debugNumber(op.first);
   if (number > 7) return raiseUndefined();
   if (!privileged()) return ABORT;

@@ -7,6 +7,7 @@ import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
 import { CR4_DE, RF, TF, updateAttention } from "./state";
 import { raise, VECTOR_DB } from "./faults";
 import { settle } from "./exceptions";
+import { exitsBeforeDebugTraps } from "./virtualization";
 
 /** DR6: single step, task switch. */
 export const DEBUG_STEP: u32 = 1 << 14;
@@ -97,13 +98,18 @@ export function afterInstruction(startShadow: u32, startAttention: u32, resumed:
   stepsByNewFlag = false;
   if (steps && !held) cpu.debugPending |= DEBUG_STEP;
   updateAttention();
-  if (cpu.debugPending != 0 && !held) raiseDebugTrap(startRip);
+  const later = held || (cpu.guestMode != 0 && exitsBeforeDebugTraps());
+  if (cpu.debugPending != 0 && !later) raiseDebugTrap(startRip);
 }
+
+/** Bit of `debugPending` beside those of DR6: a breakpoint that VM entry declares enabled, whatever DR7 says. */
+export const DEBUG_ENABLED: u32 = 1 << 12;
 
 /** #DB as a trap of the instruction at `rip`. */
 export function raiseDebugTrap(rip: u64): void {
   raise(VECTOR_DB);
-  cpu.faultLinear = cpu.debugPending;
+  cpu.debugTrap = 1;
+  cpu.faultLinear = cpu.debugPending & ~DEBUG_ENABLED;
   cpu.debugPending = 0;
   cpu.instructionRip = rip;
   updateAttention();

@@ -112,6 +112,8 @@ function deliverPending(): void {
   const code = cpu.errorCode;
   const hasCode = cpu.hasErrorCode;
   cpu.pending = PENDING_NONE;
+  // Debug traps that MOV SS held back are lost with the exception of the next instruction.
+  cpu.debugPending = 0;
   if (type == TYPE_HARDWARE_EXCEPTION) {
     if (vector == VECTOR_PF) cpu.cr2 = cpu.faultLinear;
     if (vector == VECTOR_DB) {
@@ -135,7 +137,7 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   cpu.deliveringHasError = hasErrorCode;
   const software = isSoftware(type);
   // Faults push RF = 1, so that an instruction breakpoint does not hit again on return; traps and interrupts do not.
-  pushesRf = type == TYPE_HARDWARE_EXCEPTION && (vector != VECTOR_DB || savedRip == cpu.instructionRip);
+  pushesRf = type == TYPE_HARDWARE_EXCEPTION && !injected && (vector != VECTOR_DB || cpu.debugTrap == 0);
   cpu.external = software ? 0 : 1;
   const status = !protectedMode() ? deliverReal(vector) : deliverProtected(vector, software, errorCode, hasErrorCode);
   cpu.external = 0;
@@ -169,6 +171,18 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   event.c = savedRip;
   event.d = type | (hasErrorCode << 8) | ((savedRip != eventRip ? 1 : 0) << 9);
   return NEXT;
+}
+
+/** Delivers an event that VM entry injects: as any other, but for RF (SDM vol. 3C, "Vectored-Event Injection"). */
+export function deliverInjected(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
+  injected = true;
+  deliver(vector, type, errorCode, hasErrorCode);
+  injected = false;
+}
+
+/** RF in the image of RFLAGS that the event in delivery saves. */
+export function resumeFlagInDelivery(): u64 {
+  return pushesRf ? 1 : (cpu.systemFlags >> 16) & 1;
 }
 
 /** INT n, INT3, INTO: gates check their DPL, and faults carry no EXT. */
@@ -331,6 +345,8 @@ let newStackHigh: u32 = 0;
 let stackIs64: bool = false;
 let savedSlotCount: u32 = 0;
 let pushesRf: bool = false;
+/** True while an event of VM entry is delivered: RF goes to the stack as it is. */
+let injected: bool = false;
 const savedSlots: usize = memory.data(128, 8);
 
 function queue(value: u64): void {

@@ -24,8 +24,8 @@ import {
 import { finishWrite, loadSized, operandForRead, operandForWrite } from "./memory";
 import { lastPopped, peek, pop, push, setStackPointer } from "./stack";
 import {
-  executeVirtualization, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET, INTERCEPT_PAUSE,
-  INTERCEPT_POPF, INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
+  executeVirtualization, guestIretStarts, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET,
+  INTERCEPT_PAUSE, INTERCEPT_POPF, INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
 } from "./virtualization"; // prettier-ignore
 import { RULE_INSTRUCTION_IOPL } from "./rules.generated";
 import { decimal } from "./decimal";
@@ -446,6 +446,9 @@ function interruptOne(op: MicroOp): u32 {
 }
 
 function interruptReturnHooked(op: MicroOp): u32 {
-  if (cpu.guestMode != 0 && interceptInstruction(INTERCEPT_IRET, 0, op)) return ABORT;
+  if (cpu.guestMode != 0) {
+    if (interceptInstruction(INTERCEPT_IRET, 0, op)) return ABORT;
+    guestIretStarts();
+  }
   return interruptReturn(op.operandBytes);
 }

@@ -5,7 +5,7 @@
 // its start, so that state is precise, and `settle` brings the pending event to its end.
 
 import {
-  ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
+  AFTER_REPLACED, ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
   ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
   SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
   TYPE_HARDWARE_EXCEPTION,
@@ -360,18 +360,19 @@ export function run(budget: u64): u32 {
 
     // Step 2: as many instructions as the budget and the deadline allow.
     const startShadow = cpu.shadow;
+    const startDebug = cpu.debugPending;
     const startAttention = cpu.attention;
     const resumed = (cpu.systemFlags & RF) != 0;
-    const startMode = cpu.guestMode;
     const status = execute(trace, oneOnly ? 1 : remaining);
     if (status == ABORT) {
+      cpu.debugPending = startDebug;
       abort(current);
       continue;
     }
+    const replaced = (cpu.afterWrite & AFTER_REPLACED) != 0;
     cpu.afterWrite = 0;
-    // An instruction that entered a guest left its own shadow, RF and TF outside.
-    if (cpu.guestMode != startMode) continue;
-    if ((cpu.attention | startAttention) != 0) afterInstruction(startShadow, startAttention, resumed, currentRip);
+    if ((cpu.attention | startAttention) == 0 || replaced) continue;
+    afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;
 }
@@ -379,7 +380,6 @@ export function run(budget: u64): u32 {
 /** The instruction did not finish: state is as before it; what is pending is brought to its end. */
 function abort(op: MicroOp): void {
   cpu.afterWrite = 0;
-  cpu.debugPending = 0;
   cpu.instructionLength = op.length;
   const isTrap = cpu.pending == 1 && cpu.eventType != TYPE_HARDWARE_EXCEPTION;
   if (isTrap) {

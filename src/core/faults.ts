@@ -33,6 +33,7 @@ export function raise(vector: u32): u32 {
   cpu.hasErrorCode = 0;
   cpu.errorCode = 0;
   cpu.eventType = TYPE_HARDWARE_EXCEPTION;
+  cpu.debugTrap = 0;
   cpu.rule = 0;
   return ABORT;
 }

@@ -12,6 +12,7 @@ import { decode, DECODE_SHORT, placeInTrace } from "./decode";
 import { endsTrace, Op, quietFlags } from "./ops";
 import { findPoint, newTrace, NO_TRACE, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
 import { raiseProtection } from "./faults";
+import { guestAccessAddress } from "./virtualization";
 import { RULE_ADDRESS_CANONICAL, RULE_CODE_LIMIT } from "./rules.generated";
 
 /** A trace of one instruction that is not kept, and the bytes of an instruction gathered from two pages. */
@@ -71,7 +72,7 @@ function fetchPage(linear: u64): bool {
     return false;
   }
   const physical = translate(linear, ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0));
-  if (physical == NO_ADDRESS) return false;
+  if (physical == NO_ADDRESS || !guestMayFetch(physical)) return false;
   if (!isRam(physical)) {
     cpu.codePage = 0;
     return true;
@@ -93,6 +94,11 @@ function fetchCachedPage(linear: u64): bool {
   cpu.codePage = entry.page + <u32>(linear & ~0xfff);
   cpu.codeLinear = linear & ~0xfff;
   return true;
+}
+
+/** False with an exit pending where the page stands for a device that a guest's hypervisor has. */
+function guestMayFetch(physical: u64): bool {
+  return cpu.guestMode == 0 || guestAccessAddress(physical, 1, ACCESS_FETCH) != NO_ADDRESS;
 }
 
 /** Decodes from `at` to the end of the trace and keeps it. */
@@ -132,7 +138,7 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
   const op = changetype<MicroOp>(scratchTrace + TRACE_HEADER_SIZE);
   const access = ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0);
   const first = translate(linear, access);
-  if (first == NO_ADDRESS) return nothing;
+  if (first == NO_ADDRESS || !guestMayFetch(first)) return nothing;
   const inPage = min<u32>(PAGE - ((<u32>linear) & 0xfff), LENGTH_LIMIT);
   const reach = <u32>min<u64>(cpu.codeEnd - min<u64>(cpu.rip, cpu.codeEnd), LENGTH_LIMIT);
   for (let i: u32 = 0; i < inPage; i++) store<u8>(gathered + i, <u8>physicalRead(first + i, 1));
@@ -144,7 +150,7 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
       return nothing;
     }
     const second = translate(next, access);
-    if (second == NO_ADDRESS) return nothing;
+    if (second == NO_ADDRESS || !guestMayFetch(second)) return nothing;
     for (let i: u32 = inPage; i < LENGTH_LIMIT; i++) store<u8>(gathered + i, <u8>physicalRead(second + i - inPage, 1));
     status = decode(gathered, gathered + reach, op);
   }

@@ -12,7 +12,7 @@ import {
 } from "./memory"; // prettier-ignore
 import { flushTlb } from "./tlb";
 import { privileged, taken } from "./system-operands";
-import { INTERCEPT_XRSTORS, INTERCEPT_XSAVES } from "./virtualization";
+import { INTERCEPT_XRSTORS, INTERCEPT_XSAVES, undefinedInGuest } from "./virtualization";
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
 
@@ -311,6 +311,7 @@ function mayUseSupervisorArea(op: MicroOp, intercept: u32): bool {
     raiseUndefined();
     return false;
   }
+  if (cpu.guestMode != 0 && undefinedInGuest(intercept)) return false;
   return privileged() && !taken(intercept, 0, op);
 }
 

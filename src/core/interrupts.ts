@@ -1,9 +1,10 @@
-// What happens between two instructions: machine checks, NMIs and interrupts (Intel SDM vol. 3A, "Interrupt and Exception Handling"),
-// halts, and events that a VMM or the host injects.
+// What happens between two instructions: machine checks, signals, NMIs and interrupts (Intel SDM vol. 3A, "Interrupt and
+// Exception Handling"), halts, and events that a VMM or the host injects.
 
 import {
-  ACTIVITY_HLT, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_VIRTUALIZATION, cpu, EVENT_HALT,
-  STOP_BUDGET, STOP_EVENTS_FULL, STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL, TYPE_NMI,
+  ACTIVITY_HLT, ACTIVITY_WAIT_FOR_SIPI, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SIGNAL,
+  ATTENTION_VIRTUALIZATION, cpu, EVENT_HALT, STOP_BUDGET, STOP_EVENTS_FULL, STOP_HALTED, STOP_SHUTDOWN, TYPE_EXTERNAL,
+  TYPE_NMI,
 } from "./layout.generated"; // prettier-ignore
 import { CR4_MCE, IF, NO_ADDRESS, updateAttention } from "./state";
 import { raise, VECTOR_MC, VECTOR_NMI } from "./faults";
@@ -12,7 +13,9 @@ import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
 import { IA32_MC0_STATUS, IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
-import { guestTakesInterrupts, interceptInterrupt, interceptNmi, virtualizationBoundary } from "./virtualization";
+import {
+  guestTakesInterrupts, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
+} from "./virtualization"; // prettier-ignore
 
 /** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
 const RIPV: u64 = 1;
@@ -22,6 +25,7 @@ const BANK_STATUS: u64 = 0xb000000000000001;
 
 /** Delivers an event before the next instruction; a fault in between is left pending for the run loop. */
 export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
+  cpu.debugTrap = 0;
   deliver(vector, type, errorCode, hasErrorCode);
 }
 
@@ -29,13 +33,14 @@ export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode
 export function atBoundary(): bool {
   if ((cpu.attention & ATTENTION_VIRTUALIZATION) != 0 && virtualizationBoundary()) return true;
   if (cpu.machineCheckPending != 0 && cpu.gif != 0) return takeMachineCheck();
-  if (cpu.shadow == 0 && cpu.gif != 0) {
-    if ((cpu.attention & ATTENTION_NMI) != 0) return takeNmi();
-    if ((cpu.attention & ATTENTION_INTERRUPT) != 0 && takeInterrupt()) return true;
-  }
+  if ((cpu.attention & ATTENTION_SIGNAL) != 0) return takeSignal();
   if (cpu.debugPending != 0 && (cpu.shadow & 2) == 0) {
     raiseDebugTrap(cpu.rip);
     return cpu.stopKind == 0;
+  }
+  if (cpu.shadow == 0 && cpu.gif != 0) {
+    if ((cpu.attention & ATTENTION_NMI) != 0) return takeNmi();
+    if ((cpu.attention & ATTENTION_INTERRUPT) != 0 && takeInterrupt()) return true;
   }
   if ((cpu.attention & ATTENTION_INACTIVE) != 0) return stayInactive();
   return false;
@@ -54,6 +59,26 @@ function takeMachineCheck(): bool {
   else raise(VECTOR_MC);
   settle();
   return cpu.stopKind == 0;
+}
+
+/**
+ * INIT or a start-up IPI. In a guest they exit; outside, INIT would take the processor to firmware that this machine
+ * does not have, and the run ends as by a shutdown.
+ */
+function takeSignal(): bool {
+  const isInit = cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
+  const vector = cpu.sipiPending & 0xff;
+  if (isInit) cpu.initPending = 0;
+  else cpu.sipiPending = 0;
+  updateAttention();
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  if (cpu.guestMode != 0 && interceptSignal(isInit, vector)) {
+    settle();
+    return cpu.stopKind == 0;
+  }
+  tripleFault();
+  return false;
 }
 
 function takeNmi(): bool {
@@ -90,7 +115,8 @@ function takeInterrupt(): bool {
 
 /** Halted or shut down: time goes on to the next deadline where something may wake the processor. */
 function stayInactive(): bool {
-  if (cpu.activity == ACTIVITY_HLT && (cpu.deadline != NO_ADDRESS || mayWake() != 0)) {
+  const mayEnd = cpu.activity == ACTIVITY_HLT || cpu.guestMode != 0;
+  if (mayEnd && (cpu.deadline != NO_ADDRESS || mayWake() != 0)) {
     const until = min<u64>(cpu.deadline, cpu.budgetEnd);
     if (cpu.deadline != NO_ADDRESS && until == cpu.deadline) {
       cpu.retired = until;

@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 928;
+export const CPU_SIZE: u32 = 936;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -113,6 +113,7 @@ export const ATTENTION_SHADOW: u32 = 8;
 export const ATTENTION_DEBUG: u32 = 16;
 export const ATTENTION_INACTIVE: u32 = 32;
 export const ATTENTION_VIRTUALIZATION: u32 = 64;
+export const ATTENTION_SIGNAL: u32 = 128;
 
 export const TYPE_EXTERNAL: u32 = 0;
 export const TYPE_NMI: u32 = 2;
@@ -146,6 +147,7 @@ export const KEY_MODE: u32 = 31;
 
 export const AFTER_COMMIT: u32 = 1;
 export const AFTER_END_TRACE: u32 = 2;
+export const AFTER_REPLACED: u32 = 4;
 
 export const PAGE_DIRTY: u32 = 1;
 export const PAGE_CODE: u32 = 2;
@@ -176,7 +178,7 @@ export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x3c23ddc7;
+export const LAYOUT_DIGEST: u32 = 0x16c14c3f;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -365,6 +367,10 @@ export class Cpu {
   nmiPending: u32;
   /** 1 from the delivery of an NMI to IRET. */
   nmiBlocked: u32;
+  /** 1 when an INIT signal waits. */
+  initPending: u32;
+  /** 100H plus the vector when a start-up IPI has come in the wait-for-SIPI state, else 0. */
+  sipiPending: u32;
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
   codeKey: u32;
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
@@ -383,6 +389,8 @@ export class Cpu {
   hasErrorCode: u32;
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
   eventType: u32;
+  /** Pending #DB: 1 when it follows its instruction (a trap), 0 when it comes before it (a fault). */
+  debugTrap: u32;
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
   rule: u32;
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */

@@ -16,6 +16,7 @@ import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer 
 import { watchAccess } from "./debug";
 import { hostPage, tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
+import { guestAccessAddress } from "./virtualization";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
 
 // Effective addresses -------------------------------------------------------------------------------------------------
@@ -154,6 +155,10 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   if (bytes > split) return crossing(linear, bytes, split, wide, access);
   const physical = translate(linear, access);
   if (physical == NO_ADDRESS) return 0;
+  if (cpu.guestMode != 0) {
+    const place = guestAccessAddress(physical, bytes, access);
+    if (place != physical) return place == NO_ADDRESS ? 0 : throughScratch(place, 0, bytes, bytes, access);
+  }
   if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
   if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);
   if ((access & ACCESS_IMPLICIT) != 0 || alignmentChecked(access)) return ramPointer(physical);
@@ -204,6 +209,10 @@ function crossing(linear: u64, bytes: u32, split: u32, wide: bool, access: u32):
   const next = linear + split;
   const second = translate(wide ? next : next & 0xffffffff, access);
   if (second == NO_ADDRESS) return 0;
+  if (cpu.guestMode != 0) {
+    if (guestAccessAddress(first, bytes, access) == NO_ADDRESS) return 0;
+    if (guestAccessAddress(second, bytes, access) == NO_ADDRESS) return 0;
+  }
   if ((cpu.dr7 & 0xff) != 0) watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
   return throughScratch(first, second, split, bytes, access);
 }

@@ -12,7 +12,8 @@ import {
 } from "./rules.generated"; // prettier-ignore
 import { msrRead, msrWrite, processorChanged } from "./host";
 import { flushTlb } from "./tlb";
-import { guestTsc, interceptMsr } from "./virtualization";
+import { guestApicMsr, guestReadsApicMsr, guestTsc, guestWritesApicMsr, interceptMsr } from "./virtualization";
+import { MSR_DONE, MSR_NORMAL } from "./vmx-apic";
 
 const IA32_TSC: u32 = 0x10;
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -128,8 +129,10 @@ export function readMsr(): u32 {
   if (cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   const address = <u32>cpu.rcx;
   if (cpu.guestMode != 0 && interceptMsr(address, false)) return ABORT;
-  if (!readMsrChecked(address)) return raiseProtection(RULE_MSR_UNKNOWN);
-  let value = cpu.stopDetail;
+  let value: u64;
+  if (cpu.guestMode != 0 && address >> 8 == 8 && guestReadsApicMsr(address)) value = guestApicMsr(address);
+  else if (!readMsrChecked(address)) return raiseProtection(RULE_MSR_UNKNOWN);
+  else value = cpu.stopDetail;
   if (address == IA32_TSC && cpu.guestMode != 0) value = guestTsc(value);
   cpu.rax = value & 0xffffffff;
   cpu.rdx = value >> 32;
@@ -150,6 +153,10 @@ export function writeMsr(): u32 {
   const address = <u32>cpu.rcx;
   if (cpu.guestMode != 0 && interceptMsr(address, true)) return ABORT;
   const value = (cpu.rax & 0xffffffff) | (cpu.rdx << 32);
+  if (cpu.guestMode != 0 && address >> 8 == 8) {
+    const outcome = guestWritesApicMsr(address, value);
+    if (outcome != MSR_NORMAL) return outcome == MSR_DONE ? END : raiseProtection(RULE_MSR_RESERVED);
+  }
   const rule = writeMsrChecked(address, value);
   return rule == 0 ? END : raiseProtection(rule);
 }

@@ -243,7 +243,7 @@ export function validPdptes(cr3: u64): bool {
   const base = cr3 & 0xffffffe0;
   const reserved = reservedOfPdpte();
   for (let i: u64 = 0; i < 4; i++) {
-    const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
+    const at = entryAddress(base + (i << 3), ACCESS_READ, NO_ADDRESS);
     if (at == NO_ADDRESS) return false;
     const entry = physicalRead(at, 8);
     if ((entry & P) != 0 && (entry & reserved) != 0) return false;
@@ -257,7 +257,7 @@ export function loadPdptes(cr3: u64): bool {
   if (!validPdptes(cr3)) return false;
   const base = cr3 & 0xffffffe0;
   for (let i: u64 = 0; i < 4; i++) {
-    const at = entryAddress(base + (i << 3), ACCESS_READ, 0);
+    const at = entryAddress(base + (i << 3), ACCESS_READ, NO_ADDRESS);
     store<u64>(changetype<usize>(cpu) + offsetof<Cpu>("pdpte0") + ((<usize>i) << 3), physicalRead(at, 8));
   }
   return true;

@@ -77,8 +77,8 @@ function addressInAccumulator(op: MicroOp): u64 {
 /** MONITOR in ring 0, MONITORX in every ring: the address is checked as a load; nothing else is monitored. */
 export function monitor(op: MicroOp, execute: u32): u32 {
   if (execute == T.EXEC_MONITOR && cpu.cpl != 0) return raiseUndefined();
-  if (<u32>cpu.rcx != 0) return raiseProtection();
   if (taken(INTERCEPT_MONITOR, 0, op)) return ABORT;
+  if (<u32>cpu.rcx != 0) return raiseProtection();
   if (segmentedForRead(op.segmentName, addressInAccumulator(op), 1) == 0) return ABORT;
   cpu.monitorArmed = 1;
   return NEXT;
@@ -88,8 +88,8 @@ export function monitor(op: MicroOp, execute: u32): u32 {
 export function monitorWait(op: MicroOp, execute: u32): u32 {
   const inAnyRing = execute == T.EXEC_MWAITX;
   if (!inAnyRing && cpu.cpl != 0) return raiseUndefined();
-  if (<u32>cpu.rcx > <u32>(inAnyRing ? 3 : 1)) return raiseProtection();
   if (taken(INTERCEPT_MWAIT, cpu.monitorArmed, op)) return ABORT;
+  if (<u32>cpu.rcx > <u32>(inAnyRing ? 3 : 1)) return raiseProtection();
   cpu.monitorArmed = 0;
   return NEXT;
 }

@@ -2,10 +2,10 @@
 // What software cannot see: the status flags are kept lazily, as the last result and its carries.
 
 import {
-  ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
-  ATTENTION_VIRTUALIZATION, Cpu, cpu, CPU_BASE, KEY_CODE16, KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_STACK32,
-  PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, Segment, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES,
-  SEGMENT_FS, SEGMENT_SIZE, SEGMENT_SS, SEGMENTS_BASE,
+  ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI, ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI,
+  ATTENTION_SHADOW, ATTENTION_SIGNAL, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, Cpu, cpu, CPU_BASE, KEY_CODE16,
+  KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_STACK32, PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE,
+  PAGING_PAE, Segment, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_SIZE, SEGMENT_SS, SEGMENTS_BASE,
 } from "./layout.generated"; // prettier-ignore
 
 // RFLAGS
@@ -237,12 +237,21 @@ export function updateContext(): void {
 export function updateAttention(): void {
   let attention: u32 = cpu.attention & ATTENTION_VIRTUALIZATION;
   if (cpu.systemFlags & TF) attention |= ATTENTION_SINGLE_STEP;
-  if (cpu.interruptLine != 0) attention |= ATTENTION_INTERRUPT;
-  if ((cpu.nmiPending != 0 && cpu.nmiBlocked == 0) || cpu.machineCheckPending != 0) attention |= ATTENTION_NMI;
+  if (cpu.interruptLine != 0 && cpu.activity < ACTIVITY_SHUTDOWN) attention |= ATTENTION_INTERRUPT;
+  const takesNmi = cpu.nmiBlocked == 0 && cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
+  if ((cpu.nmiPending != 0 && takesNmi) || cpu.machineCheckPending != 0) attention |= ATTENTION_NMI;
+  if ((cpu.initPending | cpu.sipiPending) != 0 && signalUnblocked()) attention |= ATTENTION_SIGNAL;
   if (cpu.shadow != 0) attention |= ATTENTION_SHADOW;
   if (cpu.activity != 0) attention |= ATTENTION_INACTIVE;
   if ((cpu.dr7 & 0xff) != 0 || (cpu.systemFlags & RF) != 0 || cpu.debugPending != 0) attention |= ATTENTION_DEBUG;
   cpu.attention = attention;
+}
+
+/** INIT is blocked in VMX root operation, without GIF and in the wait-for-SIPI state, which alone takes SIPIs. */
+function signalUnblocked(): bool {
+  if (cpu.activity == ACTIVITY_WAIT_FOR_SIPI) return cpu.sipiPending != 0;
+  const root = cpu.vmxOperation != 0 && cpu.guestMode == 0;
+  return cpu.initPending != 0 && !root && cpu.gif != 0;
 }
 
 // Segments and modes --------------------------------------------------------------------------------------------------

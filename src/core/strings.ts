@@ -1,7 +1,10 @@
 // String instructions with their repeat prefixes (Intel SDM vol. 2, REP). Each iteration is complete before the next
 // begins; a long repetition gives the run loop a chance in between by executing the instruction again.
 
-import { Cpu, cpu, MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES, SEGMENT_FLAT } from "./layout.generated";
+import {
+  ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, Cpu, cpu, MicroOp, PREFIX_REP, PREFIX_REPNE, SEGMENT_ES,
+  SEGMENT_FLAT,
+} from "./layout.generated"; // prettier-ignore
 import { EXEC_CMPS, EXEC_INS, EXEC_LODS, EXEC_MOVS, EXEC_OUTS, EXEC_SCAS, EXEC_STOS } from "./decode-table.generated";
 import { ABORT, code64, DF, END, linearOf, NEXT, registerSized, setRegisterSized, zeroFlag } from "./state";
 import { finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized } from "./memory";
@@ -27,14 +30,17 @@ export function stringOperation(op: MicroOp, execute: u32): u32 {
   if (usesPort && registerSized(RCX, address) == 0 && !mayUsePorts((<u32>cpu.rdx) & 0xffff, op.operandBytes))
     return ABORT;
   const compares = execute == EXEC_CMPS || execute == EXEC_SCAS;
-  for (let i: u32 = 0; i < CHUNK; i++) {
+  // Single step, the monitor trap flag and the timers of a guest look at every iteration.
+  const watched = (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_VIRTUALIZATION)) != 0;
+  const most: u32 = watched ? 1 : CHUNK;
+  for (let i: u32 = 0; i < most; i++) {
     const count = registerSized(RCX, address);
     if (count == 0) return NEXT;
     const status = iteration(op, execute, address);
     if (status == ABORT) return ABORT;
     setRegisterSized(RCX, count - 1, address);
     if (compares && zeroFlag() != ((op.prefixes & PREFIX_REP) != 0)) return NEXT;
-    if (status == END) break;
+    if (status == END || cpu.debugPending != 0) break;
   }
   if (registerSized(RCX, address) == 0) return END;
   // Not done: the instruction is executed again.

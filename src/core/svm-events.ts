@@ -67,6 +67,10 @@ export function interceptSvmNmi(): bool {
   return true;
 }
 
+export function interceptSvmInit(): bool {
+  return exitAtBoundary(S.INTERCEPT_INIT, S.VMEXIT_INIT);
+}
+
 /** Task switches: the new selector, and what started the switch. Sources: 0 CALL, 1 IRET, 2 JMP, 3 task gate. */
 export function interceptSvmTaskSwitch(selector: u32, source: u32): bool {
   if (!intercepted(S.INTERCEPT_TASK_SWITCH)) return false;

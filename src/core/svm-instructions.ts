@@ -2,7 +2,7 @@
 // Machine", "Enabling SVM", "VMSAVE and VMLOAD Instructions", "Global Interrupt Flag, STGI and CLGI Instructions".
 
 import {
-  ATTENTION_VIRTUALIZATION, MicroOp, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_TR, cpu,
+  AFTER_REPLACED, ATTENTION_VIRTUALIZATION, MicroOp, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_TR, cpu,
 } from "./layout.generated"; // prettier-ignore
 import {
   EXEC_CLGI, EXEC_INVLPGA, EXEC_SKINIT, EXEC_STGI, EXEC_VMLOAD, EXEC_VMMCALL, EXEC_VMRUN, EXEC_VMSAVE,
@@ -48,6 +48,7 @@ export function executeSvm(op: MicroOp, execute: u32): u32 {
   }
   if (execute == EXEC_VMRUN) {
     runGuest(vmcbOperand(), cpu.rip);
+    cpu.afterWrite |= AFTER_REPLACED;
     return END;
   }
   if (execute == EXEC_VMLOAD) {

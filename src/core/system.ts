@@ -13,8 +13,8 @@ import { operandForRead, operandLinear } from "./memory";
 import { flushTlb, flushTlbPage } from "./tlb";
 import { timeStamp } from "./msr";
 import {
-  guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID,
-  INTERCEPT_RDPMC, INTERCEPT_RDTSC, INTERCEPT_RDTSCP, INTERCEPT_XSETBV,
+  guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID, INTERCEPT_RDPMC, INTERCEPT_RDTSC,
+  INTERCEPT_RDTSCP, INTERCEPT_XSETBV, undefinedInGuest,
 } from "./virtualization"; // prettier-ignore
 import { RULE_ADDRESS_CANONICAL, RULE_INSTRUCTION_PRIVILEGE, RULE_XCR_VALUE } from "./rules.generated";
 import { privileged, taken } from "./system-operands";
@@ -98,6 +98,7 @@ export function invalidatePage(op: MicroOp): u32 {
 
 /** INVPCID: all types drop all translations, which the manual allows. */
 export function invalidatePcid(op: MicroOp): u32 {
+  if (cpu.guestMode != 0 && undefinedInGuest(INTERCEPT_INVPCID)) return ABORT;
   if (!privileged()) return ABORT;
   const type = registerSized(op.first, code64() ? 8 : 4);
   if (taken(INTERCEPT_INVPCID, type, op)) return ABORT;
@@ -121,6 +122,7 @@ export function invalidateCaches(op: MicroOp, intercept: u32): u32 {
 
 /** RDTSC, RDTSCP. */
 export function readTimeStamp(op: MicroOp, withAux: bool): u32 {
+  if (withAux && cpu.guestMode != 0 && undefinedInGuest(INTERCEPT_RDTSCP)) return ABORT;
   if ((cpu.cr4 & CR4_TSD) != 0 && cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   if (taken(withAux ? INTERCEPT_RDTSCP : INTERCEPT_RDTSC, 0, op)) return ABORT;
   let value = timeStamp();

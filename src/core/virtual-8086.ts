@@ -15,10 +15,20 @@ import { lastPopped, peek, push, setStackPointer } from "./stack";
 import { guestIretUnblocksNmi } from "./virtualization";
 import { RULE_CODE_LIMIT, RULE_INSTRUCTION_IOPL } from "./rules.generated";
 
-/** END when the 8086 program's handler has been entered, NEXT when the IDT's gate is to be taken, ABORT on a fault. */
+/** INT n: END when the 8086 program's handler has been entered, NEXT when the IDT's gate is to be taken. */
 export function virtualInterrupt(vector: u32): u32 {
+  return redirect(vector, iopl() == 3);
+}
+
+/** The same for an interrupt that VM entry injects: an IOPL below 3 does not fault. */
+export function redirectInjected(vector: u32): u32 {
+  return redirect(vector, true);
+}
+
+/** `gates`: the IDT's gates are open to the program. ABORT on a fault. */
+function redirect(vector: u32, gates: bool): u32 {
   const trusted = iopl() == 3;
-  if ((cpu.cr4 & CR4_VME) == 0) return trusted ? NEXT : raiseProtection(RULE_INSTRUCTION_IOPL);
+  if ((cpu.cr4 & CR4_VME) == 0) return gates ? NEXT : raiseProtection(RULE_INSTRUCTION_IOPL);
   // The interrupt redirection bitmap: 32 bytes below the I/O permission bitmap.
   const tr = segment(SEGMENT_TR);
   const map = <u32>systemRead(tr.base + 102, 2);
@@ -27,7 +37,7 @@ export function virtualInterrupt(vector: u32): u32 {
   if (at > tr.limit) return raiseProtection(RULE_INSTRUCTION_IOPL);
   const bits = <u32>systemRead(tr.base + at, 1);
   if (cpu.pending != 0) return ABORT;
-  if (((bits >> (vector & 7)) & 1) != 0) return trusted ? NEXT : raiseProtection(RULE_INSTRUCTION_IOPL);
+  if (((bits >> (vector & 7)) & 1) != 0) return gates ? NEXT : raiseProtection(RULE_INSTRUCTION_IOPL);
 
   const entry = systemRead(vector << 2, 4);
   if (cpu.pending != 0) return ABORT;

@@ -18,8 +18,8 @@ import { CR0_TS, IF } from "./state";
 import { EXEC_INVVPID, EXEC_VMXON } from "./decode-table.generated";
 import { settle } from "./exceptions";
 import {
-  interceptSvmException, interceptSvmInterrupt, interceptSvmNmi, interceptSvmShutdown, interceptSvmTaskSwitch,
-  readSvmTpr, svmBoundary, svmInterruptsOpen, writeSvmTpr,
+  interceptSvmException, interceptSvmInit, interceptSvmInterrupt, interceptSvmNmi, interceptSvmShutdown,
+  interceptSvmTaskSwitch, readSvmTpr, svmBoundary, svmInterruptsOpen, writeSvmTpr,
 } from "./svm-events"; // prettier-ignore
 import { performSvmExit } from "./svm-exit";
 import { executeSvm } from "./svm-instructions";
@@ -29,16 +29,19 @@ import {
 } from "./svm-intercepts"; // prettier-ignore
 import { translateNested } from "./svm-nested-paging";
 import { guestTimeStampSvm } from "./svm-state";
+import {
+  MSR_NORMAL, readVirtualTpr, readsVirtualMsr, redirectApicAccess, virtualMsr, writeVirtualMsr, writeVirtualTpr,
+} from "./vmx-apic"; // prettier-ignore
 import { translateByEpt } from "./vmx-ept";
 import {
-  interceptVmxException, interceptVmxInterrupt, interceptVmxNmi, interceptVmxTaskSwitch, interceptVmxTripleFault,
-  vmxBoundary, vmxIretUnblocksNmi,
+  interceptVmxException, interceptVmxInterrupt, interceptVmxNmi, interceptVmxSignal, interceptVmxTaskSwitch,
+  interceptVmxTripleFault, vmxBoundary, vmxExitsBeforeDebugTraps, vmxIretUnblocksNmi,
 } from "./vmx-events"; // prettier-ignore
 import { performVmxExit } from "./vmx-exit";
 import { executeVmx } from "./vmx-instructions";
 import {
   interceptByControl, interceptClearTs, interceptLoadMsw, interceptMovDr, interceptMovFromCr, interceptMovToCr,
-  interceptMsrAccess, interceptPort, readVirtualTpr, writeVirtualTpr,
+  interceptMsrAccess, interceptPort, undefinedInVmxGuest,
 } from "./vmx-intercepts"; // prettier-ignore
 import { guestTimeStamp } from "./vmx-timer";
 import { fixedBitsRule, vmx } from "./vmx-state";
@@ -84,6 +87,11 @@ export const GUEST_SVM: u32 = 2;
 /** Ends the instruction in progress in a VM exit. */
 export function pendExit(): void {
   cpu.pending = PENDING_VM_EXIT;
+}
+
+/** An instruction that a guest's hypervisor takes away: true with #UD pending. */
+export function undefinedInGuest(intercept: u32): bool {
+  return cpu.guestMode == GUEST_VMX && undefinedInVmxGuest(intercept);
 }
 
 /** An instruction with at most one operand that matters: linear address of INVLPG, vector of INT, index of XSETBV. */
@@ -148,10 +156,16 @@ export function interceptLmsw(value: u64, linear: u64): bool {
   return cpu.guestMode == GUEST_VMX && interceptLoadMsw(value, linear);
 }
 
-/** MOV to or from DRn. */
+/** MOV to or from DRn, before every fault of it; `number` is the one that the instruction names. */
+export function interceptNamedDr(number: u32, write: bool, op: MicroOp): bool {
+  const gpr = <u32>(write ? op.second : op.first) >> 3;
+  return cpu.guestMode == GUEST_VMX && interceptMovDr(number, write, gpr);
+}
+
+/** MOV to or from DRn, after its privilege check. */
 export function interceptDr(number: u32, write: bool, op: MicroOp): bool {
   const gpr = <u32>(write ? op.second : op.first) >> 3;
-  return cpu.guestMode == GUEST_VMX ? interceptMovDr(number, write, gpr) : interceptSvmDr(number, write, gpr);
+  return cpu.guestMode != GUEST_VMX && interceptSvmDr(number, write, gpr);
 }
 
 /** RDMSR, WRMSR after the privilege check. */
@@ -190,15 +204,53 @@ export function guestTakesInterrupts(): bool {
   return cpu.guestMode == GUEST_SVM ? svmInterruptsOpen() : (cpu.systemFlags & IF) != 0;
 }
 
+/** An INIT signal, or a start-up IPI with its vector, that the processor would take now. */
+export function interceptSignal(isInit: bool, vector: u32): bool {
+  if (cpu.guestMode == GUEST_VMX) return interceptVmxSignal(isInit, vector);
+  return isInit && interceptSvmInit();
+}
+
+/** Exits of the guest that come between an instruction and its debug traps. */
+export function exitsBeforeDebugTraps(): bool {
+  return cpu.guestMode == GUEST_VMX && vmxExitsBeforeDebugTraps();
+}
+
 /** An NMI that the processor would take now. */
 export function interceptNmi(): bool {
   return cpu.guestMode == GUEST_VMX ? interceptVmxNmi() : interceptSvmNmi();
 }
 
+/** IRET in a guest begins: under VMX it ends blocking by NMI even where it faults. */
+export function guestIretStarts(): void {
+  if (cpu.guestMode == GUEST_VMX) vmxIretUnblocksNmi();
+}
+
 /** IRET in a guest, in place of ending the blocking of NMIs. */
 export function guestIretUnblocksNmi(): void {
-  if (cpu.guestMode == GUEST_VMX) vmxIretUnblocksNmi();
-  else cpu.nmiBlocked = 0;
+  if (cpu.guestMode != GUEST_VMX) cpu.nmiBlocked = 0;
+}
+
+/**
+ * Where a guest's access by linear address goes that paging has led to a physical address: there, to a page that stands
+ * for it, or nowhere (NO_ADDRESS) with an exit pending. `access` has ACCESS_ bits.
+ */
+export function guestAccessAddress(physical: u64, bytes: u32, access: u32): u64 {
+  return cpu.guestMode == GUEST_VMX && vmx.apicPage != 0 ? redirectApicAccess(physical, bytes, access) : physical;
+}
+
+/** RDMSR of a register of the local APIC (800H to 8FFH) in a guest: true where the guest's APIC has it. */
+export function guestReadsApicMsr(address: u32): bool {
+  return cpu.guestMode == GUEST_VMX && readsVirtualMsr(address);
+}
+
+/** The value that such an RDMSR gives. */
+export function guestApicMsr(address: u32): u64 {
+  return virtualMsr(address);
+}
+
+/** WRMSR of a register of the local APIC in a guest: a MSR_ number. */
+export function guestWritesApicMsr(address: u32, value: u64): u32 {
+  return cpu.guestMode == GUEST_VMX ? writeVirtualMsr(address, value) : MSR_NORMAL;
 }
 
 /** A task switch; source 0 CALL, 1 IRET, 2 JMP, 3 task gate in the IDT. */

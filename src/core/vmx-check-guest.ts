@@ -22,7 +22,7 @@ export const BLOCKING_BY_NMI: u32 = 8;
 
 /** Bits of IA32_DEBUGCTL that the models have: LBR and BTF. */
 const DEBUGCTL_ALLOWED: u64 = 3;
-const DEBUGCTL_BTF: u64 = 2;
+export const DEBUGCTL_BTF: u64 = 2;
 
 /** Number of the first rule that does not hold, or 0. */
 export function checkGuestState(): u32 {

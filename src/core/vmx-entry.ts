@@ -3,7 +3,9 @@
 
 import { EVENT_ENTER, cpu } from "./layout.generated";
 import { appendEvent } from "./events";
+import { beforeWrite } from "./physical";
 import { updateAttention } from "./state";
+import { apicAccessPage } from "./vmx-apic";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { checkControls } from "./vmx-check-controls";
@@ -35,6 +37,7 @@ function fail(error: u32, rule: u32): u32 {
 
 /** Everything after the basic checks. `rip` is the address of the instruction, for the events. */
 export function enterGuest(rip: u64): u32 {
+  vmx.hostNmiBlocked = cpu.nmiBlocked;
   const controlRule = checkControls();
   if (controlRule != 0) return fail(7, controlRule);
   const hostRule = checkHostState();
@@ -89,5 +92,8 @@ function unpackControls(): void {
   if ((vmx.secondary & X.VMCS_SHADOWING) != 0) {
     const link = read(F.VMCS_LINK_POINTER);
     if (link != u64.MAX_VALUE) vmx.shadow = pagePointer(link);
+    // VMWRITE may write to it at any time from now on.
+    if (vmx.shadow != 0) beforeWrite(link, 0x1000);
   }
+  vmx.apicPage = apicAccessPage();
 }

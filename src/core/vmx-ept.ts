@@ -6,7 +6,8 @@ import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE, lastWalkUserPage } from "./pa
 import { physicalRead, physicalWrite } from "./physical";
 import { VECTOR_VE, raise } from "./faults";
 import { CR0_PE, NO_ADDRESS } from "./state";
-import { exitBecause, exitSavesResumeFlag } from "./vmx-exit";
+import { exitsForPhysicalAccess } from "./vmx-apic";
+import { NMI_UNBLOCKING, exitAfterAccess, exitBecause } from "./vmx-exit";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { read, read32, vmx, write } from "./vmx-state";
@@ -32,7 +33,6 @@ const CAP_1G: u64 = 1 << 17;
 const USER_EXECUTE_ALLOWED: u64 = 0x40;
 const LINEAR_VALID: u64 = 0x80;
 const FINAL: u64 = 0x100;
-const NMI_UNBLOCKING: u64 = 0x1000;
 
 /** Bit of an EPT entry: violations that it causes exit rather than raise #VE. */
 const SUPPRESS_VE: u64 = 1 << 63;
@@ -58,8 +58,9 @@ export function translateByEpt(address: u64, access: u32, linear: u64, walk: boo
   const execute: u64 = modeBased && lastWalkUserPage() ? EXECUTE_USER : EXECUTE;
   const anyRight: u64 = modeBased ? RIGHTS | EXECUTE_USER : RIGHTS;
   let wanted: u64 = (access & ACCESS_FETCH) != 0 ? execute : (access & ACCESS_WRITE) != 0 ? WRITE : READ;
-  // With accessed and dirty flags the processor's accesses to the guest's paging structures count as writes.
-  if (walk && flagsEnabled()) wanted = READ | WRITE;
+  // With accessed and dirty flags the processor's accesses to the guest's paging structures count as writes, but for
+  // loads of PDPTEs by MOV to CR, which belong to no linear address.
+  if (walk && flagsEnabled() && linear != NO_ADDRESS) wanted = READ | WRITE;
   if (probe) wanted = 0;
   let table = vmx.eptp & ADDRESS;
   let allowed: u64 = anyRight;
@@ -74,7 +75,7 @@ export function translateByEpt(address: u64, access: u32, linear: u64, walk: boo
       if (probe) return NO_ADDRESS;
       exitBecause(X.EXIT_EPT_MISCONFIGURATION, X.CAUSE_ENABLE_EPT);
       vmx.guestPhysical = address;
-      exitSavesResumeFlag();
+      exitAfterAccess();
       return NO_ADDRESS;
     }
     if (!leaf) {
@@ -85,7 +86,8 @@ export function translateByEpt(address: u64, access: u32, linear: u64, walk: boo
     if ((allowed & wanted) != wanted) return violation(address, linear, wanted, allowed, walk, probe, entry);
     if (!probe && !markLeaf(at, entry, (wanted & WRITE) != 0, address)) return NO_ADDRESS;
     const inPage = (<u64>1 << shift) - 1;
-    return (entry & ADDRESS & ~inPage) | (address & inPage);
+    const physical = (entry & ADDRESS & ~inPage) | (address & inPage);
+    return walk && !probe && exitsForPhysicalAccess(physical) ? NO_ADDRESS : physical;
   }
 }
 
@@ -105,8 +107,8 @@ function markLeaf(at: u64, entry: u64, writes: bool, address: u64): bool {
 function logModification(address: u64): bool {
   const index = read32(F.PML_INDEX) & 0xffff;
   if (index > 511) {
-    exitBecause(X.EXIT_PML_FULL, X.CAUSE_ENABLE_PML);
-    exitSavesResumeFlag();
+    exitBecause(X.EXIT_PML_FULL, X.CAUSE_ENABLE_PML, unblockingBit());
+    exitAfterAccess();
     return false;
   }
   physicalWrite(read(F.PML_ADDRESS) + (<u64>index << 3), address & ADDRESS, 8);
@@ -145,12 +147,15 @@ function violation(
   if ((allowed & EXECUTE_USER) != 0) qualification |= USER_EXECUTE_ALLOWED;
   if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL;
   if ((entry & SUPPRESS_VE) == 0 && becomesException(address, linear, qualification)) return NO_ADDRESS;
-  if (vmx.nmiUnblocking != 0) qualification |= NMI_UNBLOCKING;
-  exitBecause(X.EXIT_EPT_VIOLATION, X.CAUSE_ENABLE_EPT, qualification);
+  exitBecause(X.EXIT_EPT_VIOLATION, X.CAUSE_ENABLE_EPT, qualification | unblockingBit());
   vmx.guestPhysical = address;
   if (linear != NO_ADDRESS) vmx.guestLinear = linear;
-  exitSavesResumeFlag();
+  exitAfterAccess();
   return NO_ADDRESS;
+}
+
+function unblockingBit(): u64 {
+  return vmx.nmiUnblocking != 0 && cpu.delivering == 0 ? NMI_UNBLOCKING : 0;
 }
 
 /**

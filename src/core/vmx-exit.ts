@@ -4,11 +4,12 @@
 // A hook calls `exitBecause` and ends its instruction; the run loop then performs the exit at the boundary.
 
 import {
-  ATTENTION_VIRTUALIZATION, EVENT_EXIT, EVENT_REJECT, EVENT_SHUTDOWN, STOP_SHUTDOWN, TYPE_HARDWARE_EXCEPTION, TYPE_NMI,
-  TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT, cpu,
+  ACTIVITY_ACTIVE, ATTENTION_VIRTUALIZATION, EVENT_EXIT, EVENT_REJECT, EVENT_SHUTDOWN, STOP_SHUTDOWN,
+  TYPE_HARDWARE_EXCEPTION, TYPE_NMI, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_EXCEPTION, TYPE_SOFTWARE_INTERRUPT, cpu,
 } from "./layout.generated"; // prettier-ignore
 import { appendEvent } from "./events";
 import { updateAttention } from "./state";
+import { resumeFlagInDelivery } from "./exceptions";
 import { VECTOR_DF } from "./faults";
 import { pendExit } from "./virtualization";
 import * as F from "./vmx-fields.generated";
@@ -24,8 +25,10 @@ import { ABORT_INDICATOR, read, read32, vmx, write } from "./vmx-state";
 export const ENTRY_FAILURE: u32 = 0x80000000;
 
 const VALID_INFORMATION: u32 = 0x80000000;
+/** Bit 12 of the exit qualification and of the interruption information: the exit is of an IRET that unblocked NMIs. */
+export const NMI_UNBLOCKING: u32 = 0x1000;
 
-/** RF that the exit saves: 0 for intercepted instructions, 1 for faults of the memory system. */
+/** RF that the exit saves: 0 for intercepted instructions. */
 let resumeFlag: u64 = 0;
 
 /** Begins the description of an exit: the basic reason, and the control bit or rule that caused it. */
@@ -49,14 +52,27 @@ export function exitBecause(reason: u32, cause: u32, qualification: u64 = 0): bo
   return true;
 }
 
-/** The exit described saves RF as 1. */
+/** The exit described is that of a fault: RF is saved as 1. */
 export function exitSavesResumeFlag(): void {
   resumeFlag = 1;
 }
 
-/** The exit described saves RF as it is: it stands between two instructions. */
+/** The exit described saves RF as it is, or as the event in delivery would. */
 export function exitKeepsResumeFlag(): void {
-  resumeFlag = (cpu.systemFlags >> 16) & 1;
+  resumeFlag = cpu.delivering != 0 ? resumeFlagInDelivery() : (cpu.systemFlags >> 16) & 1;
+}
+
+/** The exit described is that of a memory access: RF is 1, or what the event in delivery would save. */
+export function exitAfterAccess(): void {
+  resumeFlag = cpu.delivering != 0 ? resumeFlagInDelivery() : 1;
+}
+
+/** An exit between two instructions, which belongs to none of them. Always true, as hooks answer. */
+export function exitAfterInstruction(reason: u32, cause: u32, qualification: u64 = 0): bool {
+  exitBecause(reason, cause, qualification);
+  vmx.afterInstruction = 1;
+  exitKeepsResumeFlag();
+  return true;
 }
 
 /** Performs the described exit between two instructions. True when the host program owns root operation. */
@@ -70,10 +86,12 @@ export function performVmxExit(): bool {
   // "Recording VM-Exit Information and Updating VM-Entry Control Fields"
   write(F.VM_ENTRY_INTERRUPTION_INFORMATION, read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & 0x7fffffff);
   recordInformation();
-  // An NMI whose delivery exits blocks others, and an event in delivery ends blocking by STI and MOV SS.
+  // "Architectural State Before a VM Exit": an NMI whose delivery exits blocks others, and an event in delivery wakes
+  // the processor and ends blocking by STI and MOV SS.
   if (cpu.delivering != 0) {
     if (cpu.deliveringType == TYPE_NMI) blockNmi();
     cpu.shadow = 0;
+    cpu.activity = ACTIVITY_ACTIVE;
   }
   cpu.delivering = 0;
   cpu.external = 0;
@@ -85,8 +103,12 @@ export function performVmxExit(): bool {
   return enterRoot();
 }
 
-/** "VM-Entry Failures During or After Loading Guest State": only reason and qualification are recorded. */
+/**
+ * "VM-Entry Failures During or After Loading Guest State": only reason and qualification are recorded, and blocking by
+ * NMI is what it was before the entry.
+ */
 export function performEntryFailure(reason: u32, rule: u32, qualification: u64, rip: u64): bool {
+  cpu.nmiBlocked = vmx.hostNmiBlocked;
   describeExit(reason, rule, qualification);
   recordEvent(EVENT_REJECT, rip);
   write(F.EXIT_REASON, reason | ENTRY_FAILURE);
@@ -99,7 +121,12 @@ function enterRoot(): bool {
   cpu.guestMode = 0;
   cpu.nestedPaging = 0;
   cpu.context = 0;
-  vmx.mtfPending = 0;
+  cpu.debugPending = 0;
+  vmx.mtf = 0;
+  vmx.apicWrite = 0;
+  vmx.tprBelowThreshold = 0;
+  vmx.virtualInterrupt = 0;
+  vmx.nmiUnblocking = 0;
   vmx.injectionPending = 0;
   cpu.attention &= ~ATTENTION_VIRTUALIZATION;
   const isNmi = vmx.reason == X.EXIT_EXCEPTION_NMI && ((vmx.interruptionInfo >> 8) & 7) == TYPE_NMI;

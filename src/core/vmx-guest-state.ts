@@ -3,21 +3,25 @@
 
 import { FEATURE_LONG_MODE } from "./decode-table.generated";
 import {
-  ACTIVITY_ACTIVE, PAGING_PAE, SEGMENT_CS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR, SEGMENT_SS, SEGMENT_TR,
-  cpu,
+  ACTIVITY_ACTIVE, ACTIVITY_SHUTDOWN, PAGING_PAE, SEGMENT_CS, SEGMENT_ES, SEGMENT_FS, SEGMENT_GS, SEGMENT_LDTR,
+  SEGMENT_SS, SEGMENT_TR, TYPE_PRIVILEGED_SOFTWARE, TYPE_SOFTWARE_INTERRUPT, cpu,
 } from "./layout.generated"; // prettier-ignore
 import {
-  CR0_PG, EFER_LMA, EFER_LME, NO_ADDRESS, UNUSABLE, hasFeature, readFlags, refresh, segment, writeFlags,
+  CR0_PG, EFER_LMA, EFER_LME, NO_ADDRESS, TF, UNUSABLE, hasFeature, readFlags, refresh, segment, writeFlags,
 } from "./state"; // prettier-ignore
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
-import { BLOCKING_BY_NMI, guestIsLong, guestPdpte } from "./vmx-check-guest";
+import { DEBUG_ENABLED, DEBUG_STEP } from "./debug";
+import { BLOCKING_BY_MOV_SS, BLOCKING_BY_NMI, DEBUGCTL_BTF, guestIsLong, guestPdpte } from "./vmx-check-guest";
 import { read, read32, vmx, write } from "./vmx-state";
 
 /** Bits of CR0 that neither VM entry nor VM exit changes: ET, NW, CD and the reserved ones. */
 export const CR0_KEPT: u64 = 0xffffffff_7ffaffd0;
 const DR7_FIXED: u64 = 0x400;
 const DR7_CLEARED: u64 = 0xd000;
+const DEBUG_BREAKPOINTS: u32 = 0xf;
+/** Type and vector of a #DB in interruption information. */
+const DEBUG_EXCEPTION: u32 = 0x301;
 
 /** "Loading Guest State", all of it but the MSR area. */
 export function loadGuestState(): void {
@@ -104,8 +108,22 @@ function loadNonRegisterState(): void {
   // It wakes the guest, too.
   cpu.activity = vectoring ? ACTIVITY_ACTIVE : read32(F.GUEST_ACTIVITY_STATE);
   cpu.haltRip = NO_ADDRESS;
-  vmx.pendingDebug = vectoring ? 0 : read(F.GUEST_PENDING_DEBUG_EXCEPTIONS);
+  loadPendingDebug(information, interruptibility, vectoring);
   cpu.monitorArmed = 0;
+}
+
+/**
+ * "Delivery of Pending Debug Exceptions after VM Entry": they are valid with BS or the enabled breakpoint, and go with
+ * no event but a software interrupt under blocking by MOV SS.
+ */
+function loadPendingDebug(information: u32, interruptibility: u32, vectoring: bool): void {
+  const pending = <u32>read(F.GUEST_PENDING_DEBUG_EXCEPTIONS);
+  const type = (information >> 8) & 7;
+  const software = type == TYPE_SOFTWARE_INTERRUPT || type == TYPE_PRIVILEGED_SOFTWARE;
+  const held = (interruptibility & BLOCKING_BY_MOV_SS) != 0;
+  const lost = vectoring ? !software || !held : read32(F.GUEST_ACTIVITY_STATE) >= ACTIVITY_SHUTDOWN;
+  const valid = (pending & (DEBUG_STEP | DEBUG_ENABLED)) != 0;
+  cpu.debugPending = valid && !lost ? pending & (DEBUG_STEP | DEBUG_ENABLED | DEBUG_BREAKPOINTS) : 0;
 }
 
 /** "Saving Guest State". `resumeFlag` is the RF that the exit saves. */
@@ -162,15 +180,34 @@ function saveNonRegisterState(): void {
   const virtualNmis = (vmx.pin & X.VIRTUAL_NMIS) != 0;
   const nmiBlocked = virtualNmis ? vmx.virtualNmiBlocked : cpu.nmiBlocked;
   write(F.GUEST_INTERRUPTIBILITY_STATE, cpu.shadow | (nmiBlocked != 0 ? BLOCKING_BY_NMI : 0));
-  // Saved as clear but after an MTF or TPR exit, and while MOV SS holds debug exceptions back.
-  const keeps = vmx.reason == X.EXIT_MONITOR_TRAP_FLAG || vmx.reason == X.EXIT_TPR_BELOW_THRESHOLD;
-  write(F.GUEST_PENDING_DEBUG_EXCEPTIONS, keeps || (cpu.shadow & 2) != 0 ? vmx.pendingDebug : 0);
+  write(F.GUEST_PENDING_DEBUG_EXCEPTIONS, pendingDebugExceptions());
   if ((vmx.secondary & X.ENABLE_EPT) != 0 && cpu.pagingMode == PAGING_PAE) {
     write(F.GUEST_PDPTE0, cpu.pdpte0);
     write(F.GUEST_PDPTE1, cpu.pdpte1);
     write(F.GUEST_PDPTE2, cpu.pdpte2);
     write(F.GUEST_PDPTE3, cpu.pdpte3);
   }
+}
+
+/** Exits that come between an instruction and its debug traps. */
+function leavesDebugTraps(): bool {
+  const reason = vmx.reason;
+  if (reason == X.EXIT_INIT_SIGNAL || reason == X.EXIT_MONITOR_TRAP_FLAG) return true;
+  return reason == X.EXIT_TPR_BELOW_THRESHOLD || reason == X.EXIT_VIRTUALIZED_EOI || reason == X.EXIT_APIC_WRITE;
+}
+
+/**
+ * The field is saved as clear but by exits that come before debug traps, and by those other than #DB while MOV SS holds
+ * debug exceptions back; then BS is set where VM entry will ask for it.
+ */
+function pendingDebugExceptions(): u32 {
+  let pending = cpu.debugPending & (DEBUG_STEP | DEBUG_ENABLED | DEBUG_BREAKPOINTS);
+  if ((pending & DEBUG_BREAKPOINTS) != 0) pending |= DEBUG_ENABLED;
+  if (leavesDebugTraps()) return pending;
+  const isDebug = vmx.reason == X.EXIT_EXCEPTION_NMI && (vmx.interruptionInfo & 0x7ff) == DEBUG_EXCEPTION;
+  if (isDebug || (cpu.shadow & BLOCKING_BY_MOV_SS) == 0) return 0;
+  const steps = (cpu.systemFlags & TF) != 0 && (cpu.debugctl & DEBUGCTL_BTF) == 0;
+  return steps ? pending | DEBUG_STEP : pending & ~DEBUG_STEP;
 }
 
 /** A usable segment register with the given hidden part, as VM exit loads them. */

@@ -2,7 +2,9 @@
 // Intel SDM vol. 3, chapter "VMX Instruction Reference". In non-root operation they exit (vmx-intercepts.ts), but for
 // shadowed VMREAD and VMWRITE and for VMFUNC.
 
-import { CPU_BASE, EVENT_FAIL, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY, cpu } from "./layout.generated";
+import {
+  AFTER_REPLACED, CPU_BASE, EVENT_FAIL, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY, cpu,
+} from "./layout.generated"; // prettier-ignore
 import {
   EXEC_INVEPT, EXEC_INVVPID, EXEC_VMCALL, EXEC_VMCLEAR, EXEC_VMFUNC, EXEC_VMLAUNCH, EXEC_VMPTRLD, EXEC_VMPTRST,
   EXEC_VMREAD, EXEC_VMRESUME, EXEC_VMWRITE, EXEC_VMXOFF, EXEC_VMXON, FEATURE_LONG_MODE,
@@ -12,7 +14,7 @@ import { raiseProtection, raiseUndefined } from "./faults";
 import { finishWrite, operandForRead, operandForWrite } from "./memory";
 import {
   ABORT, CF, CR4_VMXE, END, NEXT, NO_ADDRESS, ZF, code64, hasFeature, longMode, realOrVirtual, setRegisterSized,
-  writeStatusFlags,
+  updateAttention, writeStatusFlags,
 } from "./state"; // prettier-ignore
 import { beforeWrite } from "./physical";
 import * as F from "./vmx-fields.generated";
@@ -73,7 +75,10 @@ export function executeVmx(op: MicroOp, execute: u32): u32 {
   if (execute == EXEC_VMFUNC) return vmfunc();
   // Step 1: all others are undefined outside VMX operation and in the modes that do not know them.
   if (cpu.vmxOperation == 0) return raiseUndefined(X.RULE_VMX_OPERATION);
-  if (realOrVirtual() || (longMode() && !code64())) return raiseUndefined(X.RULE_VMX_MODE);
+  const wrongMode = realOrVirtual() || (longMode() && !code64());
+  // VMCALL alone calls the VMM from every mode of a guest.
+  if (wrongMode && !(execute == EXEC_VMCALL && inNonRoot())) return raiseUndefined(X.RULE_VMX_MODE);
+  if (!invalidationExists(execute)) return raiseUndefined(X.RULE_INVALIDATION_EXISTS);
   // Step 2: in non-root operation they exit, whatever the CPL.
   if (inNonRoot() && exitForVmxInstruction(op, execute)) return ABORT;
   // Step 3: CPL.
@@ -89,6 +94,12 @@ export function executeVmx(op: MicroOp, execute: u32): u32 {
   if (execute == EXEC_INVEPT) return invalidateEpt(op);
   if (execute == EXEC_INVVPID) return invalidateVpid(op);
   return raiseUndefined();
+}
+
+/** INVEPT and INVVPID exist where bits 20 and 32 of IA32_VMX_EPT_VPID_CAP say so. */
+function invalidationExists(execute: u32): bool {
+  if (execute == EXEC_INVEPT) return ((vmx.eptVpid >> 20) & 1) != 0;
+  return execute != EXEC_INVVPID || ((vmx.eptVpid >> 32) & 1) != 0;
 }
 
 /** The physical address that a memory operand holds, in `pointerOperand`. False with a fault pending. */
@@ -148,13 +159,18 @@ export function startVmx(region: u64): u32 {
   vmx.guestTagVpid = 0;
   vmx.hostTagValid = 0;
   cpu.vmxOperation = 1;
+  cpu.monitorArmed = 0;
   return 0;
 }
 
 function vmxoff(): u32 {
   cpu.vmxOperation = 0;
+  cpu.monitorArmed = 0;
   dropCurrent();
-  return vmSucceed();
+  // INIT signals are no longer blocked.
+  updateAttention();
+  vmSucceed();
+  return END;
 }
 
 // VMCLEAR, VMPTRLD, VMPTRST -------------------------------------------------------------------------------------------
@@ -312,6 +328,8 @@ function launchOrResume(resume: bool): u32 {
   if (basic != 0) return vmFailValid(basicEntryError(basic), basic);
   const outcome = enterGuest(cpu.instructionRip);
   if (outcome == FAILED) return vmFailValid(entryError, entryRule);
+  // Nothing of the host's follows the instruction into the guest: no single step, no end of its blocking by STI.
+  cpu.afterWrite |= AFTER_REPLACED;
   return END;
 }
 

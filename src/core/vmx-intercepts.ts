@@ -12,9 +12,7 @@ import {
 import { raiseUndefined } from "./faults";
 import { CR0_TS, NO_ADDRESS, code64 } from "./state";
 import { IA32_XSS, msrValue } from "./msr";
-import { beforeWrite } from "./physical";
 import { exitBecause } from "./vmx-exit";
-import { noteTprBelowThreshold } from "./vmx-events";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { instructionInformation } from "./vmx-instruction-information";
@@ -45,7 +43,6 @@ export function interceptByControl(intercept: u32, operand: u64, op: MicroOp): b
     case I.INTERCEPT_RDTSC:
       return primary(X.RDTSC_EXITING) && exitBecause(X.EXIT_RDTSC, X.CAUSE_RDTSC_EXITING);
     case I.INTERCEPT_RDTSCP:
-      if (!secondary(X.ENABLE_RDTSCP)) return undefinedInGuest();
       return primary(X.RDTSC_EXITING) && exitBecause(X.EXIT_RDTSCP, X.CAUSE_RDTSC_EXITING);
     case I.INTERCEPT_RDPMC:
       return primary(X.RDPMC_EXITING) && exitBecause(X.EXIT_RDPMC, X.CAUSE_RDPMC_EXITING);
@@ -58,25 +55,36 @@ export function interceptByControl(intercept: u32, operand: u64, op: MicroOp): b
     case I.INTERCEPT_XSETBV:
       return exitBecause(X.EXIT_XSETBV, 0);
     case I.INTERCEPT_INVPCID:
-      if (!secondary(X.ENABLE_INVPCID)) return undefinedInGuest();
       return primary(X.INVLPG_EXITING) && exitWithOperand(X.EXIT_INVPCID, X.CAUSE_INVLPG_EXITING, op);
     case I.INTERCEPT_RDRAND:
-      return secondary(X.RDRAND_EXITING) && exitWithOperand(X.EXIT_RDRAND, X.CAUSE_RDRAND_EXITING, op);
+      return secondary(X.RDRAND_EXITING) && exitForRandom(X.EXIT_RDRAND, X.CAUSE_RDRAND_EXITING, op);
     case I.INTERCEPT_RDSEED:
-      return secondary(X.RDSEED_EXITING) && exitWithOperand(X.EXIT_RDSEED, X.CAUSE_RDSEED_EXITING, op);
+      return secondary(X.RDSEED_EXITING) && exitForRandom(X.EXIT_RDSEED, X.CAUSE_RDSEED_EXITING, op);
     case I.INTERCEPT_GETSEC:
       return exitBecause(X.EXIT_GETSEC, 0);
     case I.INTERCEPT_XSAVES:
     case I.INTERCEPT_XRSTORS:
-      return interceptXsaves(intercept == I.INTERCEPT_XSAVES);
+      return interceptXsaves(intercept == I.INTERCEPT_XSAVES, op);
   }
   if (intercept >= I.INTERCEPT_SGDT && intercept <= I.INTERCEPT_LTR) return interceptTables(intercept, op);
   return false;
 }
 
-/** An instruction that a control of the VMM takes away. */
-function undefinedInGuest(): bool {
+/** #UD of an instruction that a control of the VMM takes away: it comes before the instruction's other faults. */
+export function undefinedInVmxGuest(intercept: u32): bool {
+  let enabled = X.ENABLE_XSAVES_XRSTORS;
+  if (intercept == I.INTERCEPT_RDTSCP) enabled = X.ENABLE_RDTSCP;
+  if (intercept == I.INTERCEPT_INVPCID) enabled = X.ENABLE_INVPCID;
+  if (secondary(enabled)) return false;
   raiseUndefined();
+  return true;
+}
+
+/** RDRAND, RDSEED: the destination register, and its size (0 for 16 bits, 1, 2) in bits 12:11. */
+function exitForRandom(reason: u32, cause: u32, op: MicroOp): bool {
+  exitBecause(reason, cause);
+  const size: u32 = op.operandBytes == 2 ? 0 : op.operandBytes == 4 ? 1 : 2;
+  vmx.instructionInfo = ((<u32>op.first >> 3) << 3) | (size << 11);
   return true;
 }
 
@@ -101,7 +109,7 @@ function interceptTables(intercept: u32, op: MicroOp): bool {
   const number = intercept - I.INTERCEPT_SGDT;
   const reason = number < 4 ? X.EXIT_GDTR_IDTR_ACCESS : X.EXIT_LDTR_TR_ACCESS;
   exitWithOperand(reason, X.CAUSE_DESCRIPTOR_TABLE_EXITING, op);
-  vmx.instructionInfo |= (number & 3) << 28;
+  vmx.instructionInfo = (vmx.instructionInfo & 0x0fffffff) | ((number & 3) << 28);
   return true;
 }
 
@@ -122,17 +130,14 @@ function interceptPause(): bool {
 }
 
 /** XSAVES, XRSTORS: exits for components that the XSS-exiting bitmap names. */
-function interceptXsaves(saves: bool): bool {
-  if (!secondary(X.ENABLE_XSAVES_XRSTORS)) return undefinedInGuest();
+function interceptXsaves(saves: bool, op: MicroOp): bool {
   const mask = (cpu.rdx << 32) | (cpu.rax & 0xffffffff);
   if ((mask & msrValue(IA32_XSS) & read(F.XSS_EXITING_BITMAP)) == 0) return false;
-  return exitBecause(saves ? X.EXIT_XSAVES : X.EXIT_XRSTORS, X.CAUSE_ENABLE_XSAVES_XRSTORS);
+  return exitWithOperand(saves ? X.EXIT_XSAVES : X.EXIT_XRSTORS, X.CAUSE_ENABLE_XSAVES_XRSTORS, op);
 }
 
 // Control registers ---------------------------------------------------------------------------------------------------
 
-/** Offset of VTPR in the virtual-APIC page. */
-const VTPR: u32 = 0x80;
 const ACCESS_CLTS: u64 = 2;
 const ACCESS_LMSW: u64 = 3;
 
@@ -168,26 +173,6 @@ export function interceptMovFromCr(number: u32, gpr: u32): bool {
   if (number == 3) return primary(X.CR3_STORE_EXITING) && exitForCr(3, 1, gpr, X.CAUSE_CR3_STORE_EXITING);
   if (number == 8) return primary(X.CR8_STORE_EXITING) && exitForCr(8, 1, gpr, X.CAUSE_CR8_STORE_EXITING);
   return false;
-}
-
-/** MOV to CR8 under the TPR shadow: VTPR gets the value; falling below the threshold exits after the instruction. */
-export function writeVirtualTpr(value: u64): bool {
-  const page = virtualTprPage();
-  if (page == 0) return false;
-  beforeWrite(read(F.VIRTUAL_APIC_ADDRESS), 0x1000);
-  store<u8>(page + VTPR, <u8>(value << 4));
-  if (<u32>value < (read32(F.TPR_THRESHOLD) & 15)) noteTprBelowThreshold();
-  return true;
-}
-
-/** MOV from CR8 under the TPR shadow; all ones where CR8 is the processor's own. */
-export function readVirtualTpr(): u64 {
-  const page = virtualTprPage();
-  return page == 0 ? u64.MAX_VALUE : <u64>load<u8>(page + VTPR) >> 4;
-}
-
-function virtualTprPage(): u32 {
-  return primary(X.USE_TPR_SHADOW) ? pagePointer(read(F.VIRTUAL_APIC_ADDRESS)) : 0;
 }
 
 /** Exits where the host owns TS and shows it as 1. */

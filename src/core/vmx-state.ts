@@ -75,6 +75,7 @@ export class Vmx {
   guestTagCr3: u64;
   guestTagModes: u64;
   guestTagWraps: u64;
+  guestTagApicPage: u64;
   hostTag: u64;
   hostTagCr3: u64;
   hostTagModes: u64;
@@ -84,21 +85,30 @@ export class Vmx {
   timerEnd: u64;
   /** Virtual-NMI blocking, while the virtual NMIs control is 1. */
   virtualNmiBlocked: u32;
-  /** 1 when an MTF exit is pending for the next instruction boundary. */
-  mtfPending: u32;
+  /** The monitor trap flag's exit: an MTF_ number, and what the processor was at when it was armed. */
+  mtf: u32;
+  mtfRetired: u64;
+  mtfEvents: u32;
+  mtfActivity: u32;
   /** PAUSE-loop exiting: time of the first PAUSE of the loop, and of the last. */
   pauseFirst: u64;
   pauseLast: u64;
-  /** Pending debug exceptions that the guest has not taken. */
-  pendingDebug: u64;
   /** Number of the MSR-area entry that failed. */
   failedEntry: u32;
+  /** Blocking by NMI as VM entry found it. */
+  hostNmiBlocked: u32;
   /** 1 while an IRET is in progress that has lifted blocking by NMI. */
   nmiUnblocking: u32;
   /** 1 when VM entry has an event to inject before the guest's first instruction. */
   injectionPending: u32;
   /** 1 when VTPR fell below the TPR threshold. */
   tprBelowThreshold: u32;
+  /** Bit 31 and the offset of a write to the virtual-APIC page that the next boundary looks at, 0 for none. */
+  apicWrite: u32;
+  /** 1 when a pending virtual interrupt is recognized. */
+  virtualInterrupt: u32;
+  /** Bit 63 and the number of the APIC-access page while the guest's accesses to it are virtualized, else 0. */
+  apicPage: u64;
 }
 
 /** VMX of the processor in charge. */

@@ -35,6 +35,7 @@ export function switchToGuestTlb(): void {
     vpid != 0 &&
     vpid == vmx.guestTagVpid &&
     vmx.eptp == vmx.guestTagEptp &&
+    vmx.apicPage == vmx.guestTagApicPage &&
     cpu.cr3 == vmx.guestTagCr3 &&
     modes() == vmx.guestTagModes &&
     vmx.guestTagWraps == cpu.tlbWraps;
@@ -47,6 +48,7 @@ export function leaveGuestTlb(): void {
   vmx.guestTag = cpu.tlbContext;
   vmx.guestTagWraps = cpu.tlbWraps;
   vmx.guestTagEptp = vmx.eptp;
+  vmx.guestTagApicPage = vmx.apicPage;
   vmx.guestTagCr3 = cpu.cr3;
   vmx.guestTagModes = modes();
 }

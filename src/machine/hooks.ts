@@ -1,6 +1,15 @@
 // Hooks: functions of the host program that see accesses to ports and physical memory before devices and RAM do.
 // A guest cannot tell a hooked range from any other; pages with a hook are slower, all others run as fast as ever.
 
+/** A place where the run appends a visit, or ends before the instruction. */
+export interface MachinePoint {
+  /** Physical address. */
+  readonly address: bigint;
+  readonly action: "visit" | "stop";
+  /** What the host calls it; comes back in the event or the stop. */
+  readonly index: number;
+}
+
 /** A hook that has been set. */
 export interface Hook {
   remove(): void;

@@ -57,7 +57,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 928;
+export const CPU_SIZE = 936;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -113,6 +113,7 @@ export const ATTENTION_SHADOW = 8;
 export const ATTENTION_DEBUG = 16;
 export const ATTENTION_INACTIVE = 32;
 export const ATTENTION_VIRTUALIZATION = 64;
+export const ATTENTION_SIGNAL = 128;
 
 export const TYPE_EXTERNAL = 0;
 export const TYPE_NMI = 2;
@@ -146,6 +147,7 @@ export const KEY_MODE = 31;
 
 export const AFTER_COMMIT = 1;
 export const AFTER_END_TRACE = 2;
+export const AFTER_REPLACED = 4;
 
 export const PAGE_DIRTY = 1;
 export const PAGE_CODE = 2;
@@ -176,7 +178,7 @@ export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x3c23ddc7;
+export const LAYOUT_DIGEST = 0x16c14c3f;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -364,102 +366,108 @@ export const cpuLayout = {
   nmiPending: { offset: 656, bytes: 4 },
   /** 1 from the delivery of an NMI to IRET. */
   nmiBlocked: { offset: 660, bytes: 4 },
+  /** 1 when an INIT signal waits. */
+  initPending: { offset: 664, bytes: 4 },
+  /** 100H plus the vector when a start-up IPI has come in the wait-for-SIPI state, else 0. */
+  sipiPending: { offset: 668, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
-  codeKey: { offset: 664, bytes: 4 },
+  codeKey: { offset: 672, bytes: 4 },
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
-  codeEnd: { offset: 672, bytes: 8 },
+  codeEnd: { offset: 680, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 680, bytes: 8 },
+  stoppedAt: { offset: 688, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 688, bytes: 4 },
+  pointCount: { offset: 696, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 692, bytes: 4 },
+  pending: { offset: 700, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 696, bytes: 4 },
+  vector: { offset: 704, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 700, bytes: 4 },
+  errorCode: { offset: 708, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 704, bytes: 4 },
+  hasErrorCode: { offset: 712, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 708, bytes: 4 },
+  eventType: { offset: 716, bytes: 4 },
+  /** Pending #DB: 1 when it follows its instruction (a trap), 0 when it comes before it (a fault). */
+  debugTrap: { offset: 720, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 712, bytes: 4 },
+  rule: { offset: 724, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 720, bytes: 8 },
+  faultLinear: { offset: 728, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 728, bytes: 8 },
+  instructionRip: { offset: 736, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 736, bytes: 4 },
+  instructionLength: { offset: 744, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 740, bytes: 4 },
+  delivering: { offset: 748, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 744, bytes: 4 },
+  deliveringVector: { offset: 752, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 748, bytes: 4 },
+  deliveringType: { offset: 756, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 752, bytes: 4 },
+  deliveringError: { offset: 760, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 756, bytes: 4 },
+  deliveringHasError: { offset: 764, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 760, bytes: 4 },
+  external: { offset: 768, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 768, bytes: 8 },
+  tlbContext: { offset: 776, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 776, bytes: 8 },
+  tlbWraps: { offset: 784, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 784, bytes: 8 },
+  tlbNext: { offset: 792, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 792, bytes: 4 },
+  pagingMode: { offset: 800, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 796, bytes: 4 },
+  codePage: { offset: 804, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 800, bytes: 8 },
+  codeLinear: { offset: 808, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 808, bytes: 4 },
+  traceNext: { offset: 816, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 812, bytes: 4 },
+  traceGeneration: { offset: 820, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 816, bytes: 4 },
+  codePageCount: { offset: 824, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 820, bytes: 4 },
+  dirtyCount: { offset: 828, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 824, bytes: 4 },
+  afterWrite: { offset: 832, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 832, bytes: 8 },
+  scratchLinear: { offset: 840, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 840, bytes: 4 },
+  scratchBytes: { offset: 848, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 844, bytes: 4 },
+  scratchUser: { offset: 852, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 848, bytes: 8 },
+  scratchPhysical1: { offset: 856, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 856, bytes: 8 },
+  scratchPhysical2: { offset: 864, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 864, bytes: 4 },
+  scratchSplit: { offset: 872, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 868, bytes: 4 },
+  eventHead: { offset: 876, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 872, bytes: 4 },
+  eventTail: { offset: 880, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 876, bytes: 4 },
+  guestMode: { offset: 884, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 880, bytes: 4 },
+  nestedPaging: { offset: 888, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 888, bytes: 8 },
+  context: { offset: 896, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 896, bytes: 4 },
+  hostOwned: { offset: 904, bytes: 4 },
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
-  ring0Hosted: { offset: 900, bytes: 4 },
+  ring0Hosted: { offset: 908, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 904, bytes: 4 },
+  vmxOperation: { offset: 912, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 908, bytes: 4 },
+  gif: { offset: 916, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 912, bytes: 4 },
+  monitorArmed: { offset: 920, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 916, bytes: 4 },
+  machineCheckPending: { offset: 924, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 920, bytes: 8 },
+  randomState: { offset: 928, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

@@ -2,10 +2,10 @@
 // loaded, run, looked at and put back. The door index.ts holds more, for the rooms of this project.
 
 export { createMachine, type CreateOptions } from "./create.js";
-export { Machine, type Access, type Activity, type MachinePoint } from "./machine.js";
-export type { SegmentRegister } from "./registers.js";
+export { Machine, type Access } from "./machine.js";
+export type { Activity, SegmentRegister } from "./registers.js";
 export type { AddressRange, Device } from "./device.js";
-export type { Hook, MemoryHook, PortHook } from "./hooks.js";
+export type { Hook, MachinePoint, MemoryHook, PortHook } from "./hooks.js";
 export type { Snapshot } from "./snapshot.js";
 export type { Stop } from "./stop.js";
 export { decodeEvent, type DecodedEvent } from "./decode-event.js";

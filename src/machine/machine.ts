@@ -11,8 +11,9 @@ import * as layout from "./layout.generated.js";
 import { cpuLayout as cpu, pointRecordLayout, segmentLayout } from "./layout.generated.js";
 import { writeModel } from "./model.js";
 import { RawEvent } from "./raw-event.js";
-import type { Hook, MemoryHook, PortHook } from "./hooks.js";
-import { placeOf, readPlace, segmentIndices, writePlace, type SegmentRegister } from "./registers.js";
+import type { Hook, MachinePoint, MemoryHook, PortHook } from "./hooks.js";
+import { activities, placeOf, readPlace, segmentIndices, writePlace } from "./registers.js";
+import type { Activity, SegmentRegister } from "./registers.js";
 import { writeResetState } from "./reset-state.js";
 import { putBackState, takeSnapshot, type Snapshot } from "./snapshot.js";
 import { decodeStop, type Stop } from "./stop.js";
@@ -25,20 +26,7 @@ export interface MachineOptions {
   readonly vmmMemoryBytes?: number;
 }
 
-/** A place where the run appends a visit, or ends before the instruction. */
-export interface MachinePoint {
-  /** Physical address. */
-  readonly address: bigint;
-  readonly action: "visit" | "stop";
-  /** What the host calls it; comes back in the event or the stop. */
-  readonly index: number;
-}
-
 export type Access = "read" | "write" | "execute";
-
-/** In the order of the layout's ACTIVITY_ numbers, which are those of VMX. */
-const activities = ["active", "hlt", "shutdown", "wait-for-sipi"] as const;
-export type Activity = (typeof activities)[number];
 
 const accessNumbers = { read: 0, write: 1, execute: 2 } as const satisfies Record<Access, number>;
 const pageBytes = 4096;
@@ -402,6 +390,13 @@ export class Machine {
   /** An NMI arrives. */
   raiseNmi(): void {
     this.#setWord(cpu.nmiPending, 1);
+    this.#stale = true;
+  }
+
+  /** INIT arrives, or a start-up IPI with its vector. INIT outside a guest ends the run: nobody would start it. */
+  raiseInit(startupVector?: number): void {
+    if (startupVector === undefined) this.#setWord(cpu.initPending, 1);
+    else if (this.activity === "wait-for-sipi") this.#setWord(cpu.sipiPending, 0x100 | startupVector);
     this.#stale = true;
   }
 

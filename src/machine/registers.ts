@@ -12,6 +12,10 @@ export interface RegisterPlace {
   readonly derived: boolean;
 }
 
+/** What the processor is at, in the order of the layout's ACTIVITY_ numbers, which are those of VMX. */
+export const activities = ["active", "hlt", "shutdown", "wait-for-sipi"] as const;
+export type Activity = (typeof activities)[number];
+
 interface Field {
   readonly offset: number;
   readonly bytes: number;

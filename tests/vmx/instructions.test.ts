@@ -51,6 +51,7 @@ const failures: Readonly<Record<string, Failure>> = {
   "vmx.operation": { prepare: outside, code: code.vmlaunch },
   "vmxon.cr4_vmxe": { prepare: (r) => (outside(r), r.register("CR4", 0x20n)), code: code.vmxon },
   "vmfunc.non_root": { code: code.vmfunc },
+  "invalidation.exists": { model: "penryn", code: code.invept },
   "vmx.cpl": { prepare: inRing3, code: code.vmclear },
   "vmxon.cr0_fixed": { prepare: (r) => (outside(r), r.register("CR0", 0x8000_0011n)), code: code.vmxon },
   "vmxon.cr4_fixed": { prepare: (r) => (outside(r), r.register("CR4", 0x4000_2020n)), code: code.vmxon },

@@ -76,8 +76,6 @@ const skylakeControls: readonly VmxControlName[] = [
 
 /** Controls of real processors that the core does not carry out yet; no model reports them. */
 export const vmxNotCarriedOut: ReadonlySet<VmxControlName> = new Set<VmxControlName>([
-  "VIRTUALIZE_APIC_ACCESSES", "VIRTUALIZE_X2APIC_MODE",
-  "APIC_REGISTER_VIRTUALIZATION", "VIRTUAL_INTERRUPT_DELIVERY", "PROCESS_POSTED_INTERRUPTS",
   "EXIT_LOAD_IA32_PERF_GLOBAL_CTRL", "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL",
 ]); // prettier-ignore
 

@@ -34,6 +34,7 @@ const instructionGroups = [
     ["vmx.operation", "all but VMXON need VMX operation"],
     ["vmxon.cr4_vmxe", "VMXON needs CR4.VMXE = 1"],
     ["vmfunc.non_root", "VMFUNC needs VMX non-root operation with VM functions enabled"],
+    ["invalidation.exists", "INVEPT and INVVPID exist where IA32_VMX_EPT_VPID_CAP reports them"],
   ]),
   ruleGroup(gp, instruction("VMXON — Enter VMX Operation"), [
     ["vmx.cpl", "VMX instructions need CPL 0"],

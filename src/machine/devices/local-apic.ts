@@ -20,6 +20,8 @@ export interface ApicSurroundings {
   /** INTR of the processor. */
   setInterrupt(asserted: boolean): void;
   raiseNmi(): void;
+  /** INIT, or a start-up message with its vector. */
+  raiseInit(startupVector?: number): void;
   /** The 8259 pair: its line, and its acknowledge cycle. */
   externalPending(): boolean;
   acknowledgeExternal(): number;
@@ -294,6 +296,8 @@ export class LocalApic implements Device {
   deliver(mode: number, vector: number, levelTriggered: boolean): void {
     if (mode === delivery.fixed || mode === delivery.lowest) this.accept(vector, levelTriggered);
     else if (mode === delivery.nmi) this.#outside.raiseNmi();
+    else if (mode === delivery.init) this.#outside.raiseInit();
+    else if (mode === delivery.startUp) this.#outside.raiseInit(vector);
   }
 
   /** True for a message to this processor: its own identifier, all, or its logical address. */
@@ -415,6 +419,9 @@ export class LocalApic implements Device {
       this.#noteError(errors.sendIllegalVector);
       return;
     }
+    // INIT with level 0 and level-triggered only synchronizes arbitration: "INIT Level De-assert".
+    const deasserts = mode === delivery.init && (this.#commandLow & 0xc000) === 0x8000;
+    if (deasserts) return;
     const destination = this.#x2Mode ? this.#commandHigh >>> 0 : this.#commandHigh >>> 24;
     const reachesSelf = [this.isDestination(destination, logical), true, true, false][shorthand] ?? false;
     if (reachesSelf) this.deliver(mode, vector, (this.#commandLow & 0x8000) !== 0);

@@ -108,6 +108,10 @@ function processorOf(machine: Machine, options: PcOptions, wires: Wires) {
       machine.raiseNmi();
       lookUp(machine);
     },
+    raiseInit: (startupVector?: number) => {
+      machine.raiseInit(startupVector);
+      lookUp(machine);
+    },
   };
 }
 

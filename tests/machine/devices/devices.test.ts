@@ -195,6 +195,7 @@ function localApic() {
     apicBase: () => state.base,
     timeStamp: () => 0n,
     setInterrupt: (asserted) => (state.intr = asserted),
+    raiseInit: () => undefined,
     raiseNmi: () => state.nmis++,
     externalPending: () => state.external,
     acknowledgeExternal: () => 0x20,
