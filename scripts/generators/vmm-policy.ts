@@ -52,6 +52,12 @@ below it, and its pages are the supervisor's. Selectors 0xffe0 to 0xfff8 are the
 ${softwarePolicy.map(softwareLine).join("\n")}
 
 Traps to \`vmm\` are shown like exits: a line that names none may have some.
+
+## \`binary_translation\`
+The same window, rings and shadow tables, but code of the guest's kernel does not run as it is: every instruction of the
+table's rows, those that do not trap included, is carried out by the VMM with the guest's own tables, selectors and
+flags (\`emulate\`), far calls and jumps through call gates too. Events carry the guest's RIP, and time counts its
+instructions. Code of ring 3 runs directly: there SGDT and its like show the VMM's tables.
 `;
 }
 

@@ -163,6 +163,12 @@ export const cpu: RecordLayout = {
     ["context", "u64", "physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is"],
     ["hostOwned", "u32", "1 when the host program owns root operation: VM exits end the run loop"],
     ["ring0Hosted", "u32", "1 when the host program is ring 0: transfers of control there end the run loop"],
+    [
+      "overheadBase",
+      "u64",
+      "physical address of the host's translated code, whose OVERHEAD bits say what does not count",
+    ],
+    ["overheadBytes", "u32", "its size; 0 for none"],
     ["vmxOperation", "u32", "0 outside VMX operation, 1 in it"],
     ["gif", "u32", "SVM's global interrupt flag"],
     ["monitorArmed", "u32", "1 after MONITOR"],
@@ -245,10 +251,10 @@ export const traceHeader: RecordLayout = {
   fields: [
     ["key", "u64", "host pointer of the first byte, code key, generation; 0 when invalid"],
     ["next", "u32", "next trace that starts in the same page"],
-    ["count", "u16", "instructions"],
+    ["count", "u16", "instructions that count"],
     ["bytes", "u16", "length of the code"],
     ["point", "u32", "1 + index of the first point at its address; 0 for none"],
-    ["reserved", "u32", "keeps the record a multiple of 8 bytes"],
+    ["overhead", "u32", "instructions besides those counted: of translated code, that its guest does not have"],
   ],
 };
 
@@ -333,6 +339,7 @@ export const regions: readonly (readonly [name: string, address: number, bytes: 
   ["TLB", 0x1_0000, 0x1_0000, "translations"],
   ["TRACE_SLOTS", 0x4_0000, 0x4_0000, "table from code address to trace"],
   ["EVENTS", 0x8_0000, 0x4_0000, "event ring"],
+  ["OVERHEAD", 0xc_0000, 0x2_0000, "a bit for each byte of translated code: the instruction there does not count"],
   ["POINTS", 0x10_0000, 0x10_0000, "points, sorted by address"],
   ["TRACES", 0x20_0000, 0x80_0000, "decoded instructions"],
   ["STATIC", 0xa0_0000, 0x20_0000, "static data of the module"],
@@ -385,5 +392,14 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
-  PREFIX: { LOCK: 1, REP: 2, REPNE: 4, REX: 8, FIRST_MEMORY: 16, SECOND_MEMORY: 32, SECOND_IMMEDIATE: 64 },
+  PREFIX: {
+    LOCK: 1,
+    REP: 2,
+    REPNE: 4,
+    REX: 8,
+    FIRST_MEMORY: 16,
+    SECOND_MEMORY: 32,
+    SECOND_IMMEDIATE: 64,
+    OVERHEAD: 128,
+  },
 };

@@ -7,7 +7,7 @@
 import {
   AFTER_REPLACED, ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
   ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
-  SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
+  PREFIX_OVERHEAD, SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
   TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
@@ -26,7 +26,7 @@ import { executeOther } from "./execute-other";
 import { afterInstruction, breaksBefore } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
-import { NO_TRACE, pointRecord, TRACE_LIMIT } from "./trace";
+import { findPoint, NO_TRACE, pointRecord, TRACE_LIMIT } from "./trace";
 import { fetchTrace, followingTrace, traceInPage } from "./fetch";
 import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
@@ -266,7 +266,7 @@ function executeGenerally(at: usize, trace: TraceHeader, room: u64): usize {
   const op = changetype<MicroOp>(at);
   const start = limit - room;
   const head = cpu.eventHead;
-  cpu.retired = start + (at - firstOf(trace)) / MICRO_OP_SIZE;
+  cpu.retired = start + (trace.overhead == 0 ? (at - firstOf(trace)) / MICRO_OP_SIZE : countedBefore(at, trace));
   cpu.rip = nextRip(op);
   current = op;
   if (op.op == <u8>Op.FALL) {
@@ -276,7 +276,7 @@ function executeGenerally(at: usize, trace: TraceHeader, room: u64): usize {
   currentRip = cpu.rip - op.length;
   ended = executeByNumber(op);
   if (ended == ABORT) return 0;
-  cpu.retired++;
+  if ((op.prefixes & PREFIX_OVERHEAD) == 0) cpu.retired++;
   if (oneOnly || (cpu.attention | cpu.afterWrite | cpu.stopKind) != 0 || cpu.eventHead != head) return 0;
   if (ended == END) return follow(op, trace);
   limit = min<u64>(cpu.budgetEnd, cpu.deadline);
@@ -284,6 +284,15 @@ function executeGenerally(at: usize, trace: TraceHeader, room: u64): usize {
   onwardTrace = trace;
   onwardRoom = limit - start;
   return at;
+}
+
+/** Instructions of the guest before a micro-op of translated code. */
+function countedBefore(at: usize, trace: TraceHeader): u64 {
+  let counted: u64 = 0;
+  for (let op = firstOf(trace); op < at; op += MICRO_OP_SIZE) {
+    if ((changetype<MicroOp>(op).prefixes & PREFIX_OVERHEAD) == 0) counted++;
+  }
+  return counted;
 }
 
 /** Goes on at RIP behind a trace: as executeGenerally. The branch that led there is given a link to the next trace. */
@@ -412,4 +421,15 @@ function passPoints(first: u32): bool {
   cpu.stopKind = STOP_POINT;
   cpu.stopDetail = pointRecord(<u32>stop).index;
   return true;
+}
+
+/**
+ * For the host, which carries out the instruction at a physical address itself: passes the points there as the run loop
+ * would. True at a stop point; the next call there passes it.
+ */
+export function passPointsAt(address: u64): bool {
+  const first = findPoint(address);
+  const skips = cpu.stoppedAt == address;
+  cpu.stoppedAt = NO_ADDRESS;
+  return first != 0 && !skips && passPoints(first - 1);
 }

@@ -2,7 +2,8 @@
 // instructions that cross a page, which are decoded each time).
 
 import {
-  cpu, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, RAM_BASE, SEGMENT_CS, TRACE_HEADER_SIZE, TraceHeader,
+  cpu, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, OVERHEAD_BASE, PREFIX_OVERHEAD, RAM_BASE, SEGMENT_CS,
+  TRACE_HEADER_SIZE, TraceHeader,
 } from "./layout.generated"; // prettier-ignore
 import { code64, isCanonical, NO_ADDRESS, segment } from "./state";
 import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
@@ -101,6 +102,13 @@ function guestMayFetch(physical: u64): bool {
   return cpu.guestMode == 0 || guestAccessAddress(physical, 1, ACCESS_FETCH) != NO_ADDRESS;
 }
 
+/** True where the host's translated code has an instruction that its guest does not have. */
+function isOverhead(at: usize): bool {
+  const offset = <u64>(at - RAM_BASE) - cpu.overheadBase;
+  if (offset >= <u64>cpu.overheadBytes) return false;
+  return ((load<u8>(OVERHEAD_BASE + (<usize>offset >> 3)) >> (<u8>offset & 7)) & 1) != 0;
+}
+
 /** Decodes from `at` to the end of the trace and keeps it. */
 function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   const trace = newTrace();
@@ -109,6 +117,7 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   const reach = cpu.codeEnd - cpu.rip;
   let from = at;
   let count: u32 = 0;
+  let overhead: u32 = 0;
   let op = changetype<usize>(trace) + TRACE_HEADER_SIZE;
   while (count < most && from < limit && from - at <= OFFSET_LIMIT) {
     // A point begins a trace of its own, so that it is met whenever control comes there.
@@ -117,6 +126,10 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
     placeInTrace(changetype<MicroOp>(op), <u32>(from - at));
     const length = <u32>changetype<MicroOp>(op).length;
     if (<u64>(from - at) + length > reach) break;
+    if (isOverhead(from)) {
+      changetype<MicroOp>(op).prefixes |= <u8>PREFIX_OVERHEAD;
+      overhead++;
+    }
     from += length;
     count++;
     if (endsTrace(changetype<MicroOp>(op))) break;
@@ -125,7 +138,7 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   if (count == 0) return gatheredTrace(linear, key);
   const opened = changetype<usize>(trace) + TRACE_HEADER_SIZE;
   quietFlags(opened, opened + count * MICRO_OP_SIZE);
-  closeTrace(trace, count, max<u32>(<u32>(from - at), 1));
+  closeTrace(trace, count, max<u32>(<u32>(from - at), 1), overhead);
   trace.point = (key & KEY_SKIP_POINT) != 0 ? 0 : findPoint(<u64>(at - RAM_BASE));
   publishTrace(trace, at, key);
   return trace;
@@ -159,15 +172,16 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
     return nothing;
   }
   placeInTrace(op, 0);
-  closeTrace(trace, 1, op.length);
+  closeTrace(trace, 1, op.length, 0);
   const skips = (variant & KEY_SKIP_POINT) != 0;
   trace.point = skips || !isRam(first) ? 0 : findPoint(first);
   return trace;
 }
 
 /** Says how long a trace is; behind its last instruction stands a micro-op that goes on with what follows. */
-function closeTrace(trace: TraceHeader, count: u32, bytes: u32): void {
-  trace.count = <u16>count;
+function closeTrace(trace: TraceHeader, count: u32, bytes: u32, overhead: u32): void {
+  trace.count = <u16>(count - overhead);
+  trace.overhead = overhead;
   trace.bytes = <u16>bytes;
   const fall = changetype<MicroOp>(changetype<usize>(trace) + TRACE_HEADER_SIZE + count * MICRO_OP_SIZE);
   fall.op = <u8>Op.FALL;

@@ -3,7 +3,7 @@
 import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, PAGING_PAE, RAM_BASE } from "./layout.generated";
 import { refresh as refreshState } from "./state";
 import { flushTlb, resetTlb } from "./tlb";
-import { flushTraces } from "./trace";
+import { findPoint, flushTraces } from "./trace";
 import { pageFlags, setPageFlags } from "./physical";
 import { msrExists, msrValue, readMsrChecked, setMsrValue, writeMsrChecked } from "./msr";
 import { appendEvent as append, eventsFull } from "./events";
@@ -16,7 +16,7 @@ export function layoutDigest(): u32 {
   return LAYOUT_DIGEST;
 }
 
-export { run } from "./execute";
+export { passPointsAt, run } from "./execute";
 export * from "./virtualization-host";
 export { readFlags, writeFlags } from "./state";
 export { translateForHost } from "./memory";
@@ -47,6 +47,16 @@ export function refresh(): void {
   const loaded = (cpu.pdpte0 | cpu.pdpte1 | cpu.pdpte2 | cpu.pdpte3) & 1;
   if (cpu.pagingMode == PAGING_PAE && loaded == 0) loadPdptes(cpu.cr3);
   flushTlb();
+}
+
+/** As `refresh` after a change of segments and flags only: translations stay. */
+export function refreshSegments(): void {
+  refreshState();
+}
+
+/** 1 when a point lies at a physical address. */
+export function hasPointAt(address: u64): u32 {
+  return findPoint(address) != 0 ? 1 : 0;
 }
 
 /** 1 when the model has the MSR; its value is then in `cpu.stopDetail`. */

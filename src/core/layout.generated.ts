@@ -31,6 +31,9 @@ export const TRACE_SLOTS_BYTES: u32 = 0x40000;
 /** Event ring. */
 export const EVENTS_BASE: u32 = 0x80000;
 export const EVENTS_BYTES: u32 = 0x40000;
+/** A bit for each byte of translated code: the instruction there does not count. */
+export const OVERHEAD_BASE: u32 = 0xc0000;
+export const OVERHEAD_BYTES: u32 = 0x20000;
 /** Points, sorted by address. */
 export const POINTS_BASE: u32 = 0x100000;
 export const POINTS_BYTES: u32 = 0x100000;
@@ -57,7 +60,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 936;
+export const CPU_SIZE: u32 = 952;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -176,9 +179,10 @@ export const PREFIX_REX: u32 = 8;
 export const PREFIX_FIRST_MEMORY: u32 = 16;
 export const PREFIX_SECOND_MEMORY: u32 = 32;
 export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
+export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x16c14c3f;
+export const LAYOUT_DIGEST: u32 = 0x53d92e99;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -459,6 +463,10 @@ export class Cpu {
   hostOwned: u32;
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
   ring0Hosted: u32;
+  /** Physical address of the host's translated code, whose OVERHEAD bits say what does not count. */
+  overheadBase: u64;
+  /** Its size; 0 for none. */
+  overheadBytes: u32;
   /** 0 outside VMX operation, 1 in it. */
   vmxOperation: u32;
   /** SVM's global interrupt flag. */
@@ -555,14 +563,14 @@ export class TraceHeader {
   key: u64;
   /** Next trace that starts in the same page. */
   next: u32;
-  /** Instructions. */
+  /** Instructions that count. */
   count: u16;
   /** Length of the code. */
   bytes: u16;
   /** 1 + index of the first point at its address; 0 for none. */
   point: u32;
-  /** Keeps the record a multiple of 8 bytes. */
-  reserved: u32;
+  /** Instructions besides those counted: of translated code, that its guest does not have. */
+  overhead: u32;
 }
 
 /** A slot of the table from code address to trace. */

@@ -40,7 +40,7 @@ export function newTrace(): TraceHeader {
 
 /** Makes a decoded trace findable. `at` is the host address of its first byte. */
 export function publishTrace(trace: TraceHeader, at: usize, codeKey: u32): void {
-  cpu.traceNext += TRACE_HEADER_SIZE + (<u32>trace.count + 1) * MICRO_OP_SIZE;
+  cpu.traceNext += TRACE_HEADER_SIZE + (<u32>trace.count + trace.overhead + 1) * MICRO_OP_SIZE;
   const key = traceKey(at, codeKey);
   trace.key = key;
   const offset = <u32>(at - RAM_BASE);

@@ -38,6 +38,11 @@ export interface CoreExports extends VirtualizationExports {
   run(budget: bigint): number;
   /** Recomputes everything that follows from control registers, EFER, RFLAGS and segments. */
   refresh(): void;
+  /** The same after a change of segments and flags only. */
+  refreshSegments(): void;
+  /** Passes the points at a physical address; 1 at a stop point. */
+  passPointsAt(address: bigint): number;
+  hasPointAt(address: bigint): number;
   readFlags(): bigint;
   writeFlags(value: bigint): void;
   /** Physical address or -1; access 0 read, 1 write, 2 execute. No side effects. */

@@ -31,6 +31,9 @@ export const TRACE_SLOTS_BYTES = 0x40000;
 /** Event ring. */
 export const EVENTS_BASE = 0x80000;
 export const EVENTS_BYTES = 0x40000;
+/** A bit for each byte of translated code: the instruction there does not count. */
+export const OVERHEAD_BASE = 0xc0000;
+export const OVERHEAD_BYTES = 0x20000;
 /** Points, sorted by address. */
 export const POINTS_BASE = 0x100000;
 export const POINTS_BYTES = 0x100000;
@@ -57,7 +60,7 @@ export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 936;
+export const CPU_SIZE = 952;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -176,9 +179,10 @@ export const PREFIX_REX = 8;
 export const PREFIX_FIRST_MEMORY = 16;
 export const PREFIX_SECOND_MEMORY = 32;
 export const PREFIX_SECOND_IMMEDIATE = 64;
+export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x16c14c3f;
+export const LAYOUT_DIGEST = 0x53d92e99;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -458,16 +462,20 @@ export const cpuLayout = {
   hostOwned: { offset: 904, bytes: 4 },
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
   ring0Hosted: { offset: 908, bytes: 4 },
+  /** Physical address of the host's translated code, whose OVERHEAD bits say what does not count. */
+  overheadBase: { offset: 912, bytes: 8 },
+  /** Its size; 0 for none. */
+  overheadBytes: { offset: 920, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 912, bytes: 4 },
+  vmxOperation: { offset: 924, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 916, bytes: 4 },
+  gif: { offset: 928, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 920, bytes: 4 },
+  monitorArmed: { offset: 932, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 924, bytes: 4 },
+  machineCheckPending: { offset: 936, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 928, bytes: 8 },
+  randomState: { offset: 944, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */
@@ -550,14 +558,14 @@ export const traceHeaderLayout = {
   key: { offset: 0, bytes: 8 },
   /** Next trace that starts in the same page. */
   next: { offset: 8, bytes: 4 },
-  /** Instructions. */
+  /** Instructions that count. */
   count: { offset: 12, bytes: 2 },
   /** Length of the code. */
   bytes: { offset: 14, bytes: 2 },
   /** 1 + index of the first point at its address; 0 for none. */
   point: { offset: 16, bytes: 4 },
-  /** Keeps the record a multiple of 8 bytes. */
-  reserved: { offset: 20, bytes: 4 },
+  /** Instructions besides those counted: of translated code, that its guest does not have. */
+  overhead: { offset: 20, bytes: 4 },
 } as const;
 
 /** A slot of the table from code address to trace. Offsets in bytes. */

@@ -49,7 +49,9 @@ export class Machine {
   /** The devices, for a VMM that gives them to its guest. */
   readonly bus: DeviceBus;
   #event: RawEvent;
+  /** What the core must look at again before it runs: all that follows from registers, or from segments and flags. */
   #stale = true;
+  #segmentsStale = false;
 
   constructor(module: CoreModule, options: MachineOptions) {
     this.#platform = options.platform;
@@ -132,7 +134,7 @@ export class Machine {
   setRegister(name: string, value: bigint): void {
     if (name === "RFLAGS") {
       this.core.writeFlags(value);
-      this.#stale = true;
+      this.#segmentsStale = true;
       return;
     }
     const place = placeOf(this.view, name);
@@ -182,7 +184,7 @@ export class Machine {
     this.view.setUint32(at + segmentLayout.limit.offset, state.limitBytes, true);
     this.view.setUint32(at + segmentLayout.rights.offset, state.rights === 0 ? unusable : state.rights, true);
     if (name === "CS") this.#setWord(cpu.cpl, (this.register("CR0") & 1n) === 0n ? 0 : state.selector & 3);
-    this.#stale = true;
+    this.#segmentsStale = true;
   }
 
   /** Current privilege level. */
@@ -442,9 +444,10 @@ export class Machine {
   }
 
   #refresh(): void {
-    if (!this.#stale) return;
-    this.core.refresh();
+    if (this.#stale) this.core.refresh();
+    else if (this.#segmentsStale) this.core.refreshSegments();
     this.#stale = false;
+    this.#segmentsStale = false;
   }
 
   #unsupported(detail: number): string {

@@ -4,6 +4,8 @@
 // between two runs is the code of ring 0. A transfer of control there (exception, interrupt, INT n, gate, task, fast
 // system call) goes through the tables with every check of the manual, and ends the run where it would change state.
 
+import { assert } from "../base/index.js";
+import type { CoreExports } from "./core-module.js";
 import * as layout from "./layout.generated.js";
 import { cpuLayout as cpu } from "./layout.generated.js";
 import { ruleIdByNumber } from "../isa/index.js";
@@ -27,6 +29,7 @@ export type Transfer = DeliveredEvent | { readonly kind: "gate" | "task" | "sysc
 
 /** What these operations need of a machine. */
 export interface RingZeroHost {
+  readonly core: Pick<CoreExports, "passPointsAt" | "hasPointAt">;
   readonly view: DataView;
   invalidate(): void;
 }
@@ -64,9 +67,10 @@ export class RingZeroOperations {
     };
   }
 
-  /** HLT: the next run waits for an interrupt, or ends as halted. */
-  halt(): void {
+  /** HLT at a RIP: the next run waits for an interrupt, or ends as halted and tells of it. */
+  halt(rip: bigint): void {
     this.#setWord(cpu.activity, layout.ACTIVITY_HLT);
+    this.host.view.setBigUint64(layout.CPU_BASE + cpu.haltRip.offset, rip, true);
     this.host.invalidate();
   }
 
@@ -75,6 +79,35 @@ export class RingZeroOperations {
     const { view } = this.host;
     const at = layout.CPU_BASE + cpu.retired.offset;
     view.setBigUint64(at, view.getBigUint64(at, true) + 1n, true);
+  }
+
+  /** Whether a point lies at a physical address. */
+  hasPoint(address: bigint): boolean {
+    return this.host.core.hasPointAt(address) !== 0;
+  }
+
+  /**
+   * The host program carries out the instruction at RIP, which lies at this physical address: its points are passed as
+   * in a run. Gives the index of a stop point; the next call there passes it.
+   */
+  passPoints(address: bigint): number | undefined {
+    return this.host.core.passPointsAt(address) === 0 ? undefined : this.#word(cpu.stopDetail);
+  }
+
+  /** The host program's translated code lies here: what it has besides its guest's instructions takes no time. */
+  setTranslatedCode(address: bigint, lengthBytes: number): void {
+    assert(lengthBytes <= layout.OVERHEAD_BYTES * 8, "the bits suffice for the translated code");
+    this.host.view.setBigUint64(layout.CPU_BASE + cpu.overheadBase.offset, address, true);
+    this.#setWord(cpu.overheadBytes, lengthBytes);
+    new Uint8Array(this.host.view.buffer, layout.OVERHEAD_BASE, Math.ceil(lengthBytes / 8)).fill(0);
+  }
+
+  /** The instruction at an offset of the translated code is the host program's own, or its guest's. */
+  markOverhead(offset: number, isOverhead: boolean): void {
+    const at = layout.OVERHEAD_BASE + (offset >> 3);
+    const bit = 1 << (offset & 7);
+    const byte = this.host.view.getUint8(at);
+    this.host.view.setUint8(at, isOverhead ? byte | bit : byte & ~bit);
   }
 
   #word(field: { readonly offset: number }): number {

@@ -42,15 +42,14 @@ type Stack = readonly Pick<VmmChoice, "kind" | "nested">[];
 export function vmmProblem(stack: Stack, platform: Platform): string | undefined {
   for (const [index, vmm] of stack.entries()) {
     const outer = stack[index + 1];
-    const problem = vmm.kind === "hardware" ? hardwareProblem(vmm, outer, platform) : softwareProblem(vmm, outer);
+    const problem = vmm.kind === "hardware" ? hardwareProblem(vmm, outer, platform) : softwareProblem(outer);
     if (problem !== undefined) return problem;
   }
   return stack.length > 1 ? "the bundled VMMs do not stack yet" : undefined;
 }
 
 /** A software VMM needs no feature, but ring 0 to itself. */
-function softwareProblem(vmm: Stack[number], outer: Stack[number] | undefined): string | undefined {
-  if (vmm.kind === "binary_translation") return "the bundled VMMs have no binary_translation yet";
+function softwareProblem(outer: Stack[number] | undefined): string | undefined {
   if (outer === undefined || outer.kind === "hardware") return undefined;
   return `under ${outer.kind} another software VMM finds no ring 0 of its own`;
 }

@@ -89,7 +89,7 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
 
 /** Why a guest cannot begin in this state under the VMM: real mode needs help that only later processors give. */
 function whyNotMode(machine: Machine, choice: VmmChoice, start: StartState): string | undefined {
-  if (choice.kind !== "hardware") return whyNotSoftware(choice.kind, start);
+  if (choice.kind !== "hardware") return whyNotSoftware(start);
   const { name, cpu } = machine.platform;
   if (cpu.vendor !== "intel" || (start.cr0 & cr0Bits.PE) !== 0n) return undefined;
   const allows = new VmxControls((address) => machine.readMsr(address)).allows("UNRESTRICTED_GUEST");

@@ -49,10 +49,17 @@ export interface RingZero {
   start(): void;
   /** What ended the last run with `privilege`. */
   transfer(): Transfer;
-  /** HLT: the next run waits for an interrupt. */
-  halt(): void;
+  /** HLT at a RIP: the next run waits for an interrupt, or ends as halted and tells of it. */
+  halt(rip: bigint): void;
   /** The VMM has carried out an instruction of its guest: its time passes. */
   retire(): void;
+  /** Whether the run wants to act at a physical address. */
+  hasPoint(address: bigint): boolean;
+  /** The VMM carries out the instruction at RIP: passes its points; the index of one where the run stops. */
+  passPoints(address: bigint): number | undefined;
+  /** Where translated code lies, and which of its instructions take no time of the guest. */
+  setTranslatedCode(address: bigint, lengthBytes: number): void;
+  markOverhead(offset: number, isOverhead: boolean): void;
 }
 
 /** Why an entry did not happen: error number of VMfailValid or basic exit reason, and the failed rule. */

@@ -8,6 +8,7 @@ import type { PageAllocator } from "../page-allocator.js";
 import type { VmmChoice } from "../policy.js";
 import type { SoftwareGuestParts } from "./shared/software-guest.js";
 import { Window } from "./shared/window.js";
+import { TranslationVcpu } from "./translation/vcpu.js";
 import { TrapAndEmulateVcpu } from "./trap-and-emulate/vcpu.js";
 
 export interface SoftwareParts extends Omit<SoftwareGuestParts, "shadow" | "window"> {
@@ -21,12 +22,12 @@ export function startSoftware(parts: SoftwareParts): BundledVmm {
   const shadow = new ShadowTables(processor, pages);
   const window = new Window(processor, pages);
   shadow.keepAtTop(window.tables);
-  return new TrapAndEmulateVcpu({ ...parts, shadow, window });
+  const guest = { ...parts, shadow, window };
+  return parts.kind === "trap_and_emulate" ? new TrapAndEmulateVcpu(guest) : new TranslationVcpu(guest);
 }
 
 /** Why a software VMM cannot hold a guest that starts so; undefined where it can. */
-export function whyNotSoftware(kind: VmmChoice["kind"], start: StartState): string | undefined {
-  if (kind === "binary_translation") return "the form binary_translation of the VMM is not there";
+export function whyNotSoftware(start: StartState): string | undefined {
   if ((start.efer & eferBits.LMA) !== 0n) {
     return "a software VMM protects itself with segment limits, and 64-bit mode has none";
   }

@@ -77,7 +77,6 @@ export class EventFlow {
     const { events } = guest;
     let current = event;
     let { savedRip } = place;
-    if (events.listening) events.append({ kind: "inject", ...injectedSubject(event), rip: place.rip });
     for (;;) {
       if (current.cr2 !== undefined) guest.cr2 = current.cr2;
       const isFault = isHardware(current) && (current.vector !== debugVector || savedRip === place.rip);
@@ -107,6 +106,7 @@ export class EventFlow {
     const delivery = { vector: event.vector, trapClass: savedRip !== rip };
     const more = { rip, delivery, ...(rule !== undefined && { rule }) };
     const subject = injectedSubject(event);
+    events.append({ kind: "inject", ...subject, rip });
     const isDebug = event.vector === debugVector && isHardware(event);
     const fields = isDebug ? { dr6: this.guest.register("DR6") } : subject.fields;
     events.append({ kind: kindOf(event), ...subject, fields, ...more });

@@ -1,0 +1,244 @@
+// What both software VMMs do: the guest runs in the outer rings until something brings control to ring 0; the VMM does
+// there what the guest's own ring 0 would have done, and the guest goes on.
+
+import { pageFaultBits } from "../../../isa/index.js";
+import type { DeliveredEvent, Stop } from "../../../machine/index.js";
+import type { BundledVmm, GuestProcessor, GuestState, VmmStop } from "../../bundled.js";
+import { denyMemory } from "../../hardware/memory-denied.js";
+import { ExitBudget } from "../../hardware/exit-budget.js";
+import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
+import { allMemoryRights, isGuestMemory } from "../../hardware/identity-tables.js";
+import type { ShadowTables } from "../../hardware/shadow-paging.js";
+import { findMemory } from "../../policy.js";
+import type { RingZero } from "../../virtualization.js";
+import {
+  emulate,
+  fetchInstruction,
+  type EmulatedInstruction,
+  type GuestInstruction,
+  type Outcome,
+} from "./emulation.js";
+import { EventFlow, isHardware, raisedBy, type EventPlace } from "./event-flow.js";
+import { windowBase } from "./ring-compression.js";
+import { SoftwareGuest, type SoftwareGuestParts } from "./software-guest.js";
+import { systemCall, systemEnter } from "./system-calls.js";
+
+const vectors = { undefinedOpcode: 6, protection: 13, page: 14 } as const;
+const idtBit = 2;
+
+export abstract class SoftwareVcpu implements BundledVmm {
+  readonly guest: SoftwareGuest;
+  protected readonly ringZero: RingZero;
+  protected readonly flow: EventFlow;
+  private readonly shadow: ShadowTables;
+  private readonly budget: ExitBudget;
+
+  /** `instructions` are those that the VMM carries out. */
+  constructor(
+    parts: SoftwareGuestParts,
+    private readonly instructions: ReadonlyMap<string, EmulatedInstruction>,
+  ) {
+    this.guest = new SoftwareGuest(parts);
+    this.ringZero = parts.ringZero;
+    this.shadow = parts.shadow;
+    this.flow = new EventFlow(this.guest);
+    this.budget = new ExitBudget(parts.processor);
+  }
+
+  get state(): GuestState {
+    return this.guest;
+  }
+
+  get seat(): GuestProcessor {
+    return this.guest;
+  }
+
+  run(budgetInstructions: number): VmmStop {
+    const { budget, guest } = this;
+    budget.begin(budgetInstructions);
+    for (;;) {
+      const ended = this.flow.deliverWaiting() ?? this.refused();
+      if (ended) return ended;
+      if (guest.halted !== undefined) this.ringZero.halt(guest.halted);
+      // The instruction in the shadow of STI or MOV SS runs alone, so that what waits comes right behind it.
+      const alone = guest.interruptShadow;
+      const stop = this.runGuest(alone ? Math.min(1, budget.left) : budget.left);
+      if (alone && stop.kind === "budget-spent") guest.interruptShadow = false;
+      else if (stop.kind === "handled") {
+        const over = this.refused();
+        if (over) return over;
+      } else if (stop.kind !== "privilege") return withoutExit(stop);
+      else {
+        const over = this.atTransfer() ?? this.refused();
+        if (over) return over;
+      }
+      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
+    }
+  }
+
+  /** Lets the guest run; `handled` where the VMM has done something for it and it goes on. */
+  protected abstract runGuest(budgetInstructions: number): Stop | VmmStop | { readonly kind: "handled" };
+
+  /** Control has come to ring 0: does what brought it there, and gives the stop where the guest ends. */
+  protected atTransfer(): VmmStop | undefined {
+    const { guest } = this;
+    const transfer = this.ringZero.transfer();
+    guest.interruptShadow = false;
+    const { rip } = guest;
+    switch (transfer.kind) {
+      case "event":
+        return this.atEvent(transfer);
+      case "sysenter": {
+        const fault = systemEnter(guest);
+        return fault && this.flow.reflect(fault, { rip, savedRip: rip });
+      }
+      case "syscall":
+        systemCall(guest, rip + 2n);
+        return undefined;
+      case "gate":
+      case "task":
+        guest.refusal = transfer.kind === "task" ? "this VMM does not switch tasks" : "this VMM has no call gates";
+        return undefined;
+    }
+  }
+
+  private atEvent(event: DeliveredEvent): VmmStop | undefined {
+    const { guest } = this;
+    const raised = raisedBy(event);
+    const savedRip = guest.rip;
+    const place: EventPlace = {
+      rip: event.instructionRip,
+      savedRip,
+      ...(event.rule !== undefined && { rule: event.rule }),
+    };
+    if (event.type === eventTypes.externalInterrupt || event.type === eventTypes.nmi) {
+      this.flow.tell(raised, place, "public");
+      this.flow.keep(event);
+      return undefined;
+    }
+    if (raised.cr2 !== undefined) return this.atPageFault(raised, raised.cr2, place);
+    this.flow.tell(raised, place, "public");
+    if (isHardware(raised)) {
+      const done = this.emulateFaulting(raised, place);
+      if (done !== "not ours") return done === "done" ? undefined : done;
+    }
+    return this.flow.reflect(raised, place);
+  }
+
+  /** A privileged instruction that faulted; "not ours" where the fault is the guest's own. */
+  private emulateFaulting(raised: InjectedEvent, place: EventPlace): VmmStop | "done" | "not ours" {
+    const { guest } = this;
+    if (raised.vector !== vectors.protection) return "not ours";
+    const instruction = fetchInstruction(guest, place.rip);
+    if (instruction === undefined) return "not ours";
+    const code = raised.errorCode ?? 0;
+    const { mnemonic } = instruction.decoded.value;
+    if (mnemonic === "int" && (code & idtBit) !== 0) {
+      // The guest may have opened the gate since the VMM last looked.
+      const ring = guest.cpl === 3 ? 3 : 1;
+      return guest.tables.followGate(code >> 3, ring) ? "done" : "not ours";
+    }
+    return this.carryOut(instruction, place) ?? "not ours";
+  }
+
+  /** Carries an instruction out; undefined where it is none of the VMM's, "done" where the guest goes on. */
+  protected carryOut(instruction: GuestInstruction, place: EventPlace): VmmStop | "done" | undefined {
+    const outcome = emulate(this.guest, instruction, this.instructions);
+    return outcome === undefined ? undefined : (this.finish(outcome, place) ?? "done");
+  }
+
+  private finish(outcome: Outcome, place: EventPlace): VmmStop | undefined {
+    const { guest } = this;
+    if (typeof outcome === "object") {
+      if ("stop" in outcome) return outcome.stop;
+      return this.flow.reflect(outcome.fault, place);
+    }
+    const { raised } = guest;
+    if (raised === undefined) return undefined;
+    guest.raised = undefined;
+    return this.flow.reflect(raised, { rip: place.rip, savedRip: guest.rip });
+  }
+
+  /** A page fault: a miss of the shadow tables, the guest's own, a table that the VMM follows, or a declared rule's. */
+  private atPageFault(raised: InjectedEvent, linear: bigint, place: EventPlace): VmmStop | undefined {
+    const { guest, shadow } = this;
+    const errorCode = BigInt(raised.errorCode ?? 0);
+    if (linear >= BigInt(windowBase)) {
+      guest.refusal = "the guest uses linear addresses that the VMM keeps for itself";
+      return undefined;
+    }
+    const outcome = shadow.ask(guest, linear, errorCode);
+    if (outcome.kind === "guest") {
+      const own = { ...raised, errorCode: outcome.errorCode };
+      this.flow.tell(own, place, "public");
+      return this.flow.reflect(own, place);
+    }
+    const { mapping } = outcome;
+    const access = accessOf(errorCode);
+    const rule = findMemory(guest.policy.memory, mapping.physical);
+    if (rule && !rule.rights[access]) {
+      this.flow.tell(raised, place, "public");
+      const end = denyMemory(guest, rule, { guestPhysical: mapping.physical, linear, access });
+      if (end?.kind === "refused") guest.refusal = end.why;
+      else if (end) return end;
+      const { raised: injected } = guest;
+      guest.raised = undefined;
+      return injected && this.flow.reflect(injected, place);
+    }
+    this.flow.tell(raised, place, "internal");
+    if (!isGuestMemory(guest.platform, mapping.physical)) {
+      guest.refusal = `the guest has no memory at 0x${mapping.physical.toString(16)}`;
+      return undefined;
+    }
+    const rights = rule?.rights ?? allMemoryRights;
+    const traced = this.follows(mapping.physical);
+    if (traced && access === "write") return this.writeTraced(linear, errorCode, mapping, rights);
+    shadow.fill(guest, linear, errorCode, mapping, traced ? { ...rights, write: false } : rights);
+    return undefined;
+  }
+
+  /** Whether the VMM must see writes to a page. */
+  protected follows(physical: bigint): boolean {
+    return this.guest.tables.traces(physical);
+  }
+
+  /** A page that is followed has been written. */
+  protected written(physical: bigint): void {
+    this.guest.tables.written(physical);
+  }
+
+  /** A write to a page where the guest has a descriptor table: it is let through alone, and the shadows follow. */
+  private writeTraced(
+    linear: bigint,
+    errorCode: bigint,
+    mapping: Parameters<ShadowTables["fill"]>[3],
+    rights: Parameters<ShadowTables["fill"]>[4],
+  ): VmmStop | undefined {
+    const { guest, shadow } = this;
+    shadow.fill(guest, linear, errorCode, mapping, rights);
+    const stop = guest.processor.run(1);
+    shadow.fill(guest, linear, errorCode, mapping, { ...rights, write: false });
+    guest.processor.setRegister("CR3", shadow.paeRoot);
+    this.written(mapping.physical);
+    if (stop.kind === "budget-spent") return undefined;
+    return stop.kind === "privilege" ? this.atTransfer() : withoutExit(stop);
+  }
+
+  private refused(): VmmStop | undefined {
+    const { refusal: why, events, rip } = this.guest;
+    if (why === undefined) return undefined;
+    if (events.listening) events.append({ kind: "refuse", rip, note: why });
+    return { kind: "refused", why };
+  }
+}
+
+function accessOf(code: bigint): "read" | "write" | "execute" {
+  if ((code & pageFaultBits.W) !== 0n) return "write";
+  return (code & pageFaultBits.I) !== 0n ? "execute" : "read";
+}
+
+/** Nothing exits from the outer rings. */
+function withoutExit(stop: Stop | VmmStop): VmmStop {
+  if (stop.kind === "vm-exit") throw new Error("internal error: a guest of a software VMM is in no virtual machine");
+  return stop;
+}
