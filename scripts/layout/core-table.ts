@@ -95,6 +95,7 @@ export const cpu: RecordLayout = {
     ["cr0Fixed1", "u64", "bits of CR0 that software may set"],
     ["cr4Allowed", "u64", "bits of CR4 that the model has"],
     ["eferAllowed", "u64", "bits of EFER that the model has"],
+    ["variation", "u32", "VARY_ bits: freedoms of the manual taken otherwise than by default"],
 
     ["retired", "u64", "instructions retired since reset: the virtual time"],
     ["budgetEnd", "u64", "value of retired at which run() returns"],
@@ -390,6 +391,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   },
   AFTER: { COMMIT: 1, END_TRACE: 2, REPLACED: 4 },
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
+  VARY: { ORDER_LAST: 1 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
   PREFIX: {

@@ -1,6 +1,6 @@
 // Platforms by name, for commands that take one.
 
-import type { Platform } from "../isa/index.js";
+import type { Platform, Variation } from "../isa/index.js";
 import type { FileRequest } from "../runner/index.js";
 import { UsageError } from "./exit-status.js";
 
@@ -30,4 +30,17 @@ export async function checkPlatformNames(names: readonly string[], files: readon
   const { didYouMean, nearNames } = await import("../base/index.js");
   const help = didYouMean(nearNames(unknown, known)) ?? `there are ${known.join(", ")}`;
   throw new UsageError(`no platform or group is called ${unknown}: ${help}`);
+}
+
+/** What `--vary KNOB=CHOICE` asked for. */
+export async function variationOf(texts: readonly string[] | undefined): Promise<Variation | undefined> {
+  if (texts === undefined) return undefined;
+  const { readVariation } = await import("../isa/index.js");
+  let variation: Variation = {};
+  for (const text of texts) {
+    const read = readVariation(text);
+    if (typeof read === "string") throw new UsageError(`--vary ${read}`);
+    variation = { ...variation, ...read };
+  }
+  return variation;
 }

@@ -60,7 +60,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 952;
+export const CPU_SIZE: u32 = 960;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -159,6 +159,8 @@ export const PAGE_DEVICE: u32 = 8;
 export const PAGE_READ_ONLY: u32 = 16;
 export const PAGE_WRITE_CACHED: u32 = 32;
 
+export const VARY_ORDER_LAST: u32 = 1;
+
 export const POINT_VISIT: u32 = 0;
 export const POINT_STOP: u32 = 1;
 
@@ -182,7 +184,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x53d92e99;
+export const LAYOUT_DIGEST: u32 = 0x5205b65a;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -343,6 +345,8 @@ export class Cpu {
   cr4Allowed: u64;
   /** Bits of EFER that the model has. */
   eferAllowed: u64;
+  /** VARY_ bits: freedoms of the manual taken otherwise than by default. */
+  variation: u32;
   /** Instructions retired since reset: the virtual time. */
   retired: u64;
   /** Value of retired at which run() returns. */

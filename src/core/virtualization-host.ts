@@ -8,10 +8,10 @@ import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
 import { svm } from "./svm-state";
 import { forgetGuestAsid } from "./svm-tlb";
-import { checkControls } from "./vmx-check-controls";
 import { checkGuestState } from "./vmx-check-guest";
-import { checkHostState } from "./vmx-check-host";
-import { ENTERED, FAILED, enterGuest, entryError, entryRule, qualificationOf } from "./vmx-entry";
+import {
+  checkControlsAndHost, ENTERED, enterGuest, entryError, entryRule, errorOfCheck, FAILED, qualificationOf,
+} from "./vmx-entry"; // prettier-ignore
 import { EXIT_INVALID_GUEST_STATE } from "./vmx-facts.generated";
 import {
   basicEntryError, basicEntryRule, clearRegion, fieldExists, makeCurrent, readField, startVmx, vmxonRule, writeField,
@@ -83,12 +83,8 @@ export function hostVmxEnter(): u32 {
  * in bits 31:24.
  */
 export function hostVmxCheck(): u32 {
-  let rule = checkControls();
-  let outcome: u32 = OUTCOME_FAIL | 7;
-  if (rule == 0) {
-    rule = checkHostState();
-    outcome = OUTCOME_FAIL | 8;
-  }
+  let rule = checkControlsAndHost();
+  let outcome: u32 = OUTCOME_FAIL | errorOfCheck(rule);
   if (rule == 0) {
     rule = checkGuestState();
     outcome = OUTCOME_REJECT | EXIT_INVALID_GUEST_STATE | (<u32>qualificationOf(rule) << 24);

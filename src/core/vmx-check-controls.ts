@@ -2,6 +2,7 @@
 // Intel SDM vol. 3, chapter "VM Entries", "Checks on VMX Controls". Steps in the manual's order; each line is one rule
 // of src/isa/vmx/rules.ts and gives its number, 0 says that all hold.
 
+import { VARY_ORDER_LAST, cpu } from "./layout.generated";
 import { CR0_PE } from "./state";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -10,18 +11,28 @@ import {
   read, read32, requiredOnes, vmx,
 } from "./vmx-state"; // prettier-ignore
 
-/** Number of the first rule that does not hold, or 0. Leaves the control words unpacked in the state. */
-export function checkControls(): u32 {
+/** The control words as every check and hook looks at them. */
+export function loadControlWords(): void {
   vmx.pin = read32(F.PIN_BASED_VM_EXECUTION_CONTROLS);
   vmx.primary = read32(F.PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS);
   vmx.secondary =
     (vmx.primary & X.ACTIVATE_SECONDARY_CONTROLS) != 0 ? read32(F.SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS) : 0;
   vmx.exit = read32(F.VM_EXIT_CONTROLS);
   vmx.entry = read32(F.VM_ENTRY_CONTROLS);
-  let rule = checkExecutionControls();
+}
+
+/** Number of the first rule that does not hold, or 0. */
+export function checkControls(): u32 {
+  const last = checksFromLast();
+  let rule = last ? checkEntryControls() : checkExecutionControls();
   if (rule == 0) rule = checkExitControls();
-  if (rule == 0) rule = checkEntryControls();
+  if (rule == 0) rule = last ? checkExecutionControls() : checkEntryControls();
   return rule;
+}
+
+/** The freedom of the manual about which of several failing checks is reported, taken otherwise than by default. */
+export function checksFromLast(): bool {
+  return (cpu.variation & VARY_ORDER_LAST) != 0;
 }
 
 function outsideCapability(word: u32, value: u32): bool {

@@ -10,6 +10,7 @@ import {
 } from "./state"; // prettier-ignore
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
+import { checksFromLast } from "./vmx-check-controls";
 import { canonicalForModel, obeysFixedBits, validPat } from "./vmx-check-host";
 import { checkGuestSegments } from "./vmx-check-segments";
 import { REVISION, beyondWidth, pagePointer, read, read32, vmx } from "./vmx-state";
@@ -26,16 +27,38 @@ export const DEBUGCTL_BTF: u64 = 2;
 
 /** Number of the first rule that does not hold, or 0. */
 export function checkGuestState(): u32 {
-  let rule = checkRegisters();
-  if (rule == 0) rule = checkGuestSegments();
-  if (rule == 0) rule = checkTables();
-  if (rule == 0) rule = checkRipAndFlags();
-  if (rule == 0) rule = checkActivity();
-  if (rule == 0) rule = checkInterruptibility();
-  if (rule == 0) rule = checkPendingDebug();
-  if (rule == 0) rule = checkLinkPointer();
-  if (rule == 0) rule = checkPdptes();
-  return rule;
+  const last = checksFromLast();
+  for (let i: u32 = 0; i < SECTIONS; i++) {
+    const rule = checkSection(last ? SECTIONS - 1 - i : i);
+    if (rule != 0) return rule;
+  }
+  return 0;
+}
+
+const SECTIONS: u32 = 9;
+
+/** One section of the checks, numbered in the manual's order. */
+function checkSection(number: u32): u32 {
+  switch (number) {
+    case 0:
+      return checkRegisters();
+    case 1:
+      return checkGuestSegments();
+    case 2:
+      return checkTables();
+    case 3:
+      return checkRipAndFlags();
+    case 4:
+      return checkActivity();
+    case 5:
+      return checkInterruptibility();
+    case 6:
+      return checkPendingDebug();
+    case 7:
+      return checkLinkPointer();
+    default:
+      return checkPdptes();
+  }
 }
 
 /** The guest will be in IA-32e mode. */

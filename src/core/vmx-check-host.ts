@@ -8,6 +8,7 @@ import { CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, longMode } from "./state";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { hasFeature } from "./state";
+import { checksFromLast } from "./vmx-check-controls";
 import { beyondWidth, read, read32, vmx } from "./vmx-state";
 
 /** Canonical by the model's own linear-address width, whatever paging mode is in force. */
@@ -32,9 +33,10 @@ export function obeysFixedBits(value: u64, fixed0: u64, fixed1: u64): bool {
 
 /** Number of the first rule that does not hold, or 0. */
 export function checkHostState(): u32 {
-  let rule = checkControlRegisters();
+  const last = checksFromLast();
+  let rule = last ? checkAddressSpace() : checkControlRegisters();
   if (rule == 0) rule = checkSegments();
-  if (rule == 0) rule = checkAddressSpace();
+  if (rule == 0) rule = last ? checkControlRegisters() : checkAddressSpace();
   return rule;
 }
 

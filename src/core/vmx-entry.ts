@@ -8,7 +8,7 @@ import { updateAttention } from "./state";
 import { apicAccessPage } from "./vmx-apic";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
-import { checkControls } from "./vmx-check-controls";
+import { checkControls, checksFromLast, loadControlWords } from "./vmx-check-controls";
 import { checkGuestState } from "./vmx-check-guest";
 import { checkHostState } from "./vmx-check-host";
 import { performEntryFailure } from "./vmx-exit";
@@ -38,10 +38,8 @@ function fail(error: u32, rule: u32): u32 {
 /** Everything after the basic checks. `rip` is the address of the instruction, for the events. */
 export function enterGuest(rip: u64): u32 {
   vmx.hostNmiBlocked = cpu.nmiBlocked;
-  const controlRule = checkControls();
-  if (controlRule != 0) return fail(7, controlRule);
-  const hostRule = checkHostState();
-  if (hostRule != 0) return fail(8, hostRule);
+  const rule = checkControlsAndHost();
+  if (rule != 0) return fail(errorOfCheck(rule), rule);
   const guestRule = checkGuestState();
   if (guestRule != 0) return reject(X.EXIT_INVALID_GUEST_STATE, guestRule, qualificationOf(guestRule), rip);
   unpackControls();
@@ -61,6 +59,20 @@ export function enterGuest(rip: u64): u32 {
   updateAttention();
   prepareFirstBoundary();
   return ENTERED;
+}
+
+/** "Checks on VMX Controls and Host-State Area", which may come in any order: the rule that does not hold, or 0. */
+export function checkControlsAndHost(): u32 {
+  loadControlWords();
+  const last = checksFromLast();
+  const rule = last ? checkHostState() : checkControls();
+  if (rule != 0) return rule;
+  return last ? checkControls() : checkHostState();
+}
+
+/** The VM-instruction error of such a rule. */
+export function errorOfCheck(rule: u32): u32 {
+  return rule < X.RULE_HOST_CR0_FIXED ? 7 : 8;
 }
 
 function reject(reason: u32, rule: u32, qualification: u64, rip: u64): u32 {

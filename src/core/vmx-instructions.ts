@@ -249,7 +249,7 @@ function vmread(op: MicroOp): u32 {
   const region = targetRegion();
   if (region == 0) return vmFailInvalid(X.RULE_VMX_NO_CURRENT_VMCS);
   const encoding = registerOperand(op.second);
-  if (!fieldExists(encoding)) return failAccess(12, X.RULE_VMREAD_FIELD);
+  if (!fieldExists(encoding)) return vmFailValid(12, X.RULE_VMREAD_FIELD);
   const value = readField(region, <u32>encoding);
   if ((op.prefixes & PREFIX_FIRST_MEMORY) == 0) {
     setRegisterSized(op.first, value, operandBytes());
@@ -277,20 +277,11 @@ function vmwrite(op: MicroOp): u32 {
     value = code64() ? load<u64>(at) : load<u32>(at);
   }
   const encoding = registerOperand(op.first);
-  if (!fieldExists(encoding)) return failAccess(12, X.RULE_VMWRITE_FIELD);
+  if (!fieldExists(encoding)) return vmFailValid(12, X.RULE_VMWRITE_FIELD);
   const readOnly = (slotKind(<u32>slotOf(encoding & ~(<u64>1))) & 2) != 0;
-  if (readOnly && ((vmx.misc >> 29) & 1) == 0) return failAccess(13, X.RULE_VMWRITE_READ_ONLY);
+  if (readOnly && ((vmx.misc >> 29) & 1) == 0) return vmFailValid(13, X.RULE_VMWRITE_READ_ONLY);
   writeField(region, <u32>encoding, value);
   return vmSucceed();
-}
-
-/** A failed VMREAD or VMWRITE of a shadow VMCS reports its error there. */
-function failAccess(error: u32, rule: u32): u32 {
-  if (!inNonRoot()) return vmFailValid(error, rule);
-  recordFailure(error, rule);
-  store<u64>(vmx.shadow + F.VM_INSTRUCTION_ERROR, error);
-  writeStatusFlags(ZF);
-  return NEXT;
 }
 
 /** The encoding names a field of this model; high access only of 64-bit fields. */

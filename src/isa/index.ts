@@ -13,6 +13,7 @@ export * from "./svm/index.js";
 export * from "./vmx/index.js";
 export * from "./models/index.js";
 export * from "./rule.js";
+export * from "./variation.js";
 export * from "./rules.js";
 export * from "./instruction.js";
 export * from "./instructions/index.js";

@@ -1,5 +1,7 @@
 // What a platform is: a CPU model with its firmware's settings and its memory. The models are in models/.
 
+import type { Variation } from "./variation.js";
+
 /** The generations of hardware assist, which are also the names of groups in `on`. */
 export type Generation = "unassisted" | "vtx1" | "vtx2" | "svm1" | "svm2";
 
@@ -53,4 +55,6 @@ export interface Platform {
   readonly cpu: CpuModel;
   readonly firmware: Firmware;
   readonly memoryBytes: number;
+  /** Freedoms of the manual that a run takes otherwise than by default. */
+  readonly variation?: Variation;
 }

@@ -51,6 +51,7 @@ export function writeModel(view: DataView, platform: Platform): void {
   const word = (field: { readonly offset: number }, value: number): void =>
     view.setUint32(layout.CPU_BASE + field.offset, value, true);
   word(cpu.vendor, model.vendor === "intel" ? 0 : 1);
+  word(cpu.variation, platform.variation?.order === "last" ? layout.VARY_ORDER_LAST : 0);
   word(cpu.physicalAddressBits, model.physicalAddressBits);
   word(cpu.linearAddressBits, model.linearAddressBits);
   long(cpu.cr0Fixed1, 0xe005_003fn);

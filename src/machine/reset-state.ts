@@ -24,6 +24,7 @@ const kept = [
   cpu.cr0Fixed1,
   cpu.cr4Allowed,
   cpu.eferAllowed,
+  cpu.variation,
   cpu.pointCount,
   cpu.tlbContext,
   cpu.tlbNext,

@@ -1,5 +1,6 @@
 // What a run is asked to do, and what it needs from outside: everything comes in as values.
 
+import type { Variation } from "../isa/index.js";
 import type { ModuleSources } from "../resolve/index.js";
 
 /** Golden files by path, as discovery found them beside the tests. */
@@ -11,6 +12,8 @@ export interface RunOptions {
   readonly goldens: GoldenFiles;
   /** Only cells on these platforms or groups; absent means all. */
   readonly platforms?: readonly string[];
+  /** Freedoms of the manuals that the processors take otherwise than by default. */
+  readonly variation?: Variation;
   /** Rewrite goldens instead of comparing them; never in CI. */
   readonly update: boolean;
   /** `only` is refused and goldens are never rewritten. */

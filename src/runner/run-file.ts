@@ -3,6 +3,7 @@
 
 import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { checkEncoding, compile } from "../compiler/index.js";
+import { varyPlatform } from "../isa/index.js";
 import type { Program } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
@@ -148,7 +149,7 @@ function runCase(
 ): RanCase {
   const name = nameOf(cell);
   if (program === undefined) return { result: { ...name, outcome: "skipped", detail: cell.skip ?? "" } };
-  const log = execute(pool.take(cell.platform), program, cell.vmm);
+  const log = execute(pool.take(varyPlatform(cell.platform, options.variation)), program, cell.vmm);
   const golden = cell.golden ? { name, transcript: transcript(program.plan, log) } : undefined;
   const compared = golden && !rewrites(options) ? compareGolden(kept, golden, log.events.length) : undefined;
   const context: JudgeContext = {

@@ -8,12 +8,13 @@ import {
   controlWords,
   findPlatform,
   requiredOnes,
+  varyPlatform,
   vmcsEncoding,
   vmxCapabilityMsrs,
   vmxControls,
   vmxModels,
 } from "../../src/isa/index.js";
-import type { Platform, VmxCapabilities, VmxControlName } from "../../src/isa/index.js";
+import type { Platform, Variation, VmxCapabilities, VmxControlName } from "../../src/isa/index.js";
 
 /** Where the driver puts things; all below the platform's memory. */
 export const place = {
@@ -71,10 +72,16 @@ export class Vmm {
   readonly capabilities: VmxCapabilities;
 
   /** `host` "legacy": a host with 32-bit paging and a 32-bit guest, outside IA-32e mode. */
-  constructor(name = "skylake", capabilities?: VmxCapabilities, host: "long" | "legacy" = "long") {
+  constructor(
+    name = "skylake",
+    capabilities?: VmxCapabilities,
+    host: "long" | "legacy" = "long",
+    variation: Variation = {},
+  ) {
     this.capabilities = capabilities ?? (vmxModels[name] as VmxCapabilities);
-    const key = capabilities ? `${name} with ${JSON.stringify(capabilities)}` : name;
-    const machine = machines.get(key) ?? new Machine(loadCore(), { platform: platformWith(name, capabilities) });
+    const key = JSON.stringify([name, capabilities, variation]);
+    const platform = varyPlatform(platformWith(name, capabilities), variation);
+    const machine = machines.get(key) ?? new Machine(loadCore(), { platform });
     machines.set(key, machine);
     machine.reset();
     this.machine = machine;

@@ -1,8 +1,9 @@
 // Every numbered rule of VM entry fires when it is broken, alone of all, and its neighbour enters.
 
 import { describe, expect, test } from "vitest";
-import { vmxControlRules, vmxGuestRules, vmxHostRules } from "../../src/isa/index.js";
-import type { Rule } from "../../src/isa/index.js";
+import { readVariation, vmxControlRules, vmxGuestRules, vmxHostRules } from "../../src/isa/index.js";
+import type { Rule, Variation } from "../../src/isa/index.js";
+import type { EntryFailure } from "../../src/machine/index.js";
 import { everyControl, place, Vmm } from "./driver.js";
 import { controlCases, hostCases, legacyHostCases, type RuleCase } from "./entry-rules.js";
 import { guestCases } from "./guest-rules.js";
@@ -72,5 +73,33 @@ describe("VM entry", () => {
     const rules = [...vmxControlRules, ...vmxHostRules, ...vmxGuestRules].map((r) => r.id);
     expect(rules.filter((id) => !cases.has(id))).toEqual([]);
     expect([...cases].filter((id) => !rules.includes(id))).toEqual([]);
+  });
+});
+
+describe("of several rules that do not hold", () => {
+  const broken = (variation: Variation): EntryFailure | undefined =>
+    new Vmm("skylake", undefined, "long", variation)
+      .write("CR3_TARGET_COUNT", 9)
+      .write("VM_ENTRY_INTERRUPTION_INFORMATION", 0x8000_0120)
+      .write("HOST_CR0", 0)
+      .write("HOST_RIP", 1n << 50n)
+      .enter();
+  const guest = (variation: Variation): EntryFailure | undefined =>
+    new Vmm("skylake", undefined, "long", variation).write("GUEST_CR4", 0).write("VMCS_LINK_POINTER", 8).enter();
+
+  test("the first is reported: controls before host state", () => {
+    expect(broken({})).toEqual({ kind: "fail", number: 7, rule: "controls.cr3_targets" });
+    expect(guest({})).toMatchObject({ kind: "reject", rule: "guest.cr4.fixed" });
+  });
+
+  test("with order=last a later one: host state before controls, later sections first", () => {
+    expect(broken({ order: "last" })).toEqual({ kind: "fail", number: 8, rule: "host.space.rip_canonical" });
+    expect(guest({ order: "last" })).toMatchObject({ kind: "reject", rule: "guest.link.aligned" });
+  });
+
+  test("knobs and choices that do not exist are named", () => {
+    expect(readVariation("order=last")).toEqual({ order: "last" });
+    expect(readVariation("order=middle")).toBe("order is one of first, last, not middle");
+    expect(readVariation("colour=red")).toBe("takes KNOB=CHOICE with one of the knobs order, not colour=red");
   });
 });

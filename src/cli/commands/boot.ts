@@ -7,12 +7,13 @@ import type { BootEnd, BootOptions, BootResult, RawMode } from "../../machine/in
 import type { Image } from "../../program/index.js";
 import { UsageError } from "../exit-status.js";
 import { readFile } from "../files.js";
-import { collect, parseNumber } from "../options.js";
-import { platformNamed } from "../platform.js";
+import { collect, collectNames, parseNumber } from "../options.js";
+import { platformNamed, variationOf } from "../platform.js";
 
 interface BootArguments {
   readonly platform: string;
   readonly memory?: string;
+  readonly vary?: readonly string[];
   readonly append?: string;
   readonly module?: readonly string[];
   readonly budget?: string;
@@ -49,6 +50,11 @@ export function register(program: Command): void {
     .argument("<image>", "a Multiboot 1 kernel, or any bytes with --raw")
     .option("--platform <name>", "the processor to boot on", "haswell")
     .option("--memory <size>", "size of memory, such as 64M")
+    .option(
+      "--vary <knobs>",
+      "take freedoms of the manuals the other way: KNOB=CHOICE, such as order=last",
+      collectNames,
+    )
     .option("--append <text>", "command line for the kernel")
     .option("--module <file>", "a Multiboot module; may be given several times", collect)
     .option("--budget <n>", "end after so many instructions")
@@ -70,7 +76,8 @@ export function register(program: Command): void {
 
 async function run(path: string, options: BootArguments): Promise<number> {
   const { boot, loadCore } = await import("../../machine/index.js");
-  const platform = await platformFor(options);
+  const { varyPlatform } = await import("../../isa/index.js");
+  const platform = varyPlatform(await platformFor(options), await variationOf(options.vary));
   const image = await imageFrom(path, platform.memoryBytes, options);
   const output = new ByteOutput();
   const post = options.postPort === undefined ? undefined : parseNumber("--post-port", options.postPort);

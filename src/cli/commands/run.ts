@@ -8,6 +8,7 @@ import type * as rooms from "./run-rooms.js";
 
 interface RunArguments {
   readonly platform?: readonly string[];
+  readonly vary?: readonly string[];
   readonly update?: true;
   readonly transcript?: true;
   readonly all?: true;
@@ -21,6 +22,11 @@ export function register(program: Command): void {
     .description("Compile, run and judge tests")
     .argument("[paths...]", "test files, folders, or FILE:LINE for one test; the current directory when absent")
     .option("-p, --platform <names>", "only on these platforms or groups: names separated by commas", collectNames)
+    .option(
+      "--vary <knobs>",
+      "take freedoms of the manuals the other way: KNOB=CHOICE, such as order=last",
+      collectNames,
+    )
     .option("-u, --update", "rewrite golden transcripts instead of comparing them (refused in CI)")
     .option("-t, --transcript", "print the transcript of every case")
     .option("-a, --all", "with --transcript: internal and assist exits too")
@@ -34,7 +40,8 @@ export function register(program: Command): void {
 async function run(paths: readonly string[], options: RunArguments): Promise<number> {
   const { readTests } = await import("../sources.js");
   const { replaceFile } = await import("../files.js");
-  const { checkPlatformNames } = await import("../platform.js");
+  const { checkPlatformNames, variationOf } = await import("../platform.js");
+  const variation = await variationOf(options.vary);
   const loaded: Rooms = await import("./run-rooms.js");
   const tests = await readTests(paths);
   await checkPlatformNames(options.platform ?? [], tests.requests);
@@ -47,6 +54,7 @@ async function run(paths: readonly string[], options: RunArguments): Promise<num
       update: options.update === true,
       ci: isCi(),
       ...(options.platform && { platforms: options.platform }),
+      ...(variation && { variation }),
       ...(options.transcript && { transcripts: options.all ? ("all" as const) : ("public" as const) }),
     },
     (file) => {

@@ -1,0 +1,43 @@
+// Freedoms of the manuals: where they leave open what a processor does, ours does the same thing always, and a run may
+// ask for the other. One table of knobs; the first choice of each is what happens unasked.
+
+import type { Platform } from "./platform.js";
+
+/** What each knob turns, and what its choices mean. */
+export const knobs = {
+  order: {
+    doc: "which failing check of VM entry is reported, where several fail and the manual lets any be",
+    choices: {
+      first: "the first in the order of the manual: controls before host state, each group from its start",
+      last: "the last group of them: host state before controls, each section from the last to the first",
+    },
+  },
+} as const;
+
+export type KnobName = keyof typeof knobs;
+/** The choices of a run that differ from the default, or confirm it. */
+export type Variation = { readonly [K in KnobName]?: keyof (typeof knobs)[K]["choices"] };
+
+/** Reads `knob=choice`; a sentence about what is wrong where it is not one. */
+export function readVariation(text: string): Variation | string {
+  const [name = "", choice = "", ...rest] = text.split("=").map((part) => part.trim());
+  if (!Object.hasOwn(knobs, name) || rest.length > 0) {
+    return `takes KNOB=CHOICE with one of the knobs ${Object.keys(knobs).join(", ")}, not ${text}`;
+  }
+  const choices = Object.keys(knobs[name as KnobName].choices);
+  if (!choices.includes(choice)) return `${name} is one of ${choices.join(", ")}, not ${choice}`;
+  return { [name]: choice };
+}
+
+const varied = new WeakMap<Platform, Map<string, Platform>>();
+
+/** The platform with a run's choices; the same object for the same choices. */
+export function varyPlatform(platform: Platform, variation: Variation | undefined): Platform {
+  if (variation === undefined || Object.keys(variation).length === 0) return platform;
+  const known = varied.get(platform) ?? new Map<string, Platform>();
+  varied.set(platform, known);
+  const key = JSON.stringify(variation);
+  const made = known.get(key) ?? { ...platform, variation };
+  known.set(key, made);
+  return made;
+}
