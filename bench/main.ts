@@ -1,5 +1,7 @@
 // `npm run bench [-- --json]`: how fast the machine is, beside QEMU and Bochs where they are installed.
 
+import { measureCore } from "./core.js";
+import { measurePairs } from "./pairs.js";
 import { measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
 
 /** Everything measured in one run. */
@@ -7,10 +9,16 @@ export function main(argv: readonly string[]): void {
   const start = measureStart();
   const tests = measureTests();
   const exits = measureExits();
+  const core = measureCore();
+  const pairs = measurePairs();
   const loops = measureLoops();
   if (argv.includes("--json")) {
     console.log(
-      JSON.stringify({ startMilliseconds: start, testsPerSecond: tests, exitsPerSecond: exits, loops }, undefined, 2),
+      JSON.stringify(
+        { startMilliseconds: start, testsPerSecond: tests, exitsPerSecond: exits, core, pairs, loops },
+        undefined,
+        2,
+      ),
     );
     return;
   }
@@ -18,6 +26,16 @@ export function main(argv: readonly string[]): void {
   console.log(`trapline run on one file       ${round(start.run)} ms, of which Node itself ${round(start.node)} ms`);
   console.log(`tiny tests, text to verdict    ${round(tests)} a second`);
   console.log(`exits to the VMM and back      ${round(exits)} a second, ${((1 / exits) * 1e6).toFixed(2)} us each`);
+  console.log(`100 new instructions           ${core.newCode.toFixed(1)} us on a reset machine`);
+  console.log(`stop at a point and on         ${core.stop.toFixed(0)} ns`);
+  for (const { name, pairsPerSecond } of pairs) {
+    console.log(
+      `entry and exit, ${name.padEnd(23)}${(pairsPerSecond / 1e6).toFixed(2)} million pairs a second in the core`,
+    );
+  }
+  for (const { name, instructionsPerSecond } of core.loops) {
+    console.log(`64-bit loop ${name.padEnd(18)} ${millions(instructionsPerSecond)} million instructions a second`);
+  }
   for (const loop of new Set(loops.map((each) => each.loop))) console.log(loopLine(loop, loops));
 }
 
@@ -28,7 +46,8 @@ function loopLine(loop: string, all: readonly LoopSpeed[]): string {
     .slice(1)
     .map((each) => `${each.engine} ${(each.instructionsPerSecond / own).toFixed(2)}`)
     .join(", ");
-  return `loop ${loop.padEnd(14)}            ${(own / 1e6).toFixed(0)} million instructions a second; ${others}`;
+  return `loop ${loop.padEnd(14)}            ${millions(own)} million instructions a second; ${others}`;
 }
 
+const millions = (value: number): string => (value / 1e6).toFixed(0);
 const round = (value: number): string => Math.round(value).toString();

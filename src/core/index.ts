@@ -10,6 +10,7 @@ import { appendEvent as append, eventsFull } from "./events";
 import { settle } from "./exceptions";
 import { injectEvent as inject } from "./interrupts";
 import { loadPdptes } from "./paging";
+import { forgetEntries } from "./vmx-known-entry";
 
 /** Built from which layout table: the host side compares it with its own. */
 export function layoutDigest(): u32 {
@@ -44,6 +45,7 @@ export function resetMemory(): void {
  */
 export function refresh(): void {
   refreshState();
+  forgetEntries();
   const loaded = (cpu.pdpte0 | cpu.pdpte1 | cpu.pdpte2 | cpu.pdpte3) & 1;
   if (cpu.pagingMode == PAGING_PAE && loaded == 0) loadPdptes(cpu.cr3);
   flushTlb();

@@ -9,9 +9,10 @@ import { apicAccessPage } from "./vmx-apic";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { checkControls, checksFromLast, loadControlWords } from "./vmx-check-controls";
-import { checkGuestState } from "./vmx-check-guest";
+import { checkChangingState, checkGuestState } from "./vmx-check-guest";
 import { checkHostState } from "./vmx-check-host";
 import { performEntryFailure } from "./vmx-exit";
+import { isKnownEntry, keepEntry } from "./vmx-known-entry";
 import { prepareFirstBoundary } from "./vmx-events";
 import { loadGuestState } from "./vmx-guest-state";
 import { loadMsrArea } from "./vmx-msr-areas";
@@ -38,10 +39,13 @@ function fail(error: u32, rule: u32): u32 {
 /** Everything after the basic checks. `rip` is the address of the instruction, for the events. */
 export function enterGuest(rip: u64): u32 {
   vmx.hostNmiBlocked = cpu.nmiBlocked;
-  const rule = checkControlsAndHost();
+  loadControlWords();
+  const known = isKnownEntry();
+  const rule = known ? 0 : checkControlsAndHost();
   if (rule != 0) return fail(errorOfCheck(rule), rule);
-  const guestRule = checkGuestState();
+  const guestRule = known ? checkChangingState() : checkGuestState();
   if (guestRule != 0) return reject(X.EXIT_INVALID_GUEST_STATE, guestRule, qualificationOf(guestRule), rip);
+  if (!known) keepEntry();
   unpackControls();
   leaveHostTlb();
   loadGuestState();

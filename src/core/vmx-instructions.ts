@@ -25,6 +25,7 @@ import { ENTERED, FAILED, enterGuest, entryError, entryRule } from "./vmx-entry"
 import { exitForVmxInstruction } from "./vmx-intercepts";
 import { invalidateEpt, invalidateVpid } from "./vmx-invalidate";
 import { vmFunction } from "./vmx-function";
+import { forgetEntries } from "./vmx-known-entry";
 import {
   CLEAR, LAUNCHED, LAUNCH_STATE, REVISION, beyondWidth, dropCurrent, inNonRoot, pagePointer, read, read32, slotKind,
   slotOf, slotOffset, vmx, write,
@@ -158,6 +159,7 @@ export function startVmx(region: u64): u32 {
   dropCurrent();
   vmx.guestTagVpid = 0;
   vmx.hostTagValid = 0;
+  forgetEntries();
   cpu.vmxOperation = 1;
   cpu.monitorArmed = 0;
   return 0;
