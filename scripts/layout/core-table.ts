@@ -79,6 +79,10 @@ export const cpu: RecordLayout = {
     ["vmHsavePa", "u64", "VM_HSAVE_PA"],
     ["pat", "u64", "IA32_PAT"],
     ["debugctl", "u64", "IA32_DEBUGCTL"],
+    ["branchFrom", "u64", "BR_FROM: RIP of the last branch that was recorded"],
+    ["branchTo", "u64", "BR_TO: its target"],
+    ["exceptionFrom", "u64", "LASTEXCPFROMIP: the branch before the last exception or interrupt"],
+    ["exceptionTo", "u64", "LASTEXCPTOIP: its target"],
     ["mtrrDefType", "u64", "IA32_MTRR_DEF_TYPE"],
     ["miscEnable", "u64", "IA32_MISC_ENABLE"],
 
@@ -366,6 +370,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   ACTIVITY: { ACTIVE: 0, HLT: 1, SHUTDOWN: 2, WAIT_FOR_SIPI: 3 },
   ATTENTION: {
     INTERRUPT: 1, NMI: 2, SINGLE_STEP: 4, SHADOW: 8, DEBUG: 16, INACTIVE: 32, VIRTUALIZATION: 64, SIGNAL: 128,
+    BRANCH: 256,
   }, // prettier-ignore
   TYPE: {
     EXTERNAL: 0,

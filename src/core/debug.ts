@@ -4,7 +4,7 @@
 // 2, table "Effect of the GIF on Interrupt Handling").
 
 import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
-import { CR4_DE, RF, TF, updateAttention } from "./state";
+import { CR4_DE, DEBUGCTL_BTF, DEBUGCTL_LBR, RF, TF, updateAttention } from "./state";
 import { raise, VECTOR_DB } from "./faults";
 import { settle } from "./exceptions";
 import { exitsBeforeDebugTraps } from "./virtualization";
@@ -76,6 +76,34 @@ export function watchPort(port: u32, bytes: u32): void {
   }
 }
 
+/** The instruction in progress was a branch that was taken. */
+let branched: bool = false;
+
+/**
+ * A branch was taken, under IA32_DEBUGCTL.LBR or BTF (AMD APM vol. 2, "Control-Transfer Breakpoint Features"; SDM vol.
+ * 3B, "Monitoring Branches, Exceptions, and Interrupts").
+ */
+export function noteBranch(from: u64, to: u64): void {
+  branched = true;
+  if ((cpu.debugctl & DEBUGCTL_LBR) == 0) return;
+  cpu.branchFrom = from;
+  cpu.branchTo = to;
+}
+
+/** An exception or interrupt was delivered: the branch before it is kept, and its own transfer is the last branch. */
+export function noteDelivery(from: u64, to: u64): void {
+  if ((cpu.debugctl & DEBUGCTL_LBR) == 0) return;
+  cpu.exceptionFrom = cpu.branchFrom;
+  cpu.exceptionTo = cpu.branchTo;
+  cpu.branchFrom = from;
+  cpu.branchTo = to;
+}
+
+/** #DB ends both, so that the records stay and the handler is not stepped. */
+export function endBranchRecording(): void {
+  cpu.debugctl &= ~(DEBUGCTL_LBR | DEBUGCTL_BTF);
+}
+
 /** The instruction in progress is stepped by the TF that it leaves behind. */
 let stepsByNewFlag: bool = false;
 
@@ -96,7 +124,10 @@ export function afterInstruction(startShadow: u32, startAttention: u32, resumed:
   const held = (cpu.shadow & 2) != 0;
   const steps = stepsByNewFlag ? (cpu.systemFlags & TF) != 0 : (startAttention & ATTENTION_SINGLE_STEP) != 0;
   stepsByNewFlag = false;
-  if (steps && !held) cpu.debugPending |= DEBUG_STEP;
+  // Under BTF only branches are stepped.
+  const counts = branched || (cpu.debugctl & DEBUGCTL_BTF) == 0;
+  branched = false;
+  if (steps && counts && !held) cpu.debugPending |= DEBUG_STEP;
   updateAttention();
   const later = held || (cpu.guestMode != 0 && exitsBeforeDebugTraps());
   if (cpu.debugPending != 0 && !later) raiseDebugTrap(startRip);

@@ -27,6 +27,7 @@ import {
 import {
   RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
 } from "./rules.generated"; // prettier-ignore
+import { endBranchRecording, noteDelivery } from "./debug";
 import { appendEvent } from "./events";
 import { interceptException, interceptTripleFault, performExit } from "./virtualization";
 import { TASK_GATE, taskSwitch } from "./task";
@@ -117,6 +118,7 @@ function deliverPending(): void {
   if (type == TYPE_HARDWARE_EXCEPTION) {
     if (vector == VECTOR_PF) cpu.cr2 = cpu.faultLinear;
     if (vector == VECTOR_DB) {
+      endBranchRecording();
       cpu.dr6 = (cpu.dr6 & ~0xf) | cpu.faultLinear;
       // General detect ends with the delivery, so that the handler may use the debug registers.
       cpu.dr7 &= ~0x2000;
@@ -155,6 +157,7 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   cpu.delivering = 0;
   // What ends a halt belongs to the HLT, which is the instruction that has just retired.
   const eventRip = cpu.activity == ACTIVITY_HLT && cpu.haltRip != NO_ADDRESS ? cpu.haltRip : cpu.instructionRip;
+  noteDelivery(savedRip, cpu.rip);
   cpu.activity = ACTIVITY_ACTIVE;
   if (type == TYPE_NMI) cpu.nmiBlocked = 1;
   cpu.shadow = 0;

@@ -5,7 +5,8 @@
 // its start, so that state is precise, and `settle` brings the pending event to its end.
 
 import {
-  AFTER_REPLACED, ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SINGLE_STEP,
+  AFTER_REPLACED, ATTENTION_BRANCH, ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW,
+  ATTENTION_SINGLE_STEP,
   ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
   PREFIX_OVERHEAD, SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
   TYPE_HARDWARE_EXCEPTION,
@@ -18,12 +19,12 @@ import { effectiveAddress } from "./memory";
 import { decrement, increment } from "./arith";
 import {
   executeOf, Op, OPERATION_ADC, OPERATION_ADD, OPERATION_AND, OPERATION_CMP, OPERATION_OR, OPERATION_SBB, OPERATION_SUB,
-  OPERATION_TEST, OPERATION_XOR,
+  OPERATION_TEST, OPERATION_XOR, takesBranch,
 } from "./ops"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { RULE_INSTRUCTION_LENGTH } from "./rules.generated";
 import { executeOther } from "./execute-other";
-import { afterInstruction, breaksBefore } from "./debug";
+import { afterInstruction, breaksBefore, noteBranch } from "./debug";
 import { settle } from "./exceptions";
 import { appendEvent, eventsFull } from "./events";
 import { findPoint, NO_TRACE, pointRecord, TRACE_LIMIT } from "./trace";
@@ -35,6 +36,10 @@ import {
   dropTop, extendLoad, leads, moveLoad, moveRegister, moveStore, multiplyRegister, nextRip, popRegister, pushValue,
   quietRegister, quietShift, shiftRegister, signExtendLoad, topPointer,
 } from "./hot-operations"; // prettier-ignore
+
+/** Attention that the run loop must give to every single instruction. */
+const ONE_BY_ONE: u32 =
+  ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION | ATTENTION_BRANCH;
 
 /** Where `execute` ended, for `run` to look at: the micro-op, and the RIP at which it started. */
 let current: MicroOp = changetype<MicroOp>(0);
@@ -346,7 +351,7 @@ export function run(budget: u64): u32 {
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
     oneOnly =
-      (cpu.attention & (ATTENTION_SINGLE_STEP | ATTENTION_SHADOW | ATTENTION_DEBUG | ATTENTION_VIRTUALIZATION)) != 0;
+      (cpu.attention & ONE_BY_ONE) != 0;
     // A trace is executed whole or not at all, because it leaves out flags that nobody in it reads.
     const remaining = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
     const single = oneOnly || remaining < TRACE_LIMIT;
@@ -381,6 +386,7 @@ export function run(budget: u64): u32 {
     const replaced = (cpu.afterWrite & AFTER_REPLACED) != 0;
     cpu.afterWrite = 0;
     if ((cpu.attention | startAttention) == 0 || replaced) continue;
+    if ((startAttention & ATTENTION_BRANCH) != 0 && takesBranch(current, currentRip)) noteBranch(currentRip, cpu.rip);
     afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;

@@ -1,9 +1,12 @@
 // Model-specific registers: RDMSR, WRMSR. Which MSRs exist, what they hold after reset and which bits may change is the
 // model's table (src/machine/model.ts); the few with behaviour or a place in the state block are handled by address.
 
-import { Cpu, cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS } from "./layout.generated";
 import {
-  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonical, NEXT, refresh, segment, updateCodeKey,
+  ATTENTION_VIRTUALIZATION, Cpu, cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS,
+} from "./layout.generated"; // prettier-ignore
+import {
+  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonical, NEXT, refresh, segment, updateAttention,
+  updateCodeKey,
 } from "./state"; // prettier-ignore
 import { raiseProtection } from "./faults";
 import {
@@ -24,6 +27,10 @@ const IA32_SYSENTER_ESP: u32 = 0x175;
 const IA32_SYSENTER_EIP: u32 = 0x176;
 const IA32_MISC_ENABLE: u32 = 0x1a0;
 const IA32_DEBUGCTL: u32 = 0x1d9;
+const BR_FROM: u32 = 0x1db;
+const BR_TO: u32 = 0x1dc;
+const LASTEXCPFROMIP: u32 = 0x1dd;
+const LASTEXCPTOIP: u32 = 0x1de;
 const IA32_PAT: u32 = 0x277;
 const IA32_MTRR_DEF_TYPE: u32 = 0x2ff;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
@@ -42,6 +49,7 @@ const IA32_TSC_AUX: u32 = 0xc0000103;
 const VM_CR: u32 = 0xc0010114;
 const VM_HSAVE_PA: u32 = 0xc0010117;
 const SVM_KEY: u32 = 0xc0010118;
+const AVIC_DOORBELL: u32 = 0xc001011b;
 
 /** IA32_APIC_BASE: x2APIC mode, and the global enable. */
 const APIC_EXTD: u64 = 1 << 10;
@@ -70,6 +78,10 @@ function fieldOf(address: u32): usize {
   if (address == IA32_SYSENTER_EIP) return block + offsetof<Cpu>("sysenterEip");
   if (address == IA32_MISC_ENABLE) return block + offsetof<Cpu>("miscEnable");
   if (address == IA32_DEBUGCTL) return block + offsetof<Cpu>("debugctl");
+  if (address == BR_FROM) return block + offsetof<Cpu>("branchFrom");
+  if (address == BR_TO) return block + offsetof<Cpu>("branchTo");
+  if (address == LASTEXCPFROMIP) return block + offsetof<Cpu>("exceptionFrom");
+  if (address == LASTEXCPTOIP) return block + offsetof<Cpu>("exceptionTo");
   if (address == IA32_PAT) return block + offsetof<Cpu>("pat");
   if (address == IA32_MTRR_DEF_TYPE) return block + offsetof<Cpu>("mtrrDefType");
   if (address == IA32_EFER) return block + offsetof<Cpu>("efer");
@@ -142,7 +154,7 @@ export function readMsr(): u32 {
 /** What RDMSR would read, in `cpu.stopDetail`; false where it raises #GP(0). */
 export function readMsrChecked(address: u32): bool {
   if (isApicRegister(address)) return msrRead(address) != 0;
-  if (!msrExists(address)) return false;
+  if (!msrExists(address) || address == AVIC_DOORBELL) return false;
   cpu.stopDetail = address == SVM_KEY ? 0 : msrValue(address);
   return true;
 }
@@ -200,6 +212,8 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   setMsrValue(address, value);
   if (address == IA32_FS_BASE || address == IA32_GS_BASE) updateCodeKey();
   if (address == IA32_APIC_BASE) processorChanged();
+  if (address == IA32_DEBUGCTL) updateAttention();
+  if (address == AVIC_DOORBELL) cpu.attention |= ATTENTION_VIRTUALIZATION;
   return 0;
 }
 

@@ -7,8 +7,9 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_FORMS, EXEC_ADC, EXEC_ADD, EXEC_AND, EXEC_CALL, EXEC_CMP, EXEC_DEC, EXEC_IMUL2, EXEC_INC, EXEC_JCC, EXEC_JMP,
-  EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_POP, EXEC_PUSH, EXEC_RET, EXEC_SAR,
-  EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
+  EXEC_IRET, EXEC_JRCXZ, EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_POP,
+  EXEC_PUSH, EXEC_RET, EXEC_RET_FAR, EXEC_SAR, EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_SYSCALL, EXEC_SYSEXIT,
+  EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
 } from "./decode-table.generated"; // prettier-ignore
 
 /** Operation numbers of micro-ops. */
@@ -79,6 +80,15 @@ export function endsTrace(op: MicroOp): bool {
   const number = <i32>op.op;
   if (number == Op.UNDEFINED || number == Op.TOO_LONG) return true;
   return (load<u32>(DECODE_FORMS + <usize>op.form * 32, 24) & FORM_ENDS_BLOCK) != 0;
+}
+
+/** True where the instruction at `rip`, which is done, was a branch and went somewhere. */
+export function takesBranch(op: MicroOp, rip: u64): bool {
+  const execute = executeOf(op);
+  const conditional = execute == EXEC_JCC || execute == EXEC_LOOPCC || execute == EXEC_JRCXZ;
+  if (conditional) return cpu.rip != rip + op.length;
+  const near = execute >= EXEC_JCC && execute <= EXEC_RET_FAR;
+  return near || execute == EXEC_IRET || (execute >= EXEC_SYSCALL && execute <= EXEC_SYSEXIT);
 }
 
 /** The operation number of a decoded form. */

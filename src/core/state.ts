@@ -2,7 +2,7 @@
 // What software cannot see: the status flags are kept lazily, as the last result and its carries.
 
 import {
-  ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI, ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI,
+  ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI, ATTENTION_BRANCH, ATTENTION_DEBUG, ATTENTION_INACTIVE, ATTENTION_INTERRUPT, ATTENTION_NMI,
   ATTENTION_SHADOW, ATTENTION_SIGNAL, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, Cpu, cpu, CPU_BASE, KEY_CODE16,
   KEY_CODE32, KEY_CODE64, KEY_FLAT, KEY_REAL, KEY_STACK32, PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE,
   PAGING_PAE, Segment, SEGMENT_CS, SEGMENT_DS, SEGMENT_ES, SEGMENT_FS, SEGMENT_SIZE, SEGMENT_SS, SEGMENTS_BASE,
@@ -71,6 +71,10 @@ export const EFER_LMA: u64 = 1 << 10;
 export const EFER_NXE: u64 = 1 << 11;
 export const EFER_SVME: u64 = 1 << 12;
 export const EFER_LMSLE: u64 = 1 << 13;
+
+// IA32_DEBUGCTL: recording of branches, single step by branches
+export const DEBUGCTL_LBR: u64 = 1;
+export const DEBUGCTL_BTF: u64 = 2;
 
 /** How an instruction ends: go on, leave the trace, or with something pending (`cpu.pending`). */
 export const NEXT: u32 = 0;
@@ -244,6 +248,7 @@ export function updateAttention(): void {
   if (cpu.shadow != 0) attention |= ATTENTION_SHADOW;
   if (cpu.activity != 0) attention |= ATTENTION_INACTIVE;
   if ((cpu.dr7 & 0xff) != 0 || (cpu.systemFlags & RF) != 0 || cpu.debugPending != 0) attention |= ATTENTION_DEBUG;
+  if ((cpu.debugctl & (DEBUGCTL_LBR | DEBUGCTL_BTF)) != 0) attention |= ATTENTION_BRANCH;
   cpu.attention = attention;
 }
 

@@ -11,8 +11,8 @@ import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_USER, translate } from "./paging";
 import { physicalRead } from "./physical";
 import { NO_ADDRESS, hasFeature, linearOf, readFlags, segment, updateAttention } from "./state";
 import * as S from "./svm-facts.generated";
-import { loadHostState } from "./svm-host-state";
-import { setVmcb64, svm, vmcb64 } from "./svm-state";
+import { loadHostBranches, loadHostState, storeBranches } from "./svm-host-state";
+import { setVmcb64, svm, virtualBranches, vmcb64 } from "./svm-state";
 import { leaveGuestAsid, returnToHostAsid } from "./svm-tlb";
 import { pendExit } from "./virtualization";
 
@@ -129,6 +129,10 @@ function saveGuest(rip: u64): void {
   setVmcb64(S.VMCB_RSP, cpu.rsp);
   setVmcb64(S.VMCB_RAX, cpu.rax);
   if (svm.nested != 0) setVmcb64(S.VMCB_G_PAT, cpu.pat);
+  if (virtualBranches()) {
+    storeBranches(svm.region);
+    loadHostBranches();
+  }
   setVmcb64(S.VMCB_INTERRUPT_SHADOW, cpu.shadow != 0 && cpu.delivering == 0 ? 1 : 0);
 }
 

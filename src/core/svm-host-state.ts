@@ -14,6 +14,9 @@ import { CR0_PE, RF, TF, VM, readFlags, refresh, segment, updateAttention, write
 import * as S from "./svm-facts.generated";
 import { svm, svmPage } from "./svm-state";
 
+/** LBR, BTF and the performance monitoring pins. */
+const DEBUGCTL_BITS: u64 = 0x3f;
+
 function put(area: u32, offset: u32, value: u64): void {
   store<u64>(area + offset, value);
 }
@@ -62,6 +65,34 @@ export function saveHostState(rip: u64): void {
   put(area, S.VMCB_RSP, cpu.rsp);
   put(area, S.VMCB_RAX, cpu.rax);
   put(area, S.VMCB_G_PAT, cpu.pat);
+}
+
+/** "Last Branch Record Virtualization": the five registers that a VMCB switches where it asks for it, here the host's. */
+export function saveHostBranches(): void {
+  const area = svmPage(cpu.vmHsavePa);
+  if (area != 0) storeBranches(area);
+}
+
+export function loadHostBranches(): void {
+  const area = svmPage(cpu.vmHsavePa);
+  if (area != 0) loadBranches(area);
+}
+
+/** To a VMCB, or to the host save area, which has its layout. */
+export function storeBranches(area: u32): void {
+  put(area, S.VMCB_DBGCTL, cpu.debugctl);
+  put(area, S.VMCB_BR_FROM, cpu.branchFrom);
+  put(area, S.VMCB_BR_TO, cpu.branchTo);
+  put(area, S.VMCB_LASTEXCPFROM, cpu.exceptionFrom);
+  put(area, S.VMCB_LASTEXCPTO, cpu.exceptionTo);
+}
+
+export function loadBranches(area: u32): void {
+  cpu.debugctl = take(area, S.VMCB_DBGCTL) & DEBUGCTL_BITS;
+  cpu.branchFrom = take(area, S.VMCB_BR_FROM);
+  cpu.branchTo = take(area, S.VMCB_BR_TO);
+  cpu.exceptionFrom = take(area, S.VMCB_LASTEXCPFROM);
+  cpu.exceptionTo = take(area, S.VMCB_LASTEXCPTO);
 }
 
 /** Loads the host state. Invalid PDPTEs of a PAE host shut the processor down. */

@@ -11,9 +11,9 @@ import {
 } from "./state"; // prettier-ignore
 import { checkVmcb } from "./svm-checks";
 import { performSvmReject } from "./svm-exit";
-import { saveHostState } from "./svm-host-state";
+import { loadBranches, saveHostBranches, saveHostState } from "./svm-host-state";
 import * as S from "./svm-facts.generated";
-import { V_IRQ, svm, vintr, vmcb32, vmcb64, vmcbRegion } from "./svm-state";
+import { V_IRQ, svm, vintr, virtualBranches, vmcb32, vmcb64, vmcbRegion } from "./svm-state";
 import { enterGuestAsid, leaveHostAsid } from "./svm-tlb";
 
 const NESTED_PAGING: u64 = 1;
@@ -45,6 +45,10 @@ export function runGuest(vmcb: u64, nextRip: u64): u32 {
   svm.tscOffset = vmcb64(S.VMCB_TSC_OFFSET);
   svm.pauseLeft = vmcb32(S.VMCB_PAUSE_FILTER_THRESHOLD) >> 16;
   // Step 3: the guest state.
+  if (virtualBranches()) {
+    saveHostBranches();
+    loadBranches(svm.region);
+  }
   loadGuestState();
   cpu.guestMode = 2;
   cpu.nestedPaging = svm.nested;

@@ -2,11 +2,11 @@
 // AMD APM vol. 2, chapter "Secure Virtual Machine".
 
 import { CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, RAM_BASE, VIRTUALIZATION_BASE, cpu } from "./layout.generated";
-import { FEATURE_TSC_RATE_MSR, FEATURE_VGIF } from "./decode-table.generated";
+import { FEATURE_LBRVIRT, FEATURE_TSC_RATE_MSR, FEATURE_VGIF } from "./decode-table.generated";
 import { msrValue } from "./msr";
 import { beforeWrite } from "./physical";
 import { hasFeature } from "./state";
-import { VMCB_VINTR } from "./svm-facts.generated";
+import { VMCB_VINTR, VMCB_VIRT_EXT } from "./svm-facts.generated";
 
 @unmanaged
 export class Svm {
@@ -36,7 +36,8 @@ export class Svm {
   nextRip: u64;
   /** PAUSE filter: what is left of the count, and the time of the last PAUSE. */
   pauseLeft: u32;
-  reserved: u32;
+  /** Guest's APIC page: 1 + the offset of a register that the instruction in progress has written, else 0. */
+  avicWrite: u32;
   pauseLast: u64;
   /** Tags of the TLB, as in vmx-tlb.ts. */
   guestTag: u64;
@@ -88,6 +89,14 @@ export function svmPage(address: u64): u32 {
   return address >> 12 < <u64>cpu.ramPages ? <u32>RAM_BASE + <u32>address : 0;
 }
 
+/** Bits of the VIRT_EXT field. */
+const LBR_VIRTUALIZATION: u64 = 1;
+
+/** True when the VMCB asks for branch records of its own and the model can keep them. */
+export function virtualBranches(): bool {
+  return (vmcb64(VMCB_VIRT_EXT) & LBR_VIRTUALIZATION) != 0 && hasFeature(FEATURE_LBRVIRT);
+}
+
 const NOBODY: usize = memory.data(0x1000, 8);
 
 /** Host pointer of a VMCB that is about to be read and written. Where there is no memory all bits read as ones. */
@@ -109,6 +118,7 @@ export const V_INTR_PRIO: u64 = 0xf0000;
 export const V_IGN_TPR: u64 = 0x100000;
 export const V_INTR_MASKING: u64 = 0x1000000;
 export const V_GIF_ENABLE: u64 = 0x2000000;
+export const V_AVIC: u64 = 0x80000000;
 
 export function vintr(bits: u64): bool {
   return (vmcb64(VMCB_VINTR) & bits) != 0;

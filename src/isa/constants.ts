@@ -172,6 +172,10 @@ export const msrAddresses = {
   IA32_MCG_CTL: 0x17b,
   IA32_MISC_ENABLE: 0x1a0,
   IA32_DEBUGCTL: 0x1d9,
+  BR_FROM: 0x1db,
+  BR_TO: 0x1dc,
+  LASTEXCPFROMIP: 0x1dd,
+  LASTEXCPTOIP: 0x1de,
   IA32_MTRR_PHYSBASE0: 0x200,
   IA32_MTRR_PHYSMASK0: 0x201,
   IA32_MTRR_FIX64K_00000: 0x250,
@@ -228,6 +232,7 @@ export const msrAddresses = {
   SMM_CTL: 0xc001_0116,
   VM_HSAVE_PA: 0xc001_0117,
   SVM_KEY: 0xc001_0118,
+  AVIC_DOORBELL: 0xc001_011b,
 } as const satisfies Readonly<Record<string, number>>;
 
 /** `CPUID_1_ECX.VMX` and the like: for each output word of CPUID the bits that report features. */

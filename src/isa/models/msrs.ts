@@ -183,10 +183,15 @@ function amdMsrs(facts: MsrFacts): MsrModel[] {
     named("TOP_MEM", 0n, pageBits(facts) & ~0x7f_ffffn),
     named("TOP_MEM2", 0n, pageBits(facts) & ~0x7f_ffffn),
     ...performanceCounters,
+    constant("BR_FROM", 0n),
+    constant("BR_TO", 0n),
+    constant("LASTEXCPFROMIP", 0n),
+    constant("LASTEXCPTOIP", 0n),
     ...(has("TSC_RATE_MSR") ? [named("TSC_RATIO", 1n << 32n, 0xff_ffff_ffffn)] : []),
     ...(has("SVM")
       ? [named("VM_CR", 0n, DPD | R_INIT | DIS_A20M | LOCK | SVMDIS), named("VM_HSAVE_PA", 0n, pageBits(facts))]
       : []),
+    ...(has("AVIC") ? [named("AVIC_DOORBELL", 0n, all32)] : []),
     ...(has("SVML") ? [named("SVM_KEY", 0n, all64)] : []),
   ];
 }

@@ -24,6 +24,4 @@ export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   ...(["DS", "ACPI", "HTT", "DTES64", "PDCM"] as const),
   // Measured launch.
   ...(["SMX", "SKINIT"] as const),
-  // Parts of SVM that are not there yet.
-  ...(["LBRVIRT", "AVIC"] as const),
 ]);
