@@ -67,7 +67,7 @@ export function saveHostState(rip: u64): void {
   put(area, S.VMCB_G_PAT, cpu.pat);
 }
 
-/** "Last Branch Record Virtualization": the five registers that a VMCB switches where it asks for it, here the host's. */
+/** "Last Branch Record Virtualization": five registers that a VMCB switches where it asks for it, here the host's. */
 export function saveHostBranches(): void {
   const area = svmPage(cpu.vmHsavePa);
   if (area != 0) storeBranches(area);

@@ -34,7 +34,7 @@ function constants(): ReadonlyMap<string, bigint> {
   }
   for (const field of vmcsFields) add(field.name, field.encoding);
   for (const reason of vmxExitReasons) add(`EXIT.${reason.name}`, reason.number);
-  for (const exit of svmExitNames()) add(`SVM.${exit.name}`, exit.exit.code);
+  for (const exit of svmExitNames()) add(`SVM.${exit.name}`, exit.code);
   for (const control of vmxControls) add(`VMX.${control.name}`, 1n << BigInt(control.bit));
   for (const intercept of svmIntercepts) add(`INTERCEPT.${intercept.name}`, 1n << BigInt(intercept.bit));
   for (const field of vmcbFields) add(`VMCB.${field.name}`, field.offsetBytes);

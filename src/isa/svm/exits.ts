@@ -174,18 +174,25 @@ export const svmExitCodes: readonly SvmExitCode[] = [
   exit(0xffff_ffff_ffff_ffffn, "INVALID", "the guest state in the VMCB is not consistent"),
 ];
 
-const byCode = new Map<bigint, { readonly exit: SvmExitCode; readonly name: string }>();
+/** One exit code with its own name. */
+export interface NamedSvmExit {
+  readonly exit: SvmExitCode;
+  readonly name: string;
+  readonly code: bigint;
+}
+
+const byCode = new Map<bigint, NamedSvmExit>();
 const byName = new Map<string, SvmExitCode>();
 for (const row of svmExitCodes) {
   for (let i = 0; i < (row.count ?? 1); i++) {
     const name = row.name.replace("#", String(i));
-    byCode.set(row.code + BigInt(i), { exit: row, name });
+    byCode.set(row.code + BigInt(i), { exit: row, name, code: row.code + BigInt(i) });
     byName.set(name, row);
   }
 }
 
 /** The exit with that EXITCODE and its name, or undefined. */
-export function svmExitByCode(code: bigint): { readonly exit: SvmExitCode; readonly name: string } | undefined {
+export function svmExitByCode(code: bigint): NamedSvmExit | undefined {
   return byCode.get(code);
 }
 
@@ -201,6 +208,6 @@ export function svmExitCode(name: string): bigint | undefined {
 }
 
 /** Every exit with its name, in order of the code. */
-export function svmExitNames(): readonly { readonly name: string; readonly exit: SvmExitCode }[] {
+export function svmExitNames(): readonly NamedSvmExit[] {
   return [...byCode.values()];
 }
