@@ -60,7 +60,7 @@ export const CODE_PAGES_BASE: u32 = 0x1d00000;
 export const CODE_PAGES_BYTES: u32 = 0x400000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 960;
+export const CPU_SIZE: u32 = 992;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -117,6 +117,7 @@ export const ATTENTION_DEBUG: u32 = 16;
 export const ATTENTION_INACTIVE: u32 = 32;
 export const ATTENTION_VIRTUALIZATION: u32 = 64;
 export const ATTENTION_SIGNAL: u32 = 128;
+export const ATTENTION_BRANCH: u32 = 256;
 
 export const TYPE_EXTERNAL: u32 = 0;
 export const TYPE_NMI: u32 = 2;
@@ -184,7 +185,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x5205b65a;
+export const LAYOUT_DIGEST: u32 = 0x4a861025;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -315,6 +316,14 @@ export class Cpu {
   pat: u64;
   /** IA32_DEBUGCTL. */
   debugctl: u64;
+  /** BR_FROM: RIP of the last branch that was recorded. */
+  branchFrom: u64;
+  /** BR_TO: its target. */
+  branchTo: u64;
+  /** LASTEXCPFROMIP: the branch before the last exception or interrupt. */
+  exceptionFrom: u64;
+  /** LASTEXCPTOIP: its target. */
+  exceptionTo: u64;
   /** IA32_MTRR_DEF_TYPE. */
   mtrrDefType: u64;
   /** IA32_MISC_ENABLE. */

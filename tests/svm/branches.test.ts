@@ -1,7 +1,7 @@
 // Records of branches, exceptions and interrupts, single step by branches, and both under LBR virtualization.
 
 import { describe, expect, test } from "vitest";
-import { Host, place, Vmm } from "./driver.js";
+import { Host, place, type Vmm } from "./driver.js";
 
 const debugctl = 0x1d9;
 const records = { from: 0x1db, to: 0x1dc, exceptionFrom: 0x1dd, exceptionTo: 0x1de } as const;

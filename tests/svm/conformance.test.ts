@@ -29,6 +29,7 @@ const mistakes: Readonly<Record<string, readonly string[]>> = {
     "the failed check is named: no VMRUN intercept",
     "the failed check is named: L and D together in long mode",
     "CLTS and LMSW meet the intercepts of CR0 in their own way",
+    "a virtual interrupt exits when the guest can take it: priority 5, V_TPR 5",
   ],
   Bochs: [
     pagingWithoutProtection,
@@ -50,6 +51,8 @@ test.each(cases)("$title on $platform.name", (one) => {
 describe.each(bootMachines())("carried on $name", { timeout: 120_000 }, (machine) => {
   test.each(carried.filter((one) => machine.has(one)))("$title", (one) => {
     const wrong = mistakes[machine.name]?.includes(one.title) ?? false;
-    expect(runCarried(one, machine).outcome).toBe(wrong ? "failed" : "passed");
+    const verdict = runCarried(one, machine);
+    if (wrong) expect(verdict.outcome).toBe("failed");
+    else expect(verdict).toEqual({ outcome: "passed", failures: [] });
   });
 });
