@@ -136,6 +136,7 @@ export const cpu: RecordLayout = {
     ["faultLinear", "u64", "pending page fault: linear address; pending debug exception: DR6 bits"],
     ["instructionRip", "u64", "RIP of the instruction to which the pending event belongs"],
     ["instructionLength", "u32", "its length in bytes, as software interrupts and exits need it"],
+    ["trapRetires", "u32", "1 while an instruction's own event is to be delivered: it retires with that"],
     ["delivering", "u32", "1 while an event is being delivered through the IDT"],
     ["deliveringVector", "u32", "its vector"],
     ["deliveringType", "u32", "its TYPE_ number"],

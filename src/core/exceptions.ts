@@ -144,17 +144,22 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   const status = !protectedMode() ? deliverReal(vector) : deliverProtected(vector, software, errorCode, hasErrorCode);
   cpu.external = 0;
   if (cpu.pending == PENDING_STOP) {
+    // The host program delivers it.
+    cpu.retired += cpu.trapRetires;
     cpu.activity = ACTIVITY_ACTIVE;
     cpu.shadow = 0;
     updateAttention();
     return status;
   }
   if (status != NEXT) {
+    cpu.trapRetires = 0;
     // A fault in the delivery of INT n belongs to that instruction, which has not completed.
     if (software || type == TYPE_PRIVILEGED_SOFTWARE) cpu.rip = cpu.instructionRip;
     return status;
   }
   cpu.delivering = 0;
+  cpu.retired += cpu.trapRetires;
+  cpu.trapRetires = 0;
   // What ends a halt belongs to the HLT, which is the instruction that has just retired.
   const eventRip = cpu.activity == ACTIVITY_HLT && cpu.haltRip != NO_ADDRESS ? cpu.haltRip : cpu.instructionRip;
   noteDelivery(savedRip, cpu.rip);

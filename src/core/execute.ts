@@ -398,14 +398,15 @@ function abort(op: MicroOp): void {
   cpu.instructionLength = op.length;
   const isTrap = cpu.pending == 1 && cpu.eventType != TYPE_HARDWARE_EXCEPTION;
   if (isTrap) {
-    // INT n, INT3, INTO, INT1 have retired: the saved RIP is that of the next instruction.
+    // INT n, INT3, INTO, INT1 retire when their event is delivered: the saved RIP is that of the next instruction.
     cpu.instructionRip = cpu.rip - op.length;
-    cpu.retired++;
+    cpu.trapRetires = 1;
   } else {
     cpu.rip -= op.length;
     cpu.instructionRip = cpu.rip;
   }
   settle();
+  cpu.trapRetires = 0;
 }
 
 /** Appends the visits at an address; true at a stop point, where nothing has executed yet. */

@@ -2,6 +2,7 @@
 
 export * from "./platform.js";
 export * from "./citations.js";
+export { costTable, type CostFigure, type CostTable, type Standing } from "./costs.js";
 export * from "./constants.js";
 export * from "./exceptions.js";
 export * from "./features.js";

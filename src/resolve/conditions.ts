@@ -213,9 +213,12 @@ function bindCount(call: Call, frame: Frame): BoundCondition | undefined {
   return pattern && { kind: "count", pattern };
 }
 
+/** What `cycles` can ask for besides a guest by name: all guests, parts of the VMM's work, everything. */
+const costParts = ["guest", "vmm", "shadowing", "devices", "transitions", "total"] as const;
+
 function bindCycles(call: Call, frame: Frame): BoundCondition | undefined {
   const name = wordArgument(call);
-  const parties = ["vmm", "guest", "devices", "transitions", "shadowing", ...frame.unit.guestNames];
+  const parties = [...costParts, ...frame.unit.guestNames];
   if (name !== undefined && parties.includes(name.name)) return { kind: "cycles", of: name.name };
   const help = name && suggestion(name.name, parties);
   report(frame, resolving.unknownParty, { name: name?.name ?? spanText(call.span), help }, name?.span ?? call.span);

@@ -1,6 +1,7 @@
 // runner: finds tests, runs every cell of their matrices on the machine, judges them and says how it went.
 
 export * from "./discovery.js";
+export { renderCostJson, renderCostTable } from "./cost-table.js";
 export { execute } from "./execute.js";
 export { renderGithub } from "./formats/github.js";
 export { renderJson } from "./formats/json.js";

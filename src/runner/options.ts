@@ -20,6 +20,8 @@ export interface RunOptions {
   readonly ci: boolean;
   /** Keep transcripts in the results; `all` shows internal and assist exits too. */
   readonly transcripts?: "public" | "all";
+  /** Keep each case's cost in its result. */
+  readonly cost?: boolean;
   /** Keep each case's log in its result. */
   readonly keepLogs?: boolean;
 }

@@ -2,6 +2,7 @@
 
 import type { Diagnostic } from "../base/index.js";
 import type { RunLog } from "../program/index.js";
+import type { Cost } from "../vmm/index.js";
 import type { FailureRecord } from "./formats/records.js";
 
 export type Outcome = "passed" | "failed" | "skipped";
@@ -21,6 +22,8 @@ export interface CaseResult {
   readonly failures?: readonly FailureRecord[];
   /** The transcript, where the options ask for it. */
   readonly transcript?: string;
+  /** What it cost, where the options ask for it. */
+  readonly cost?: Cost;
   /** What happened, where the options ask for it. */
   readonly log?: RunLog;
 }

@@ -17,6 +17,8 @@ import {
   type GoldenCell,
   type JudgeContext,
 } from "../verdict/index.js";
+import { costOf } from "../vmm/index.js";
+import { cyclesOf } from "./cycles.js";
 import { execute } from "./execute.js";
 import { failureRecord } from "./formats/records.js";
 import { keepGoldens } from "./goldens.js";
@@ -150,11 +152,13 @@ function runCase(
   const name = nameOf(cell);
   if (program === undefined) return { result: { ...name, outcome: "skipped", detail: cell.skip ?? "" } };
   const log = execute(pool.take(varyPlatform(cell.platform, options.variation)), program, cell.vmm);
+  const costInput = { platform: cell.platform, bundled: cell.vmm.length > 0 };
   const golden = cell.golden ? { name, transcript: transcript(program.plan, log) } : undefined;
   const compared = golden && !rewrites(options) ? compareGolden(kept, golden, log.events.length) : undefined;
   const context: JudgeContext = {
     lowering: program.image.lowering,
     vendor: cell.platform.cpu.vendor,
+    cycles: cyclesOf(log, costInput),
     ...(cell.xfail !== undefined && { xfail: cell.xfail }),
     ...(compared && { golden: compared }),
   };
@@ -167,6 +171,7 @@ function runCase(
     ...(options.transcripts && {
       transcript: transcript(program.plan, log, { all: options.transcripts === "all" }),
     }),
+    ...(options.cost === true && { cost: costOf(log.events, log.instructions, costInput) }),
     ...(options.keepLogs === true && { log }),
   };
   return { result, ...(golden && { golden }) };

@@ -168,7 +168,7 @@ class Judging {
     const readings: Readings = {
       values,
       count: (pattern) => this.counts.before(at, pattern),
-      cycles: this.context.cycles ?? noCycles,
+      cycles: this.context.cycles?.(at) ?? noCycles,
     };
     const { holds, got } = evaluate(expectation, readings);
     if (holds || !this.tellOnce(`expectation ${index}`)) return;

@@ -32,8 +32,8 @@ export interface JudgeContext {
   readonly vendor: "intel" | "amd";
   /** The reason given after `xfail`: the run passes only if it fails. */
   readonly xfail?: string;
-  /** Cost in cycles by what it is the cost of, where the run was measured. */
-  readonly cycles?: ReadonlyMap<string, bigint>;
+  /** Cost in cycles of the events before an index, by what it is the cost of. */
+  readonly cycles?: (end: number) => ReadonlyMap<string, bigint>;
   /** The transcript does not agree with the golden file: what `compareGolden` said. */
   readonly golden?: Failure;
 }

@@ -4,6 +4,7 @@ import type { Command } from "commander";
 import { register as asm } from "./asm.js";
 import { register as boot } from "./boot.js";
 import { register as check } from "./check.js";
+import { register as cost } from "./cost.js";
 import { register as disasm } from "./disasm.js";
 import { register as explain } from "./explain.js";
 import { register as fmt } from "./fmt.js";
@@ -13,6 +14,7 @@ import { register as run } from "./run.js";
 export const commands: readonly ((program: Command) => void)[] = [
   run,
   check,
+  cost,
   fmt,
   platforms,
   asm,

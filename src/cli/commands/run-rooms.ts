@@ -4,6 +4,8 @@ export { applyFixes, hasErrors, renderDiagnostic } from "../../base/index.js";
 export {
   checkFile,
   renderCase,
+  renderCostJson,
+  renderCostTable,
   renderGithub,
   renderJson,
   renderSarif,
