@@ -23,7 +23,9 @@ test("docs/cost.md shows today's figures", () => {
     return found ? { ...costTable(found.cpu) } : {};
   };
   const study: Study = { operations: cells(operations), nesting: cells(nesting), figures };
-  expectGolden("docs/cost.md", studyPage(study));
+  const page = studyPage(study);
+  expect(page).not.toContain("undefined");
+  expectGolden("docs/cost.md", page);
 });
 
 test("a test can ask for cycles and count exits", () => {
