@@ -45,7 +45,8 @@ export function studyPage(study: Study): string {
 
 const introduction = `# Where the time goes
 
-Made by the tests of tests/cost (\`npm test -- --update tests/cost\`); do not edit. \`trapline cost tests/cost\` prints the tables whole.
+Made by the tests of tests/cost (\`npm test -- --update tests/cost\`); do not edit. \`trapline cost tests/cost\` prints the
+tables whole.
 
 Virtual time counts instructions and nothing else, so that no figure of cost can move an interrupt or a golden file. What
 a run would cost in cycles is an overlay over its events (src/vmm/cost.ts): each instruction of a guest, each delivery of
@@ -95,7 +96,8 @@ function orderText(study: Study): string {
     });
     const theirs = cheaper(software, hardware);
     const here = cheaper(ours[0] ?? 0, ours[1] ?? 0);
-    return `| ${title} | ${native} / ${software} / ${hardware} | ${theirs} | ${here} | ${theirs === here ? "yes" : "**no**"} |`;
+    const same = theirs === here ? "yes" : "**no**";
+    return `| ${title} | ${native} / ${software} / ${hardware} | ${theirs} | ${here} | ${same} |`;
   });
   return [
     "## The published order",
