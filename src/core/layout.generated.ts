@@ -185,7 +185,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x4a861025;
+export const LAYOUT_DIGEST: u32 = 0x5d6f419;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -416,6 +416,8 @@ export class Cpu {
   instructionRip: u64;
   /** Its length in bytes, as software interrupts and exits need it. */
   instructionLength: u32;
+  /** 1 while an instruction's own event is to be delivered: it retires with that. */
+  trapRetires: u32;
   /** 1 while an event is being delivered through the IDT. */
   delivering: u32;
   /** Its vector. */

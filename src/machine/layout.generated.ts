@@ -185,7 +185,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x4a861025;
+export const LAYOUT_DIGEST = 0x5d6f419;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -415,18 +415,20 @@ export const cpuLayout = {
   instructionRip: { offset: 776, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
   instructionLength: { offset: 784, bytes: 4 },
+  /** 1 while an instruction's own event is to be delivered: it retires with that. */
+  trapRetires: { offset: 788, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 788, bytes: 4 },
+  delivering: { offset: 792, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 792, bytes: 4 },
+  deliveringVector: { offset: 796, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 796, bytes: 4 },
+  deliveringType: { offset: 800, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 800, bytes: 4 },
+  deliveringError: { offset: 804, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 804, bytes: 4 },
+  deliveringHasError: { offset: 808, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 808, bytes: 4 },
+  external: { offset: 812, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
   tlbContext: { offset: 816, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */

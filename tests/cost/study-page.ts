@@ -53,8 +53,7 @@ What a run would cost in cycles is an overlay over its events (src/vmm/cost.ts):
 delivery of an exception, each transition between guest and VMM, and what the VMM does at each has a figure.
 \`trapline cost PATH…\` shows it for any test, by processor and VMM, as a table or with \`--json\`; tests ask
 \`expect cycles(vmm) < 5000\` (also \`guest\`, a guest by name, \`transitions\`, \`shadowing\`, \`devices\`, \`total\`)
-and \`expect count(exit CR_ACCESS) <= 3\`.`; tests ask \`expect cycles(vmm) < 5000\` (also
-\`guest\`, a guest by name, \`transitions\`, \`shadowing\`, \`devices\`, \`total\`) and \`expect count(exit CR_ACCESS) <= 3\`.`;
+and \`expect count(exit CR_ACCESS) <= 3\`.`;
 
 function figuresText({ figures }: Study): string {
   const rows = Object.entries(figures("haswell"))
