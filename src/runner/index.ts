@@ -1,7 +1,9 @@
 // runner: finds tests, runs every cell of their matrices on the machine, judges them and says how it went.
 
+export { renderComparison } from "./compare.js";
 export * from "./discovery.js";
 export { renderCostJson, renderCostTable } from "./cost-table.js";
+export { fillHoles, type Filled } from "./fill.js";
 export { execute } from "./execute.js";
 export { renderGithub } from "./formats/github.js";
 export { renderJson } from "./formats/json.js";

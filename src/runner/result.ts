@@ -7,6 +7,13 @@ import type { FailureRecord } from "./formats/records.js";
 
 export type Outcome = "passed" | "failed" | "skipped";
 
+/** One line of a transcript. */
+export interface TranscriptLine {
+  readonly place: string;
+  readonly statement: string;
+  readonly events: string;
+}
+
 /** What became of one cell of a test's matrix. */
 export interface CaseResult {
   readonly file: string;
@@ -24,6 +31,8 @@ export interface CaseResult {
   readonly transcript?: string;
   /** What it cost, where the options ask for it. */
   readonly cost?: Cost;
+  /** The same, line by line. */
+  readonly lines?: readonly TranscriptLine[];
   /** What happened, where the options ask for it. */
   readonly log?: RunLog;
 }

@@ -4,7 +4,7 @@
 import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { checkEncoding, compile } from "../compiler/index.js";
 import { varyPlatform } from "../isa/index.js";
-import type { Program } from "../program/index.js";
+import type { Program, RunLog } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
 import {
@@ -13,6 +13,7 @@ import {
   judge,
   renderFailure,
   transcript,
+  transcriptRows,
   type CaseName,
   type GoldenCell,
   type JudgeContext,
@@ -168,13 +169,16 @@ function runCase(
     outcome: verdict.outcome,
     detail: verdict.outcome === "failed" ? renderFailure(name, program.plan, log, verdict) : "",
     ...(verdict.outcome === "failed" && { failures: verdict.failures.map(failureRecord) }),
-    ...(options.transcripts && {
-      transcript: transcript(program.plan, log, { all: options.transcripts === "all" }),
-    }),
+    ...(options.transcripts && shownTranscript(program, log, options.transcripts === "all")),
     ...(options.cost === true && { cost: costOf(log.events, log.instructions, costInput) }),
     ...(options.keepLogs === true && { log }),
   };
   return { result, ...(golden && { golden }) };
+}
+
+function shownTranscript({ plan }: Program, log: RunLog, all: boolean): Pick<CaseResult, "transcript" | "lines"> {
+  const rows = transcriptRows(plan, log, { all });
+  return { transcript: rows.map((row) => `${row.text}\n`).join(""), lines: rows };
 }
 
 function nameOf({ file, title, platform, vmmText }: ResolvedCase): CaseName {

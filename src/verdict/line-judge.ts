@@ -2,7 +2,7 @@
 
 import { spanText } from "../base/index.js";
 import type { Judgement, PlannedLine, Round, RunEvent, RunLog } from "../program/index.js";
-import { eventInFull } from "./event-text.js";
+import { eventInFull, eventText } from "./event-text.js";
 import { explainEvent, explainPattern } from "./explain.js";
 import { expectedText, isEvent, isOwed, isPublic, matches, partOf } from "./match.js";
 import type { Places } from "./places.js";
@@ -19,6 +19,9 @@ export interface JudgedLine {
   /** True for events on the line and on the lines that it answers for. */
   readonly owns: (event: RunEvent) => boolean;
 }
+
+/** A line with a hole that does more different things one after the other has no short answer. */
+const mostRounds = 4;
 
 /** One execution of the line. */
 interface Execution {
@@ -40,6 +43,9 @@ interface Execution {
 export class LineJudge {
   private execution: Execution | undefined;
   private executions = 0n;
+  /** What a line with a hole did, executions alike in a row together. */
+  private readonly seen: { readonly events: string; times: number }[] = [];
+  private events: string[] = [];
   /** Only the first failure of a line is told: in a loop it would fail each time. */
   private isTold = false;
 
@@ -68,6 +74,7 @@ export class LineJudge {
     if (execution === undefined) return;
     const { judgement, context } = this.judged;
     execution.owed ||= isOwed(event);
+    if (judgement.kind === "hole" && isPublic(event)) this.events.push(eventText(event));
     if (judgement.kind !== "rounds") return;
     const part = partOf(event, judgement, execution.round);
     if (part === "passed-over" || execution.failed) return;
@@ -81,8 +88,9 @@ export class LineJudge {
   atEnd(): void {
     const { judgement, log } = this.judged;
     const at = log.events.length;
-    if (judgement.kind === "hole") this.reportHole();
+    const { execution } = this;
     this.close();
+    if (judgement.kind === "hole") this.reportHole(execution);
     if (judgement.kind !== "rounds") return;
     const owed = owedExecutions(judgement.rounds);
     if (owed.exactly === undefined && this.executions === 0n) {
@@ -113,6 +121,7 @@ export class LineJudge {
   private close(): void {
     const { execution } = this;
     this.execution = undefined;
+    if (execution && this.judgement.kind === "hole") this.note();
     if (!execution || execution.failed || !execution.round) return;
     if (execution.matched < execution.round.events.length) this.fail(execution, execution.lastAt, undefined);
   }
@@ -158,13 +167,34 @@ export class LineJudge {
     return next === undefined ? "" : `; ${guest} went on at ${places.nameOf(guest, next.rip)}`;
   }
 
-  private reportHole(): void {
-    const { execution, judged } = this;
+  /** Notes what an execution of a line with a hole did. */
+  private note(): void {
+    const events = this.events.length === 0 ? "nothing" : this.events.join(", ");
+    this.events = [];
+    const last = this.seen[this.seen.length - 1];
+    if (last?.events === events) last.times++;
+    else if (this.seen.length <= mostRounds) this.seen.push({ events, times: 1 });
+  }
+
+  private reportHole(execution: Execution | undefined): void {
     const got = execution === undefined ? "the line was never reached" : this.happenedIn(execution);
-    this.report(execution?.lastAt ?? judged.log.events.length, {
+    const happened = this.roundsSeen();
+    this.report(execution?.lastAt ?? this.judged.log.events.length, {
       expected: "what shall stand here instead of `?`",
       got,
+      hole: happened === undefined ? {} : { happened },
     });
+  }
+
+  /** What the line did, as a judgement; undefined where that would be long. */
+  private roundsSeen(): string | undefined {
+    const [first, ...more] = this.seen;
+    if (first === undefined || this.seen.length > mostRounds) return undefined;
+    if (more.length === 0) return first.events;
+    const rounds = this.seen.map(({ events, times: count }) => {
+      return `${events.includes(", ") ? `(${events})` : events} * ${count}`;
+    });
+    return rounds.join(" then ");
   }
 
   private judgementText(): string {
@@ -175,7 +205,7 @@ export class LineJudge {
       .replace(/\s+/g, " ");
   }
 
-  private report(at: number, facts: Pick<Failure, "expected" | "got" | "rule">): void {
+  private report(at: number, facts: Pick<Failure, "expected" | "got" | "rule" | "hole">): void {
     if (this.isTold) return;
     this.isTold = true;
     const { index, line } = this.judged;

@@ -21,8 +21,12 @@ export function transcript(plan: EventPlan, log: RunLog, options: TranscriptOpti
     .join("");
 }
 
-/** One line of a transcript, with the index of the last event in it. */
+/** One line of a transcript in its parts, with the index of the last event in it. */
 export interface TranscriptRow {
+  readonly place: string;
+  /** The statement as written; empty for what belongs to none. */
+  readonly statement: string;
+  readonly events: string;
   readonly text: string;
   readonly lastAt: number;
 }
@@ -34,7 +38,7 @@ export function transcriptRows(plan: EventPlan, log: RunLog, options: Transcript
   const rows: TranscriptRow[] = [];
   let open: { readonly first: RunEvent; readonly texts: string[]; lastAt: number } | undefined;
   const flush = (): void => {
-    if (open) rows.push({ text: rowText(plan, places, open.first, open.texts), lastAt: open.lastAt });
+    if (open) rows.push({ ...rowOf(plan, places, open.first, open.texts), lastAt: open.lastAt });
     open = undefined;
   };
   log.events.forEach((event, at) => {
@@ -56,9 +60,20 @@ function markedText(event: RunEvent): string {
   return `${eventText(event)}${mark}`;
 }
 
-function rowText(plan: EventPlan, places: Places, first: RunEvent, texts: readonly string[]): string {
+function rowOf(
+  plan: EventPlan,
+  places: Places,
+  first: RunEvent,
+  texts: readonly string[],
+): Omit<TranscriptRow, "lastAt"> {
   const index = first.kind === "done" ? undefined : places.lineAt(first.rip);
-  const source = index === undefined ? "" : (plan.lines[index]?.text ?? "");
-  const place = places.nameOf(first.guest, first.rip).padEnd(placeWidth);
-  return `${place}  ${source.padEnd(textWidth)}  ${texts.join(", ")}`;
+  const statement = index === undefined ? "" : (plan.lines[index]?.text ?? "");
+  const place = places.nameOf(first.guest, first.rip);
+  const events = texts.join(", ");
+  return {
+    place,
+    statement,
+    events,
+    text: `${place.padEnd(placeWidth)}  ${statement.padEnd(textWidth)}  ${events}`,
+  };
 }

@@ -3,9 +3,11 @@
 export { applyFixes, hasErrors, renderDiagnostic } from "../../base/index.js";
 export {
   checkFile,
+  fillHoles,
   renderCase,
   renderCostJson,
   renderCostTable,
+  renderComparison,
   renderGithub,
   renderJson,
   renderSarif,

@@ -1,7 +1,8 @@
 // `trapline run [PATH…]`: compiles, runs and judges tests.
 
 import type { Command } from "commander";
-import type { FileResult } from "../../runner/index.js";
+import type { FileRequest, FileResult, RunOptions } from "../../runner/index.js";
+import { exitStatus, UsageError } from "../exit-status.js";
 import { collectNames } from "../options.js";
 import { formatOption, printReport, type ReportFormat } from "../report-format.js";
 import type * as rooms from "./run-rooms.js";
@@ -13,6 +14,8 @@ interface RunArguments {
   readonly transcript?: true;
   readonly all?: true;
   readonly quiet?: true;
+  readonly fill?: true;
+  readonly compare?: readonly string[];
   readonly format: ReportFormat;
 }
 
@@ -31,6 +34,12 @@ export function register(program: Command): void {
     .option("-t, --transcript", "print the transcript of every case")
     .option("-a, --all", "with --transcript: internal and assist exits too")
     .option("-q, --quiet", "print failures and totals only")
+    .option("--fill", "first write into every `=> ?` what happens there (refused in CI)")
+    .option(
+      "--compare <names>",
+      "show where transcripts differ between these platforms, and judge nothing",
+      collectNames,
+    )
     .addOption(formatOption())
     .action(async (paths: readonly string[], options: RunArguments) => {
       process.exitCode = await run(paths, options);
@@ -43,31 +52,71 @@ async function run(paths: readonly string[], options: RunArguments): Promise<num
   const { checkPlatformNames, variationOf } = await import("../platform.js");
   const variation = await variationOf(options.vary);
   const loaded: Rooms = await import("./run-rooms.js");
+  const platforms = options.compare ?? options.platform;
   const tests = await readTests(paths);
-  await checkPlatformNames(options.platform ?? [], tests.requests);
-  const isForPeople = options.format === "human";
-  const suite = loaded.runFiles(
-    tests.requests,
-    {
-      modules: tests.modules,
-      goldens: tests.goldens,
-      update: options.update === true,
-      ci: isCi(),
-      ...(options.platform && { platforms: options.platform }),
-      ...(variation && { variation }),
-      ...(options.transcript && { transcripts: options.all ? ("all" as const) : ("public" as const) }),
-    },
-    (file) => {
-      for (const change of file.goldenChanges) replaceFile(change.path, change.text);
-      if (isForPeople) printFile(file, options, loaded);
-    },
-  );
+  await checkPlatformNames(platforms ?? [], tests.requests);
+  const settings: RunOptions = {
+    modules: tests.modules,
+    goldens: tests.goldens,
+    update: options.update === true,
+    ci: isCi(),
+    ...(platforms && { platforms }),
+    ...(variation && { variation }),
+    ...(options.transcript && { transcripts: options.all ? "all" : "public" }),
+  };
+  if (options.compare) return compare(tests.requests, { ...settings, update: false }, options, loaded);
+  const requests = options.fill ? await fill(tests.requests, settings, loaded) : tests.requests;
+  const suite = loaded.runFiles(requests, settings, (file) => {
+    for (const change of file.goldenChanges) replaceFile(change.path, change.text);
+    if (options.format === "human") printFile(file, options, loaded);
+  });
   if (options.format !== "human") await printReport(suite, options.format);
   else for (const problem of suite.problems) process.stdout.write(`${loaded.renderDiagnostic(problem)}\n`);
   if (options.format === "human" || options.format === "github") {
     process.stdout.write(`${loaded.renderTotals(suite.totals)}\n`);
   }
   return suite.status;
+}
+
+/** `--fill`: the requests with the holes of their files filled, which the files now are too. */
+async function fill(requests: readonly FileRequest[], settings: RunOptions, loaded: Rooms): Promise<FileRequest[]> {
+  if (settings.ci) throw new UsageError("--fill changes files, which CI must not; run it where you write tests");
+  const { replaceFile } = await import("../files.js");
+  const { formatSource } = await import("./fmt-rooms.js");
+  return requests.map((request) => {
+    const { source } = request;
+    if (!/=>\s*\?/.test(source.text)) return request;
+    const { files } = loaded.runFiles([request], { ...settings, update: false });
+    const { text, filled, left } = loaded.fillHoles(source, files[0]?.cases ?? []);
+    for (const { line, why } of left) process.stderr.write(`${source.name}:${line}: not filled: ${why}\n`);
+    if (filled === 0) return request;
+    // A file that was formatted is so afterwards; one that was not keeps its own layout.
+    const written = { name: source.name, text };
+    const wasFormatted = formatSource(source).output === source.text;
+    const next = wasFormatted ? { ...written, text: formatSource(written).output } : written;
+    replaceFile(source.name, next.text);
+    process.stderr.write(`${source.name}: filled ${filled}\n`);
+    return { ...request, source: next };
+  });
+}
+
+/** `--compare`: transcripts side by side. */
+async function compare(
+  requests: readonly FileRequest[],
+  settings: RunOptions,
+  { all, compare: platforms = [] }: RunArguments,
+  loaded: Rooms,
+): Promise<number> {
+  if (platforms.length < 2) throw new UsageError("--compare takes several platforms, such as penryn,zen");
+  const { groupNames } = await import("../../isa/index.js");
+  const group = platforms.find((name) => groupNames.includes(name));
+  if (group !== undefined) throw new UsageError(`--compare takes platforms, not groups: ${group}`);
+  const suite = loaded.runFiles(requests, { ...settings, transcripts: all ? "all" : "public" });
+  const diagnostics = [...suite.files.flatMap((file) => file.diagnostics), ...suite.problems];
+  for (const diagnostic of diagnostics) process.stdout.write(`${loaded.renderDiagnostic(diagnostic)}\n`);
+  const cases = suite.files.flatMap((file) => file.cases);
+  if (cases.length > 0) process.stdout.write(`${loaded.renderComparison(cases, platforms)}\n`);
+  return loaded.hasErrors(diagnostics) ? exitStatus.usage : exitStatus.success;
 }
 
 type Rooms = typeof rooms;

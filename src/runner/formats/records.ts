@@ -36,6 +36,8 @@ export interface FailureRecord {
   /** The statement, and its judgement where one is not met. */
   readonly place?: PlaceRecord;
   readonly judgement?: PlaceRecord;
+  /** For `=> ?`: what would stand there, where there is a short answer. */
+  readonly hole?: { readonly happened?: string };
   /** What the manuals say. */
   readonly rule?: readonly string[];
 }
@@ -68,13 +70,14 @@ export function diagnosticRecord(found: Diagnostic): DiagnosticRecord {
   };
 }
 
-export function failureRecord({ expected, got, place, span, judgementSpan, rule }: Failure): FailureRecord {
+export function failureRecord({ expected, got, place, span, judgementSpan, hole, rule }: Failure): FailureRecord {
   return {
     expected,
     got,
     ...(place !== undefined && { at: place }),
     ...(span && { place: placeRecord(span) }),
     ...(judgementSpan && { judgement: placeRecord(judgementSpan) }),
+    ...(hole && { hole }),
     ...(rule && { rule }),
   };
 }
