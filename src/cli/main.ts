@@ -1,28 +1,26 @@
 // trapline: the command line. Each command is a file in commands/ that loads the rooms it needs when it is asked for,
 // so that starting costs what the command costs and no more.
 
-import { Command, CommanderError } from "commander";
+import { CommanderError } from "commander";
 import { exitStatus, UsageError } from "./exit-status.js";
-import { commands } from "./commands/index.js";
+import { createProgram } from "./program.js";
 import manifest from "../../package.json" with { type: "json" };
 
 void main(process.argv);
 
 async function main(argv: readonly string[]): Promise<void> {
-  // A reader that goes away (`trapline run | head`) ends the program quietly.
-  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-  const program = new Command("trapline")
-    .description("Tests of x86 virtualization: write what must trap, run it on the bundled machine or on others.")
-    .version(manifest.version)
-    .showHelpAfterError("(trapline --help shows what there is)")
-    .addHelpText("after", statusHelp)
-    .exitOverride();
-  for (const register of commands) register(program);
+  for (const stream of [process.stdout, process.stderr]) stream.on("error", endWithReader);
+  process.on("uncaughtException", (error) => process.exit(report(error)));
   try {
-    await program.parseAsync(argv);
+    await createProgram(manifest.version).parseAsync(argv);
   } catch (error) {
     process.exitCode = report(error);
   }
+}
+
+/** A reader that goes away (`trapline run | head`) ends the program quietly; output that cannot be written is an error. */
+function endWithReader(error: NodeJS.ErrnoException): void {
+  process.exit(error.code === "EPIPE" ? (process.exitCode ?? exitStatus.success) : exitStatus.usage);
 }
 
 /** Says what went wrong, without a stack trace, and gives the exit status. */
@@ -33,12 +31,41 @@ function report(error: unknown): number {
     process.stderr.write(`trapline: ${error.message}\n`);
     return exitStatus.usage;
   }
+  const system = systemMessage(error);
+  if (system !== undefined) {
+    process.stderr.write(`trapline: ${system}\n`);
+    return exitStatus.usage;
+  }
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`trapline: ${message}\n`);
+  const place = error instanceof Error ? placeOf(error) : "";
+  process.stderr.write(`trapline: this is a bug of trapline ${manifest.version}${place}: ${message}\n`);
+  process.stderr.write("Please report it with the command line and the files that it read.\n");
   if (process.env["TRAPLINE_DEBUG"] && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   return exitStatus.internal;
 }
 
-const statusHelp = `
-Exit status: 0 everything passed, 1 a test failed, 2 wrong usage or a file with errors, 70 a mistake of trapline itself.
-`;
+/** What the operating system refused: a folder that cannot be written, a full disk. Not a bug. */
+function systemMessage(error: unknown): string | undefined {
+  if (!(error instanceof Error) || !("code" in error) || !("syscall" in error)) return undefined;
+  const { code, path } = error as NodeJS.ErrnoException;
+  return `${path ?? "a file"}: ${reasons[code ?? ""] ?? `the system says ${code}`}`;
+}
+
+const reasons: Readonly<Record<string, string>> = {
+  EACCES: "no permission",
+  EPERM: "no permission",
+  EROFS: "the file system is read-only",
+  ENOSPC: "no space is left",
+  EISDIR: "it is a directory",
+  ENOTDIR: "a part of its path is no directory",
+  ENOENT: "no such file or directory",
+  ENAMETOOLONG: "the name is too long",
+  ELOOP: "too many symbolic links",
+};
+
+/** ` at parse (chunk:12:34)`: the innermost place of the stack, without the folders of this installation. */
+function placeOf({ stack = "" }: Error): string {
+  const [, name = "", place = ""] =
+    /^\s+at (?:async )?(?:(.+?) \()?(?:.*[\\/])?([^\\/]+:\d+:\d+)\)?$/m.exec(stack) ?? [];
+  return place === "" ? "" : ` at ${name === "" ? "" : `${name} `}(${place})`;
+}
