@@ -62,9 +62,17 @@ function buildTable(): Table {
       records.push(record(instruction, form, executes.indexOf(name) + 1));
     }
   }
+  records.push(foreignRecord(executes.length + 1));
   const forms = new Uint8Array(records.length * formRecordBytes);
   records.forEach((bytes, index) => forms.set(bytes, index * formRecordBytes));
   return { ...packSlots(slots), forms, executes };
+}
+
+/** Stands for every instruction of sets that the table lacks; the core ends a run there. */
+function foreignRecord(execute: number): Uint8Array {
+  const bytes = new Uint8Array(formRecordBytes);
+  new DataView(bytes.buffer).setUint16(formRecord.execute, execute, true);
+  return bytes;
 }
 
 const describe = (instruction: Instruction, form: Form): string =>
@@ -270,7 +278,10 @@ function coreText(table: Table): string {
     "",
     "// What a form does.",
     ...numbers("EXEC", "u32", table.executes, (i) => i + 1),
-    `export const EXEC_COUNT: u32 = ${table.executes.length + 1};`,
+    `export const EXEC_FOREIGN: u32 = ${table.executes.length + 1};`,
+    `export const EXEC_COUNT: u32 = ${table.executes.length + 2};`,
+    "/** The form that stands for every instruction of sets that the table lacks. */",
+    `export const FOREIGN_FORM: u32 = ${table.forms.length / formRecordBytes - 1};`,
     "",
     "// Operand kinds.",
     ...numbers("KIND", "u32", operandKinds, (i) => i),

@@ -9,7 +9,8 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
-  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
+  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FEATURE_3DNOW, FEATURE_AVX, FEATURE_AVX512F, FEATURE_SHA, FEATURE_SSE4A,
+  FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
   KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_VEX, MAP_0F, MAP_0F38, MAP_0F3A,
@@ -186,6 +187,9 @@ function decodeBody(op: MicroOp): bool {
       map = vexBits >> 16;
       opcode = next8();
     }
+  } else if (opcode == 0x62 && hasFeature(FEATURE_AVX512F) && (cpu.codeKey & KEY_REAL) == 0) {
+    // EVEX: outside 64-bit mode it is told from BOUND by the register form of what follows.
+    if (at < end && (is64 || load<u8>(at) >= 0xc0)) return endUnsupported(op);
   }
   if (short) return false;
   if (map > MAP_XOP_8 + 2) return false;
@@ -220,7 +224,7 @@ function decodeBody(op: MicroOp): bool {
 
   // Step 4: the first candidate that fits.
   const form = findForm(slot, key);
-  if (form == 0xffff) return false;
+  if (form == 0xffff) return isOfAnotherSet(map, opcode) && endUnsupported(op);
   const record: usize = DECODE_FORMS + form * FORM_BYTES;
   const flags = load<u32>(record, 24);
   if ((flags & FORM_PROTECTED_ONLY) != 0 && (cpu.codeKey & KEY_REAL) != 0) return false;
@@ -262,6 +266,21 @@ function isNearBranch(execute: u32): bool {
     execute == EXEC_LOOPCC ||
     execute == EXEC_JRCXZ
   );
+}
+
+/** An opcode of a set that the model's processor has and this table has not: no #UD, but the end of the run. */
+function isOfAnotherSet(map: u32, opcode: u32): bool {
+  if (isVex) return hasFeature(map >= MAP_XOP_8 ? FEATURE_XOP : FEATURE_AVX);
+  if (map == MAP_0F38) return (opcode & 0xf8) == 0xc8 && hasFeature(FEATURE_SHA);
+  if (map == MAP_0F3A) return opcode == 0xcc && hasFeature(FEATURE_SHA);
+  if (map == MAP_0F && opcode == 0x0f) return hasFeature(FEATURE_3DNOW);
+  return map == MAP_0F && (opcode & 0xfe) == 0x78 && hasFeature(FEATURE_SSE4A);
+}
+
+function endUnsupported(op: MicroOp): bool {
+  op.op = <u8>Op.COLD;
+  op.form = <u16>FOREIGN_FORM;
+  return true;
 }
 
 /** Number of the form, 0xffff for none. */

@@ -3,7 +3,7 @@
 
 import { cpu, MicroOp, SCRATCH_BASE, SEGMENT_FLAT } from "./layout.generated";
 import {
-  ABORT, code64, CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE, END, hasFeature, NEXT, protectedMode, virtual8086,
+  ABORT, code64, CR0_EM, CR0_TS, CR4_OSFXSR, CR4_OSXSAVE, EFER_FFXSR, END, hasFeature, NEXT, protectedMode, virtual8086,
 } from "./state"; // prettier-ignore
 import { raise, raiseProtection, raiseUndefined, VECTOR_NM } from "./faults";
 import {
@@ -148,6 +148,11 @@ export function restoreState(op: MicroOp): u32 {
 
 // The legacy area -----------------------------------------------------------------------------------------------------
 
+/** FXSAVE and FXRSTOR leave the XMM registers out in ring 0 with EFER.FFXSR (APM vol. 2, "FXSAVE and FXRSTOR"). */
+function fastArea(): bool {
+  return (cpu.efer & EFER_FFXSR) != 0 && code64() && cpu.cpl == 0;
+}
+
 /** XMM registers that an area holds: 8 outside 64-bit mode. */
 function xmmBytes(): usize {
   return code64() ? 256 : 128;
@@ -227,7 +232,7 @@ export function fxSave(op: MicroOp): u32 {
   if (at == 0) return ABORT;
   storeX87(at, F.widePointers(op));
   storeMxcsr(at);
-  if ((cpu.cr4 & CR4_OSFXSR) != 0) memory.copy(at + 160, F.xmmRegister(0), xmmBytes());
+  if ((cpu.cr4 & CR4_OSFXSR) != 0 && !fastArea()) memory.copy(at + 160, F.xmmRegister(0), xmmBytes());
   return finishWrite();
 }
 
@@ -240,7 +245,7 @@ export function fxRestore(op: MicroOp): u32 {
   if ((mxcsr & ~F.MXCSR_MASK) != 0) return raiseProtection();
   loadX87(at, F.widePointers(op));
   F.setMxcsr(mxcsr);
-  if ((cpu.cr4 & CR4_OSFXSR) != 0) memory.copy(F.xmmRegister(0), at + 160, xmmBytes());
+  if ((cpu.cr4 & CR4_OSFXSR) != 0 && !fastArea()) memory.copy(F.xmmRegister(0), at + 160, xmmBytes());
   return NEXT;
 }
 

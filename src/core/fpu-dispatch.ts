@@ -13,7 +13,7 @@ import * as T from "./decode-table.generated";
 /** Executes an instruction on extended state, by its execute number. */
 export function executeVector(op: MicroOp, execute: u32): u32 {
   // The generator numbers instructions in the order of the table: each family is one run of numbers.
-  if (execute >= T.EXEC_FADD && execute <= T.EXEC_FCOS) return executeX87(op, execute);
+  if (execute >= T.EXEC_X87_ARITHMETIC && execute <= T.EXEC_FCOS) return executeX87(op, execute);
   if (execute >= T.EXEC_MOVUPS && execute <= T.EXEC_MOVQ) return moveVector(op, execute);
   switch (execute) {
     case T.EXEC_EMMS: return emptyMmx(execute);

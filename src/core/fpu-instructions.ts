@@ -1,5 +1,5 @@
 // x87 instructions that move numbers and control the unit (Intel SDM vol. 2). Nothing here rounds: loads of narrower
-// formats are exact, and stores to them are not executed, like arithmetic.
+// formats are exact. What rounds is in x87-arithmetic.ts.
 
 import { cpu, MicroOp, PREFIX_FIRST_MEMORY } from "./layout.generated";
 import { ABORT, carryFlag, NEXT, parityFlag, setRegisterSized, zeroFlag } from "./state";
@@ -7,17 +7,16 @@ import { stopUnsupported } from "./faults";
 import { finishWrite, loadSized, operandForRead, operandForWrite } from "./memory";
 import { widthOf } from "./operands";
 import { loadEnvironmentArea, restoreState, saveState, storeEnvironmentArea } from "./fpu-areas";
+import { exponent80, significand80 } from "./soft-formats";
+import * as A from "./x87-arithmetic";
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
 
-/** Significand and exponent of the quiet NaN that stands for an invalid operation. */
-const INDEFINITE: u64 = 0xc000000000000000;
-const INDEFINITE_EXPONENT: u32 = 0xffff;
 const QUIET: u64 = 0x4000000000000000;
 const INTEGER_BIT: u64 = 0x8000000000000000;
 const BIAS: u32 = 0x3fff;
 
-/** Executes an x87 instruction; arithmetic ends the run as unsupported. */
+/** Executes an x87 instruction; transcendental functions end the run as unsupported. */
 export function executeX87(op: MicroOp, execute: u32): u32 {
   switch (execute) {
     case T.EXEC_FWAIT: return F.waitForFpu(execute);
@@ -78,8 +77,8 @@ function data(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FNOP: break;
     case T.EXEC_FLD: status = loadReal(op); break;
     case T.EXEC_FILD: status = loadInteger(op); break;
-    case T.EXEC_FST: status = storeReal(op, execute, false); break;
-    case T.EXEC_FSTP: status = storeReal(op, execute, true); break;
+    case T.EXEC_FST: status = storeReal(op, false); break;
+    case T.EXEC_FSTP: status = storeReal(op, true); break;
     case T.EXEC_FXCH: exchange(op.first); break;
     case T.EXEC_FFREE: F.setTag(op.first, false); break;
     case T.EXEC_FFREEP: F.setTag(op.first, false); F.setStackTop(F.stackTop() + 1); break;
@@ -103,7 +102,7 @@ function data(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FCMOVNE: moveIf(op, !zeroFlag()); break;
     case T.EXEC_FCMOVNBE: moveIf(op, carryFlag() == 0 && !zeroFlag()); break;
     case T.EXEC_FCMOVNU: moveIf(op, parityFlag() == 0); break;
-    default: return stopUnsupported(execute);
+    default: status = calculate(op, execute);
   }
   if (status != ABORT) F.notePointers(op);
   return status;
@@ -116,7 +115,7 @@ function push(significand: u64, exponent: u32): void {
   if (!F.isEmpty(7)) {
     if (F.signal(F.FSW_IE | F.FSW_SF | F.FSW_C1)) return;
     F.setStackTop(F.stackTop() - 1);
-    setTopOfStack(INDEFINITE, INDEFINITE_EXPONENT);
+    setTopOfStack(A.INDEFINITE, A.INDEFINITE_EXPONENT);
     return;
   }
   F.setC1(false);
@@ -177,8 +176,8 @@ function exchange(index: u32): void {
 function fillIfEmpty(index: u32): void {
   if (!F.isEmpty(index)) return;
   const at = F.stackRegister(index);
-  store<u64>(at, INDEFINITE);
-  store<u16>(at, <u16>INDEFINITE_EXPONENT, 8);
+  store<u64>(at, A.INDEFINITE);
+  store<u16>(at, <u16>A.INDEFINITE_EXPONENT, 8);
   F.setTag(index, true);
 }
 
@@ -187,7 +186,7 @@ function moveIf(op: MicroOp, condition: bool): void {
   if (F.isEmpty(0) || F.isEmpty(op.second)) {
     F.setC1(false);
     if (F.signal(F.FSW_IE | F.FSW_SF)) return;
-    setTopOfStack(INDEFINITE, INDEFINITE_EXPONENT);
+    setTopOfStack(A.INDEFINITE, A.INDEFINITE_EXPONENT);
     F.setTag(0, true);
     return;
   }
@@ -201,7 +200,7 @@ function moveIf(op: MicroOp, condition: bool): void {
 function changeSign(clear: u32, flip: u32): void {
   if (!holdsNumber(0)) {
     if (!invalidIsMasked()) return;
-    setTopOfStack(INDEFINITE, INDEFINITE_EXPONENT);
+    setTopOfStack(A.INDEFINITE, A.INDEFINITE_EXPONENT);
     F.setTag(0, true);
     return;
   }
@@ -234,7 +233,7 @@ function loadReal(op: MicroOp): u32 {
     const from = F.stackRegister(op.first);
     if (F.isEmpty(op.first)) {
       F.setC1(false);
-      if (!F.signal(F.FSW_IE | F.FSW_SF)) push(INDEFINITE, INDEFINITE_EXPONENT);
+      if (!F.signal(F.FSW_IE | F.FSW_SF)) push(A.INDEFINITE, A.INDEFINITE_EXPONENT);
     } else push(load<u64>(from), load<u16>(from, 8));
     return NEXT;
   }
@@ -262,7 +261,8 @@ function pushNarrow(value: u64, fractionBits: u32, highest: u32): void {
   } else if (exponent != 0) push(significand | INTEGER_BIT, sign | (exponent + BIAS - (highest >> 1)));
   else if (significand == 0) push(0, sign);
   else {
-    if (F.isEmpty(7) && F.signal(F.FSW_DE)) return;
+    // Pushed also where the exception is not masked.
+    if (F.isEmpty(7)) F.signal(F.FSW_DE);
     const shift = <u32>clz<u64>(significand);
     push(significand << shift, sign | (BIAS - (highest >> 1) + 1 - shift));
   }
@@ -282,10 +282,10 @@ function loadInteger(op: MicroOp): u32 {
   return NEXT;
 }
 
-/** FST, FSTP: to another register, and of all 80 bits. */
-function storeReal(op: MicroOp, execute: u32, pops: bool): u32 {
+/** FST, FSTP. */
+function storeReal(op: MicroOp, pops: bool): u32 {
   const toMemory = (op.prefixes & PREFIX_FIRST_MEMORY) != 0;
-  if (toMemory && widthOf(op, 0) != 10) return stopUnsupported(execute);
+  if (toMemory && widthOf(op, 0) != 10) return A.storeRounded(op, false, false, pops);
   const to = toMemory ? operandForWrite(op, 10) : F.stackRegister(op.first);
   if (to == 0) return ABORT;
   const present = holdsNumber(0);
@@ -294,10 +294,34 @@ function storeReal(op: MicroOp, execute: u32, pops: bool): u32 {
     return NEXT;
   }
   const from = F.stackRegister(0);
-  store<u64>(to, present ? load<u64>(from) : INDEFINITE);
-  store<u16>(to, present ? load<u16>(from, 8) : <u16>INDEFINITE_EXPONENT, 8);
+  store<u64>(to, present ? load<u64>(from) : A.INDEFINITE);
+  store<u16>(to, present ? load<u16>(from, 8) : <u16>A.INDEFINITE_EXPONENT, 8);
   F.setC1(false);
   if (!toMemory) F.setTag(op.first, true);
   if (pops) pop();
   return toMemory ? finishWrite() : NEXT;
 }
+
+/** Instructions that round. */
+function calculate(op: MicroOp, execute: u32): u32 {
+  switch (execute) {
+    case T.EXEC_X87_ARITHMETIC: return A.arithmetic(op);
+    case T.EXEC_X87_COMPARE: return A.compareRegisters(op);
+    case T.EXEC_FSQRT:
+    case T.EXEC_FRNDINT: return A.unary(execute);
+    case T.EXEC_FSCALE: return A.scale();
+    case T.EXEC_FXTRACT: return A.extract();
+    case T.EXEC_FPREM: return A.remainder(false);
+    case T.EXEC_FPREM1: return A.remainder(true);
+    case T.EXEC_FIST: return A.storeRounded(op, true, false, false);
+    case T.EXEC_FISTP: return A.storeRounded(op, true, false, true);
+    case T.EXEC_FISTTP: return A.storeRounded(op, true, true, true);
+    case T.EXEC_FBSTP: return A.storeDecimal(op);
+    case T.EXEC_FBLD: {
+      if (!A.decimalInteger(op)) return ABORT;
+      push(significand80(), exponent80());
+      return NEXT;
+    }
+    default: return stopUnsupported(execute);
+  }
+} // prettier-ignore

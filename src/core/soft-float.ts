@@ -414,7 +414,11 @@ function underflow(precision: u32, least: i32, rounded: u64, exponent: i32): voi
     flags |= UE | (inexact ? PE : 0);
     it.significand = rounded;
     it.exponent = exponent + (isX87 ? WRAP : 0);
-    return;
+    if (!isX87 || it.exponent >= least) return;
+    // "Massive" underflow: not even the wrapped exponent holds it.
+    flags |= PE;
+    roundedUp = false;
+    return setZero(it.sign);
   }
   if (flushToZero) {
     flags |= UE | PE;
@@ -432,7 +436,10 @@ function overflow(precision: u32, greatest: i32): void {
   if (!isMasked(OE)) {
     flags |= OE | (inexact ? PE : 0);
     if (isX87) it.exponent -= WRAP;
-    return;
+    if (!isX87 || it.exponent <= greatest) return;
+    flags |= PE;
+    roundedUp = true;
+    return setInfinity(it.sign);
   }
   flags |= OE | PE;
   roundedUp = rounding == NEAREST || rounding == (it.sign != 0 ? DOWN : UP);

@@ -71,6 +71,7 @@ export const EFER_LME: u64 = 1 << 8;
 export const EFER_LMA: u64 = 1 << 10;
 export const EFER_NXE: u64 = 1 << 11;
 export const EFER_SVME: u64 = 1 << 12;
+export const EFER_FFXSR: u64 = 1 << 14;
 export const EFER_LMSLE: u64 = 1 << 13;
 
 // IA32_DEBUGCTL: recording of branches, single step by branches

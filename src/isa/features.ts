@@ -137,6 +137,7 @@ export const cpuFeatures = {
   AVIC: at(0x8000_000a, "edx", 13),
   V_VMSAVE_VMLOAD: at(0x8000_000a, "edx", 15),
   VGIF: at(0x8000_000a, "edx", 16),
+  AVX512F: at(7, "ebx", 16),
 } as const satisfies Readonly<Record<string, FeatureBit>>;
 
 /** A feature that CPUID reports. */

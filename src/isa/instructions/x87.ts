@@ -41,6 +41,8 @@ const arithmetic: readonly Arithmetic[] = [
 ];
 
 function arithmeticFamily({ name, n, toTop, toRegister, summary }: Arithmetic): readonly Instruction[] {
+  // The argument (x87-arithmetic.ts): the extension of the opcode, 8 for popping, 16 for an integer operand.
+  const execute = "x87_arithmetic";
   const forms: readonly Form[] = [
     form(`D8 /${n}`, "m32fp"),
     form(`DC /${n}`, "m64fp"),
@@ -51,8 +53,10 @@ function arithmeticFamily({ name, n, toTop, toRegister, summary }: Arithmetic): 
     form(`DE ${nextByte(toRegister ?? "C0")}`, "", alias),
   ];
   return [
-    x87({ mnemonic: `F${name}`, summary: `${summary} floating-point numbers.`, forms }),
+    x87({ mnemonic: `F${name}`, summary: `${summary} floating-point numbers.`, forms, execute, argument: n }),
     x87({
+      execute,
+      argument: n | 8,
       mnemonic: `F${name}P`,
       summary: `${summary} floating-point numbers and pops.`,
       forms: [
@@ -62,6 +66,8 @@ function arithmeticFamily({ name, n, toTop, toRegister, summary }: Arithmetic): 
       ],
     }),
     x87({
+      execute,
+      argument: n | 16,
       mnemonic: `FI${name}`,
       summary: `${summary} the top of the stack and an integer.`,
       forms: [form(`DA /${n}`, "m32int"), form(`DE /${n}`, "m16int")],
@@ -108,12 +114,21 @@ const conditionalMove = (name: string, code: string, reads: string): Instruction
     flags: { reads },
   });
 
+/** How a comparison differs, by the bits that x87-arithmetic.ts knows. */
+const comparison = (...kinds: readonly (keyof typeof comparisonBits)[]) => ({
+  execute: "x87_compare",
+  argument: kinds.reduce((bits, kind) => bits | comparisonBits[kind], 0),
+});
+
+const comparisonBits = { quiet: 1, flags: 2, pop: 4, "pop twice": 12, integer: 16, zero: 32 } as const;
+
 const compareFlags = { writes: "ZF PF CF", clears: "OF SF AF" };
 
 export const x87Instructions: readonly Instruction[] = [
   ...arithmetic.flatMap(arithmeticFamily),
   x87({
     mnemonic: "FCOM",
+    ...comparison(),
     summary: "Compares with the top of the stack.",
     forms: [
       form("D8 /2", "m32fp"),
@@ -124,6 +139,7 @@ export const x87Instructions: readonly Instruction[] = [
   }),
   x87({
     mnemonic: "FCOMP",
+    ...comparison("pop"),
     summary: "Compares with the top of the stack and pops.",
     forms: [
       form("D8 /3", "m32fp"),
@@ -135,44 +151,52 @@ export const x87Instructions: readonly Instruction[] = [
   }),
   x87({
     mnemonic: "FICOM",
+    ...comparison("integer"),
     summary: "Compares with an integer.",
     forms: [form("DA /2", "m32int"), form("DE /2", "m16int")],
   }),
   x87({
     mnemonic: "FICOMP",
+    ...comparison("integer", "pop"),
     summary: "Compares with an integer and pops.",
     forms: [form("DA /3", "m32int"), form("DE /3", "m16int")],
   }),
   x87({
     mnemonic: "FUCOM",
+    ...comparison("quiet"),
     summary: "Compares; quiet NaNs raise nothing.",
     forms: [form("DD E0+i", "ST0, ST(i)"), form("DD E0+i", "ST(i)", alias), form("DD E1", "", alias)],
   }),
   x87({
     mnemonic: "FUCOMP",
+    ...comparison("quiet", "pop"),
     summary: "Compares and pops; quiet NaNs raise nothing.",
     forms: [form("DD E8+i", "ST0, ST(i)"), form("DD E8+i", "ST(i)", alias), form("DD E9", "", alias)],
   }),
   x87({
     mnemonic: "FCOMI",
+    ...comparison("flags"),
     summary: "Compares into EFLAGS.",
     forms: compareForms("DB", "F0").slice(0, 2),
     flags: compareFlags,
   }),
   x87({
     mnemonic: "FUCOMI",
+    ...comparison("quiet", "flags"),
     summary: "Compares into EFLAGS; quiet NaNs raise nothing.",
     forms: compareForms("DB", "E8").slice(0, 2),
     flags: compareFlags,
   }),
   x87({
     mnemonic: "FCOMIP",
+    ...comparison("flags", "pop"),
     summary: "Compares into EFLAGS and pops.",
     forms: compareForms("DF", "F0").slice(0, 2),
     flags: compareFlags,
   }),
   x87({
     mnemonic: "FUCOMIP",
+    ...comparison("quiet", "flags", "pop"),
     summary: "Compares into EFLAGS and pops; quiet NaNs raise nothing.",
     forms: compareForms("DF", "E8").slice(0, 2),
     flags: compareFlags,
@@ -281,14 +305,24 @@ export const x87Instructions: readonly Instruction[] = [
     cite: sdm2("WAIT/FWAIT"),
     forms: [form("9B")],
   }),
+  x87({
+    mnemonic: "FCOMPP",
+    summary: "Compares the two topmost registers and pops both.",
+    ...comparison("pop twice"),
+    forms: [form("DE D9")],
+  }),
+  x87({
+    mnemonic: "FUCOMPP",
+    summary: "Compares the two topmost registers and pops both; quiet NaNs raise nothing.",
+    ...comparison("quiet", "pop twice"),
+    forms: [form("DA E9")],
+  }),
+  x87({ mnemonic: "FTST", summary: "Compares with 0.", ...comparison("zero"), forms: [form("D9 E4")] }),
   ...bare([
-    ["FCOMPP", "DE D9", "Compares the two topmost registers and pops both."],
-    ["FUCOMPP", "DA E9", "Compares the two topmost registers and pops both; quiet NaNs raise nothing."],
     ["FSETPM", "DB E4", "Does nothing since the 80387."],
     ["FNOP", "D9 D0", "Does nothing."],
     ["FCHS", "D9 E0", "Changes the sign."],
     ["FABS", "D9 E1", "Clears the sign."],
-    ["FTST", "D9 E4", "Compares with 0."],
     ["FXAM", "D9 E5", "Classifies the top of the stack."],
     ["FLD1", "D9 E8", "Pushes 1."],
     ["FLDL2T", "D9 E9", "Pushes log2 of 10."],

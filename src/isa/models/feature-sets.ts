@@ -49,6 +49,7 @@ export const haswell = extend(ivyBridge, [
 /** "Skylake-X". */
 export const skylake = extend(haswell, [
   ...(["RDSEED", "ADX", "SMAP", "CLFLUSHOPT", "CLWB", "PKU", "PREFETCHW", "XSAVEC", "XGETBV_ECX1", "XSAVES"] as const),
+  "AVX512F",
 ]);
 
 // ---- AMD

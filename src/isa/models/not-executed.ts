@@ -6,14 +6,11 @@
 import type { CpuFeature } from "../features.js";
 
 /**
- * Instruction sets that are executed in part or not at all. Their instructions are known on the models whose
- * processors have them: moves and state of x87, MMX and SSE work, and some integer operations; the others end the run
- * as `unsupported`.
+ * Instruction sets that are executed in part or not at all. Their opcodes are known on the models whose processors have
+ * them, and end the run as `unsupported`.
  */
 export const knownOnly: readonly CpuFeature[] = [
-  // Floating point and vectors.
-  ...(["FPU", "MMX", "MMXEXT", "3DNOW", "FFXSR", "SSE", "SSE2", "SSE3", "SSSE3", "SSE4_1", "SSE4_2"] as const),
-  ...(["SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "AES", "PCLMULQDQ", "SHA"] as const),
+  ...(["3DNOW", "SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "SHA", "AVX512F"] as const),
 ];
 
 export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
