@@ -103,6 +103,7 @@ const registerOnly: ReadonlySet<OperandKind> = new Set(["rmReg", "xmmRmReg", "mm
 const memoryOnly: ReadonlySet<OperandKind> = new Set(["mem", "farMemory"]);
 
 function immediateBytes(operand: OperandForm): number {
+  if (operand.kind === "xmmIs4") return 1;
   const inCode =
     operand.kind === "imm" || operand.kind === "imm2" || operand.kind === "rel" || operand.kind === "farPointer";
   return inCode ? operand.width : 0;

@@ -126,6 +126,11 @@ function readVectorOrImmediate(
       return vector(operand, reg);
     case "xmmVex":
       return vector(operand, s.vexRegister);
+    case "xmmIs4": {
+      // Outside 64-bit mode bit 7 is ignored.
+      const number = nextByte(s) >> 4;
+      return vector(operand, s.bits === 64 ? number : number & 7);
+    }
     case "xmmRm":
     case "xmmRmReg":
       return memory ? withSize(memory, operand.width) : vector(operand, rm);

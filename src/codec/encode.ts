@@ -221,6 +221,7 @@ const parts = {
   reg: 0,
   rm: 0,
   vex: 0,
+  is4: 0,
   low: 0,
   memory: false,
   rexR: false,
@@ -346,6 +347,7 @@ function gatherRegister(form: OperandForm, register: RegisterInfo, operand: numb
     if (form.special !== "both") return true;
   }
   if (kind === "vexReg" || kind === "xmmVex") parts.vex = number;
+  else if (kind === "xmmIs4") parts.is4 = number;
   else if (kind === "opcodeReg") {
     parts.low = number & 7;
     parts.rexB = number > 7;
@@ -395,7 +397,8 @@ function emitImmediates(
     const operand = form.operands[i];
     const given = value.operands[i];
     if (operand === undefined || given === undefined) return 0;
-    if (given.kind === "immediate" && (operand.kind === "imm" || operand.kind === "imm2")) {
+    if (operand.kind === "xmmIs4") at = write(at, BigInt(parts.is4 << 4), 1);
+    else if (given.kind === "immediate" && (operand.kind === "imm" || operand.kind === "imm2")) {
       at = write(at, given.value, operand.width);
     } else if (given.kind === "immediate" && operand.kind === "rel") {
       const end = at + operand.width;

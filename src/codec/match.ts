@@ -57,6 +57,7 @@ export function fitsRegister(operand: OperandForm, register: RegisterInfo): bool
     case "xmmRm":
     case "xmmRmReg":
     case "xmmVex":
+    case "xmmIs4":
       return register.class === (operand.argument === 1 ? "avx" : "sse");
     case "mm":
     case "mmRm":

@@ -13,7 +13,8 @@ import {
   FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
-  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_VEX, MAP_0F, MAP_0F38, MAP_0F3A,
+  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
+  MAP_0F38, MAP_0F3A,
   MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
@@ -369,6 +370,7 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
   else if (kind == KIND_SREG) segmentOperand(op, position);
   else if (kind == KIND_FIXED_SREG) setOperand(op, position, argument);
   else if (kind == KIND_CR || kind == KIND_DR) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));
+  else if (kind == KIND_XMM_IS4) op.immediate = <i64>nextBytes(1);
   else if (kind == KIND_STRING_SOURCE) setSegment(op, segmentOverride == SEGMENT_FLAT ? SEGMENT_DS : segmentOverride);
   else immediateOperand(op, record, position, kind, argument);
 }

@@ -253,12 +253,17 @@ export function fxRestore(op: MicroOp): u32 {
 
 /** Size of the area for the components that XCR0 enables (leaf 0DH, subleaf 0, EBX). */
 export function xsaveAreaBytes(): u32 {
-  return (cpu.xcr0 & PKRU) != 0 ? PKRU_OFFSET + 8 : AFTER_HEADER;
+  return (cpu.xcr0 & PKRU) != 0 ? PKRU_OFFSET + 8 : AFTER_HEADER + avxBytes(cpu.xcr0);
+}
+
+/** Bytes that AVX state takes behind the header where a set of components has it. */
+function avxBytes(components: u64): u32 {
+  return (components & AVX) != 0 ? 256 : 0;
 }
 
 /** The same in compacted form (leaf 0DH, subleaf 1, EBX). */
 export function compactedAreaBytes(): u32 {
-  return (cpu.xcr0 & PKRU) != 0 ? AFTER_HEADER + 8 : AFTER_HEADER;
+  return AFTER_HEADER + avxBytes(cpu.xcr0) + ((cpu.xcr0 & PKRU) != 0 ? 8 : 0);
 }
 
 /** XINUSE: the components that are not in their initial configuration. */
@@ -270,6 +275,7 @@ export function componentsInUse(): u64 {
     isZero(F.physicalRegister(0), 128); // prettier-ignore
   if (!initial) inUse |= X87;
   if (!isZero(F.xmmRegister(0), xmmBytes())) inUse |= SSE;
+  if (!isZero(F.ymmUpper(0), xmmBytes())) inUse |= AVX;
   if (cpu.pkru != 0) inUse |= PKRU;
   return inUse;
 }
@@ -331,9 +337,15 @@ export function xSave(op: MicroOp, execute: u32): u32 {
   const written = execute == T.EXEC_XSAVE ? wanted : wanted & inUse;
   // Parts of the area may lie in different pages; after a fault the instruction simply starts again.
   if ((written & PKRU) != 0) {
-    const at = partForUpdate(op, compacted ? AFTER_HEADER : PKRU_OFFSET, 8);
+    const at = partForUpdate(op, compacted ? AFTER_HEADER + avxBytes(wanted) : PKRU_OFFSET, 8);
     if (at == 0) return ABORT;
     store<u64>(at, cpu.pkru);
+    finishWrite();
+  }
+  if ((written & AVX) != 0) {
+    const at = partForUpdate(op, AFTER_HEADER, 256);
+    if (at == 0) return ABORT;
+    memory.copy(at, F.ymmUpper(0), xmmBytes());
     finishWrite();
   }
   const at = partForUpdate(op, 0, AFTER_HEADER);
@@ -367,11 +379,16 @@ export function xRestore(op: MicroOp, execute: u32): u32 {
   if ((mxcsr & ~F.MXCSR_MASK) != 0) return raiseProtection();
   let pkru: u32 = 0;
   if ((wanted & held & PKRU) != 0) {
-    const part = partForRead(op, compacted ? AFTER_HEADER : PKRU_OFFSET, 8);
+    const part = partForRead(op, compacted ? AFTER_HEADER + avxBytes(layout) : PKRU_OFFSET, 8);
     if (part == 0) return ABORT;
     pkru = load<u32>(part);
-    at = partForRead(op, 0, AFTER_HEADER);
   }
+  if ((wanted & held & AVX) != 0) {
+    const part = partForRead(op, AFTER_HEADER, 256);
+    if (part == 0) return ABORT;
+    memory.copy(F.ymmUpper(0), part, xmmBytes());
+  } else if ((wanted & AVX) != 0) memory.fill(F.ymmUpper(0), 0, xmmBytes());
+  at = partForRead(op, 0, AFTER_HEADER);
   if ((wanted & held & X87) != 0) loadX87(at, F.widePointers(op));
   else if ((wanted & X87) != 0) initializeX87();
   if (wantsMxcsr || (wanted & SSE) != 0) F.setMxcsr(mxcsr);

@@ -3,9 +3,10 @@
 import { MicroOp } from "./layout.generated";
 import { executeX87 } from "./fpu-instructions";
 import { fxRestore, fxSave, xRestore, xSave } from "./fpu-areas";
+import { executeAvx } from "./avx";
 import { combineIntegers } from "./sse-integers";
 import { emptyMmx, loadMxcsr, moveVector, storeMxcsr } from "./sse-moves";
-import { compareIntoFlags, convertFloat, dotProduct, floatOperation } from "./sse-float";
+import { compareIntoFlags, convertFloat, convertToHalf, dotProduct, floatOperation, fusedOperation } from "./sse-float";
 import { accumulateCrc, compareStrings, encrypt, multiplyCarryless } from "./sse-special";
 import * as S from "./sse-shuffles";
 import * as T from "./decode-table.generated";
@@ -44,6 +45,8 @@ export function executeVector(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FLOAT_UCOMIS: return compareIntoFlags(op, execute);
     case T.EXEC_FLOAT_CONVERT: return convertFloat(op);
     case T.EXEC_FLOAT_ROUND: return floatOperation(op, execute);
+    case T.EXEC_FLOAT_FUSED: return fusedOperation(op);
+    case T.EXEC_CONVERT_TO_HALF: return convertToHalf(op);
     case T.EXEC_DOT_PRODUCT: return dotProduct(op);
     // Loads past the caches.
     case T.EXEC_MOVNTDQA: return moveVector(op, execute);
@@ -78,6 +81,15 @@ function executeShuffle(op: MicroOp, execute: u32): u32 {
     case T.EXEC_INSERT_ELEMENT: return S.insertElement(op, execute);
     case T.EXEC_EXTRACT_ELEMENT: return S.extractElement(op, execute);
     case T.EXEC_INSERTPS: return S.insertSingle(op);
+    case T.EXEC_ZERO_REGISTERS:
+    case T.EXEC_MASKED_MOVE:
+    case T.EXEC_EXTRACT_LANE:
+    case T.EXEC_INSERT_LANE:
+    case T.EXEC_BROADCAST:
+    case T.EXEC_PERMUTE_LANES:
+    case T.EXEC_PERMUTE_WITHIN:
+    case T.EXEC_PERMUTE_ACROSS:
+    case T.EXEC_SHIFT_EACH: return executeAvx(op, execute);
     case T.EXEC_AES: return encrypt(op);
     case T.EXEC_PCLMULQDQ: return multiplyCarryless(op);
     case T.EXEC_CRC32: return accumulateCrc(op);

@@ -2,18 +2,18 @@
 // SSE3 Exceptions": what is found before an operation, what after it, and that nothing is written where an exception is
 // not masked). The type is the argument of an instruction's row: 0 PS, 1 PD, 2 SS, 3 SD.
 
-import { MicroOp, PREFIX_SECOND_MEMORY } from "./layout.generated";
+import { MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY } from "./layout.generated";
 import { ABORT, CF, NEXT, PF, registerSized, setRegisterSized, writeStatusFlags, ZF } from "./state";
-import { loadSized, operandForRead, storeSized } from "./memory";
+import { cancelWrite, finishWrite, loadSized, operandForRead, operandForWrite, storeSized } from "./memory";
 import { widthOf } from "./operands";
 import {
-  a, add, b, begin, compare, copy, DE, divide, flags, IE, integerOf, invalid, isNan, KIND_FINITE, KIND_INFINITE,
-  KIND_SIGNALLING, KIND_ZERO, multiply, NEAREST, noteDenormals, PE, r, round, roundingControl,
+  a, add, b, begin, c, compare, copy, DE, divide, flags, IE, integerOf, invalid, isNan, KIND_FINITE, KIND_INFINITE,
+  KIND_SIGNALLING, KIND_ZERO, multiply, multiplyAdd, NEAREST, noteDenormals, PE, r, round, roundingControl,
   setInfinity, setInteger, setZero, signal, squareRoot, TRUNCATE, wasInexact, ZE,
 } from "./soft-float"; // prettier-ignore
 import { convert, fromInteger, roundAndPack, toInteger, unpack } from "./soft-formats";
 import {
-  argumentOf, isAligned, isMmx, kindOf, lanesOf, left, mayExecuteVector, raiseSimd, readLeft, readRight, result,
+  argumentOf, isAligned, isMmx, isVex, kindOf, lanesOf, left, mayExecuteVector, raiseSimd, readLeft, readRight, result,
   right, writeResult,
 } from "./sse-operands"; // prettier-ignore
 import { enterMmx } from "./sse-moves";
@@ -72,6 +72,8 @@ export function floatOperation(op: MicroOp, execute: u32): u32 {
   if (!readRight(op, scalar ? bytes : lanes << 4)) return ABORT;
   readLeft(op);
   beginAll(op);
+  // Without VEX there are eight predicates.
+  if (execute == T.EXEC_FLOAT_CMP && !isVex(op)) selector &= 7;
   memory.copy(result(), left(), 32);
   const end: u32 = scalar ? bytes : lanes << 4;
   for (let at: u32 = 0; at < end; at += bytes) operateAt(execute, at, bytes);
@@ -232,6 +234,74 @@ function addBits(x: u64, y: u64, bytes: u32): u64 {
   return sum;
 }
 
+/**
+ * VFMADD132PS and its family. The argument: bits 1:0 the type, 3:2 the order of the operands, 6:4 the kind (0 adds and
+ * subtracts alternately, 1 the other way, 2 a * b + c, 3 a * b - c, 4 c - a * b, 5 -(a * b) - c).
+ */
+export function fusedOperation(op: MicroOp): u32 {
+  if (!mayExecuteVector(op)) return ABORT;
+  const argument = argumentOf(op);
+  const bytes: u32 = (argument & 1) != 0 ? 8 : 4;
+  const scalar = (argument & 2) != 0;
+  const lanes = scalar ? 1 : lanesOf(op);
+  const end: u32 = scalar ? bytes : lanes << 4;
+  if (!readRight(op, end)) return ABORT;
+  readLeft(op);
+  beginAll(op);
+  v128.store(result(), v128.load(F.xmmRegister(op.first)));
+  v128.store(result(), v128.load(F.ymmUpper(op.first)), 16);
+  const order = (argument >> 2) & 3;
+  const kind = argument >> 4;
+  for (let at: u32 = 0; at < end; at += bytes) {
+    const own = loadSized(result() + at, bytes);
+    const second = loadSized(left() + at, bytes);
+    const third = loadSized(right() + at, bytes);
+    beginElement();
+    unpack(a(), order == 0 ? own : second, bytes, denormalsAreZeros);
+    unpack(b(), order == 1 ? own : third, bytes, denormalsAreZeros);
+    unpack(c(), order == 0 ? second : order == 1 ? third : own, bytes, denormalsAreZeros);
+    const odd = (at & bytes) != 0;
+    const subtracts = kind == 0 ? !odd : kind == 1 ? odd : (kind & 1) != 0;
+    multiplyAdd(kind >= 4, subtracts);
+    storeSized(result() + at, roundAndPack(bytes), bytes);
+    endElement();
+  }
+  if (mustStop()) return raiseSimd();
+  writeResult(op, lanes);
+  return NEXT;
+}
+
+/** VCVTPS2PH: rounding by the immediate, or by MXCSR where its bit 2 says so; flush to zero is left out. */
+export function convertToHalf(op: MicroOp): u32 {
+  if (!mayExecuteVector(op)) return ABORT;
+  const lanes = lanesOf(op);
+  v128.store(right(), v128.load(F.xmmRegister(op.second)));
+  v128.store(right(), v128.load(F.ymmUpper(op.second)), 16);
+  beginAll(op);
+  const mxcsr = F.mxcsr();
+  const control = (selector & 4) != 0 ? (mxcsr >> 13) & 3 : selector & 3;
+  memory.fill(result(), 0, 32);
+  for (let i: u32 = 0; i < lanes << 2; i++) {
+    begin(control, (mxcsr >> 7) & 63, false, false);
+    unpack(a(), load<u32>(right() + (i << 2)), 4, denormalsAreZeros);
+    convert(a());
+    store<u16>(result() + (i << 1), <u16>roundAndPack(2));
+    endElement();
+  }
+  const at = (op.prefixes & PREFIX_FIRST_MEMORY) != 0 ? operandForWrite(op, lanes << 3) : result();
+  if (at == 0) return ABORT;
+  if (mustStop()) {
+    cancelWrite();
+    return raiseSimd();
+  }
+  if (at != result()) {
+    memory.copy(at, result(), lanes << 3);
+    return finishWrite();
+  }
+  writeResult(op, 1);
+  return NEXT;
+}
+
 // Comparison into EFLAGS ----------------------------------------------------------------------------------------------
 
 /** COMISS, UCOMISS and the like: unordered sets all three flags. */
@@ -337,8 +407,9 @@ function convertElement(value: u64, from: u32, fromBytes: u32, to: u32, toBytes:
     fromInteger(fromBytes == 8 ? <i64>value : <i64>(<i32>value));
     return roundAndPack(toBytes);
   }
-  // Half-precision conversions know no denormals as zeros (SDM vol. 2, "VCVTPH2PS").
+  // Denormal halves are neither zeros nor signalled (SDM vol. 2, "VCVTPH2PS").
   unpack(a(), value, fromBytes, denormalsAreZeros && fromBytes != 2);
+  if (fromBytes == 2) a().denormal = 0;
   if (to == TYPE_INTEGER) return toInteger(a(), toBytes, control);
   convert(a());
   return roundAndPack(toBytes);

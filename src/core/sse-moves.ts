@@ -6,13 +6,12 @@ import { ABORT, NEXT, register, setRegisterSized } from "./state";
 import { raiseProtection } from "./faults";
 import { finishWrite, loadSized, operandForRead, operandForWrite, segmentedForWrite, storeSized } from "./memory";
 import { widthOf } from "./operands";
-import { isAligned, isMmx, isXmm, kindOf, usesXmm } from "./sse-operands";
+import {
+  isAligned, isAlignedTo, isMmx, isXmm, kindOf, lanesOf, left, mayExecuteVector, readLeft, readRight, result, right,
+  usesXmm, writeResult,
+} from "./sse-operands"; // prettier-ignore
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
-
-/** The two halves of a 128-bit value, as the last `readSource` left them; a narrower one is extended by zeros. */
-let low: u64 = 0;
-let high: u64 = 0;
 
 /** Executes a move between registers and memory. */
 export function moveVector(op: MicroOp, execute: u32): u32 {
@@ -24,15 +23,15 @@ export function moveVector(op: MicroOp, execute: u32): u32 {
     case T.EXEC_MOVNTPS:
     case T.EXEC_MOVNTPD:
     case T.EXEC_MOVNTDQ:
-    case T.EXEC_MOVNTDQA: return isAligned(op) ? move(op) : ABORT;
-    case T.EXEC_MOVSS:
-    case T.EXEC_MOVSD_XMM: return moveScalar(op);
+    case T.EXEC_MOVNTDQA: return isAlignedWhole(op) ? move(op) : ABORT;
+    case T.EXEC_MOVSS: return moveScalar(op, 4);
+    case T.EXEC_MOVSD_XMM: return moveScalar(op, 8);
     case T.EXEC_MOVLPS:
     case T.EXEC_MOVLPD: return moveHalf(op, 0);
     case T.EXEC_MOVHPS:
     case T.EXEC_MOVHPD: return moveHalf(op, 8);
-    case T.EXEC_MOVHLPS: store<u64>(F.xmmRegister(op.first), load<u64>(F.xmmRegister(op.second), 8)); return NEXT;
-    case T.EXEC_MOVLHPS: store<u64>(F.xmmRegister(op.first), load<u64>(F.xmmRegister(op.second)), 8); return NEXT;
+    case T.EXEC_MOVHLPS: return moveBetweenHalves(op, 0, 8);
+    case T.EXEC_MOVLHPS: return moveBetweenHalves(op, 8, 0);
     case T.EXEC_MOVDDUP:
     case T.EXEC_MOVSLDUP:
     case T.EXEC_MOVSHDUP: return duplicate(op, execute);
@@ -49,7 +48,7 @@ export function moveVector(op: MicroOp, execute: u32): u32 {
 function mayMove(op: MicroOp, execute: u32): bool {
   const crosses = execute == T.EXEC_MOVQ2DQ || execute == T.EXEC_MOVDQ2Q;
   if (usesXmm(op)) {
-    if (!F.mayExecuteSse()) return false;
+    if (!mayExecuteVector(op)) return false;
     if (!crosses) return true;
   }
   if (!F.mayExecuteMmx(execute)) return false;
@@ -63,21 +62,24 @@ export function enterMmx(): void {
   F.setTagsInUse(0xff);
 }
 
-/** Reads the second operand; false with something pending. */
+/** Aligned moves ask for the alignment of all that they move, with VEX too. */
+function isAlignedWhole(op: MicroOp): bool {
+  if ((op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return true;
+  return isAlignedTo(op, lanesOf(op) << 4);
+}
+
+/** Reads the second operand, of any kind, into the right operand; false with something pending. */
 function readSource(op: MicroOp): bool {
   const kind = kindOf(op, 1);
-  high = 0;
-  if ((op.prefixes & PREFIX_SECOND_MEMORY) != 0) {
-    const bytes = widthOf(op, 1);
-    const at = operandForRead(op, bytes);
-    if (at == 0) return false;
-    low = bytes == 16 ? load<u64>(at) : loadSized(at, bytes);
-    if (bytes == 16) high = load<u64>(at, 8);
-  } else if (isXmm(kind)) {
-    low = load<u64>(F.xmmRegister(op.second));
-    high = load<u64>(F.xmmRegister(op.second), 8);
-  } else if (isMmx(kind)) low = load<u64>(F.physicalRegister(op.second));
-  else low = loadSized(<usize>op.source, widthOf(op, 1));
+  const bytes = widthOf(op, 1);
+  if ((op.prefixes & PREFIX_SECOND_MEMORY) != 0 || isXmm(kind)) {
+    if (!readRight(op, bytes)) return false;
+    // MOVQ between XMM registers moves 64 bits only.
+    if (bytes == 8 || widthOf(op, 0) == 8) store<u64>(right(), 0, 8);
+    return true;
+  }
+  memory.fill(right(), 0, 32);
+  store<u64>(right(), isMmx(kind) ? load<u64>(F.physicalRegister(op.second)) : loadSized(<usize>op.source, bytes));
   return true;
 }
 
@@ -85,76 +87,90 @@ function readSource(op: MicroOp): bool {
 function move(op: MicroOp): u32 {
   if (!readSource(op)) return ABORT;
   const kind = kindOf(op, 0);
-  if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) {
-    const bytes = widthOf(op, 0);
-    const at = operandForWrite(op, bytes);
-    if (at == 0) return ABORT;
-    if (bytes == 16) {
-      store<u64>(at, low);
-      store<u64>(at, high, 8);
-    } else storeSized(at, low, bytes);
-    return finishWrite();
-  }
+  if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) return storeRight(op, widthOf(op, 0));
   if (isXmm(kind)) {
-    // MOVQ between XMM registers moves 64 bits only, and so does MOVQ2DQ.
-    const narrow = widthOf(op, 0) == 8 || widthOf(op, 1) == 8;
-    store<u64>(F.xmmRegister(op.first), low);
-    store<u64>(F.xmmRegister(op.first), narrow ? 0 : high, 8);
-  } else if (isMmx(kind)) F.setMmx(op.first, low);
-  else setRegisterSized(op.first, low, widthOf(op, 0));
+    memory.copy(result(), right(), 32);
+    writeResult(op, lanesOf(op));
+  } else if (isMmx(kind)) F.setMmx(op.first, load<u64>(right()));
+  else setRegisterSized(op.first, load<u64>(right()), widthOf(op, 0));
   return NEXT;
 }
 
-/** MOVSS, MOVSD: between registers the other bytes stay. */
-function moveScalar(op: MicroOp): u32 {
-  if ((op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) {
-    const bytes = <u32>(widthOf(op, 0) < widthOf(op, 1) ? widthOf(op, 0) : widthOf(op, 1));
-    memory.copy(F.xmmRegister(op.first), F.xmmRegister(op.second), bytes);
-    return NEXT;
+/** Stores the first bytes of the right operand. */
+function storeRight(op: MicroOp, bytes: u32): u32 {
+  const at = operandForWrite(op, bytes);
+  if (at == 0) return ABORT;
+  memory.copy(at, right(), bytes);
+  return finishWrite();
+}
+
+/** MOVSS, MOVSD: between registers the other bytes stay, or are those of the register in VEX.vvvv. */
+function moveScalar(op: MicroOp, bytes: u32): u32 {
+  if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) {
+    v128.store(right(), v128.load(F.xmmRegister(op.second)));
+    return storeRight(op, bytes);
   }
-  return move(op);
+  const fromMemory = (op.prefixes & PREFIX_SECOND_MEMORY) != 0;
+  if (!readRight(op, bytes)) return ABORT;
+  if (fromMemory) memory.copy(result(), right(), 32);
+  else {
+    readLeft(op);
+    memory.copy(result(), left(), 32);
+    memory.copy(result(), right(), bytes);
+  }
+  writeResult(op, 1);
+  return NEXT;
 }
 
 /** MOVLPS, MOVHPS and the like: one half of a register and memory. */
 function moveHalf(op: MicroOp, half: usize): u32 {
   if ((op.prefixes & PREFIX_FIRST_MEMORY) != 0) {
-    const at = operandForWrite(op, 8);
-    if (at == 0) return ABORT;
-    store<u64>(at, load<u64>(F.xmmRegister(op.second) + half));
-    return finishWrite();
+    store<u64>(right(), load<u64>(F.xmmRegister(op.second) + half));
+    return storeRight(op, 8);
   }
   const at = operandForRead(op, 8);
   if (at == 0) return ABORT;
-  store<u64>(F.xmmRegister(op.first) + half, load<u64>(at));
+  readLeft(op);
+  v128.store(result(), v128.load(left()));
+  store<u64>(result() + half, load<u64>(at));
+  writeResult(op, 1);
+  return NEXT;
+}
+
+/** MOVHLPS, MOVLHPS. */
+function moveBetweenHalves(op: MicroOp, to: usize, from: usize): u32 {
+  readRight(op, 16);
+  readLeft(op);
+  v128.store(result(), v128.load(left()));
+  store<u64>(result() + to, load<u64>(right() + from));
+  writeResult(op, 1);
   return NEXT;
 }
 
 /** MOVDDUP, MOVSLDUP, MOVSHDUP. */
 function duplicate(op: MicroOp, execute: u32): u32 {
   if (execute != T.EXEC_MOVDDUP && !isAligned(op)) return ABORT;
-  if (!readSource(op)) return ABORT;
-  const to = F.xmmRegister(op.first);
-  if (execute == T.EXEC_MOVDDUP) high = low;
-  else if (execute == T.EXEC_MOVSLDUP) {
-    low = (low & 0xffffffff) * 0x100000001;
-    high = (high & 0xffffffff) * 0x100000001;
-  } else {
-    low = (low >> 32) * 0x100000001;
-    high = (high >> 32) * 0x100000001;
+  if (!readRight(op, widthOf(op, 1))) return ABORT;
+  const lanes = lanesOf(op);
+  for (let at: u32 = 0; at < lanes << 4; at += 8) {
+    const value = load<u64>(right() + (execute == T.EXEC_MOVDDUP ? at & ~15 : at));
+    const word = execute == T.EXEC_MOVSLDUP ? value & 0xffffffff : value >> 32;
+    store<u64>(result() + at, execute == T.EXEC_MOVDDUP ? value : word * 0x100000001);
   }
-  store<u64>(to, low);
-  store<u64>(to, high, 8);
+  writeResult(op, lanes);
   return NEXT;
 }
 
 /** MOVMSKPS, MOVMSKPD, PMOVMSKB: the highest bit of each element of that many bytes. */
 function collectSigns(op: MicroOp, elementBytes: u32): u32 {
-  const wide = isXmm(kindOf(op, 1));
-  const at = wide ? F.xmmRegister(op.second) : F.physicalRegister(op.second);
-  const total: u32 = wide ? 16 : 8;
+  let total: u32 = 8;
+  if (isXmm(kindOf(op, 1))) {
+    readRight(op, 16);
+    total = lanesOf(op) << 4;
+  } else store<u64>(right(), load<u64>(F.physicalRegister(op.second)));
   let mask: u64 = 0;
   for (let i: u32 = 0; i < total; i += elementBytes) {
-    mask |= (<u64>load<u8>(at + i + elementBytes - 1) >> 7) << (i / elementBytes);
+    mask |= (<u64>load<u8>(right() + i + elementBytes - 1) >> 7) << (i / elementBytes);
   }
   setRegisterSized(op.first, mask, 4);
   return NEXT;
@@ -194,7 +210,7 @@ export function emptyMmx(execute: u32): u32 {
 
 /** LDMXCSR, STMXCSR. */
 export function loadMxcsr(op: MicroOp): u32 {
-  if (!F.mayExecuteSse()) return ABORT;
+  if (!mayExecuteVector(op)) return ABORT;
   const at = operandForRead(op, 4);
   if (at == 0) return ABORT;
   const value = load<u32>(at);
@@ -204,7 +220,7 @@ export function loadMxcsr(op: MicroOp): u32 {
 }
 
 export function storeMxcsr(op: MicroOp): u32 {
-  if (!F.mayExecuteSse()) return ABORT;
+  if (!mayExecuteVector(op)) return ABORT;
   const at = operandForWrite(op, 4);
   if (at == 0) return ABORT;
   store<u32>(at, F.mxcsr());

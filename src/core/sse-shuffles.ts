@@ -228,9 +228,12 @@ export function testBits(op: MicroOp): u32 {
   readLeft(op);
   let common: bool = false;
   let beyond: bool = false;
+  // VTESTPS and VTESTPD look at the signs of elements only.
+  const bytes = argumentOf(op);
+  const bits = bytes == 0 ? i64x2.splat(-1) : bytes == 4 ? i32x4.splat(i32.MIN_VALUE) : i64x2.splat(i64.MIN_VALUE);
   for (let at: u32 = 0; at < lanes << 4; at += 16) {
-    const x = v128.load(left() + at);
-    const y = v128.load(right() + at);
+    const x = v128.and(v128.load(left() + at), bits);
+    const y = v128.and(v128.load(right() + at), bits);
     common = common || v128.any_true(v128.and(x, y));
     beyond = beyond || v128.any_true(v128.andnot(y, x));
   }

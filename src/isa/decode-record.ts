@@ -69,6 +69,7 @@ export const operandKinds = [
   "st", // x87 stack register in ModRM.rm
   "st0", // top of the x87 stack
   "xmmVex", // XMM register in VEX.vvvv
+  "xmmIs4", // XMM register in bits 7:4 of an immediate byte
 ] as const;
 
 export type OperandKind = (typeof operandKinds)[number];

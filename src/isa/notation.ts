@@ -15,7 +15,7 @@
 //   ib iw id iq       immediates; cb cw cd branch displacements; cp cf far pointers (4 and 6 bytes); mo memory offset
 //
 // Operands: r8 … r64 (in ModRM.reg, with +r in the opcode, a second one in VEX.vvvv; `(rm)`: in ModRM.rm, never memory;
-// `(both)`: in both fields), r/m8 … r/m64, r32/m16 (a register of one size or memory of another), m, m8 …, m16&32, Sreg CRn DRn,
+// `(both)`: in both fields; of xmm and ymm `(vex)`: in VEX.vvvv, `(is4)`: in bits 7:4 of an immediate), r/m8 … r/m64, r32/m16 (a register of one size or memory of another), m, m8 …, m16&32, Sreg CRn DRn,
 // imm8 …, simm8 and simm32 (sign-extended to the operand size), uimm32 (zero-extended), rel8 …, ptr16:32, m16:32, moffs8 …,
 // registers by name, the constants 1 and 3, src8 and dst8 … of string instructions, xmm, ymm, mm, ST(i), ST0.
 
@@ -271,13 +271,15 @@ function readPlace(text: string, bytes: number): OperandDraft | undefined {
 
 /** With VEX the first register lies in ModRM.reg, if that is no extension of the opcode, and the second in VEX.vvvv. */
 function readVector(draft: Draft, text: string, state: { registers: number }): OperandDraft | undefined {
-  const family = /^(ymm|xmm|mm)(\(rm\)|\/m(\d+))?$/.exec(text);
+  const family = /^(ymm|xmm|mm)(\(rm\)|\(vex\)|\(is4\)|\/m(\d+))?$/.exec(text);
   if (!family) return undefined;
   const wide = family[1] === "ymm";
   const width = wide ? 32 : family[1] === "xmm" ? 16 : 8;
   const name = family[1] === "mm" ? "mm" : "xmm";
   const argument = wide ? 1 : 0;
   if (family[2] === "(rm)") return { kind: `${name}RmReg`, width, argument };
+  if (family[2] === "(vex)") return { kind: "xmmVex", width, argument };
+  if (family[2] === "(is4)") return { kind: "xmmIs4", width, argument };
   if (family[2] !== undefined) return { kind: `${name}Rm`, width: Number(family[3]) / 8, argument };
   const inReg = !draft.vex || (draft.modrm.kind === "register" && state.registers++ === 0);
   return { kind: inReg || name === "mm" ? name : "xmmVex", width, argument };

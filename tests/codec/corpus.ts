@@ -104,6 +104,7 @@ function shapesOf(operand: OperandForm, bits: CodeBits, form: Form): OperandValu
     case "xmm":
     case "xmmRmReg":
     case "xmmVex":
+    case "xmmIs4":
       return (bits === 64 ? [1, 0, 7, 8, 15] : [1, 0, 7]).map((n) => register(vectorName(operand, n)));
     case "xmmRm":
       return [register(vectorName(operand, 2)), ...memories(operand.width, bits)];

@@ -110,6 +110,7 @@ function onOurMachine(folder: string, blocks: Blocks, outBytes: number, platform
   const machine = newMachine(platform);
   prepare(machine, code, "long64");
   machine.setRegister("CR4", cr4);
+  machine.setRegister("XCR0", 7n);
   // The tables stand in the middle of what follows; the stack must not lie in the results.
   machine.setRegister("RSP", 0xf_0000n);
   const { stop } = runToStop(machine, 100_000_000);

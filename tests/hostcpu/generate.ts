@@ -40,7 +40,7 @@ const leftOut = new Map<string, string>([
   ...names("endbr32 endbr64 rdsspd rdsspq incsspd incsspq", "does nothing on one of the machines"),
   ...names("fxsave fxsave64 fxrstor fxrstor64", "compared in extended-state.test.ts, from a known state"),
   ...names(
-    "xsave xsave64 xrstor xrstor64 xsaveopt xsaveopt64 xsavec xsavec64 xsetbv",
+    "xsave xsave64 xrstor xrstor64 xsaveopt xsaveopt64 xsavec xsavec64 xsaves xsaves64 xrstors xrstors64 xsetbv",
     "depends on what the kernel enables",
   ),
   ...names("nop", "its form 0F 0D with a register is undefined on AMD"),

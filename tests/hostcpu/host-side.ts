@@ -1,7 +1,7 @@
 // The processor of this computer as a side of the comparison: builds host-runner.c and feeds it snippets.
 
 import { execFileSync, spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, statSync } from "node:fs";
 import { arch, platform } from "node:os";
 import { join } from "node:path";
 import { projectRoot } from "../support/golden.js";
@@ -62,4 +62,11 @@ function readOutcome(record: Buffer): Outcome {
     data: Uint8Array.from(record.subarray(160, 160 + place.dataBytes)),
     stack: Uint8Array.from(record.subarray(160 + place.dataBytes)),
   };
+}
+
+/** True where this computer's processor has all of these features, by Linux's names. */
+export function hostHas(names: string): boolean {
+  if (!existsSync("/proc/cpuinfo")) return false;
+  const flags = new Set(/^flags\s*:(.*)$/m.exec(readFileSync("/proc/cpuinfo", "utf8"))?.[1]?.trim().split(" "));
+  return names.split(" ").every((name) => flags.has(name));
 }

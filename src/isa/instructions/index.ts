@@ -11,6 +11,7 @@ import { stateInstructions } from "./state.js";
 import { stringAndPortInstructions } from "./string-io.js";
 import { systemInstructions } from "./system.js";
 import { laterVectorInstructions } from "./vector-later.js";
+import { vexVectorInstructions } from "./vector-vex.js";
 import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
 import { x87Instructions } from "./x87.js";
@@ -30,4 +31,5 @@ export const instructions: readonly Instruction[] = [
   ...x87Instructions,
   ...vectorInstructions,
   ...laterVectorInstructions,
+  ...vexVectorInstructions,
 ];

@@ -138,12 +138,15 @@ const floating = (operation: string, kind: Kind): Pick<InstructionFacts, "execut
   argument: kinds.indexOf(kind),
 });
 
+/** Operations on one number write all of a packed destination; a scalar keeps the rest of it. */
+const readsLeft = (name: string, kind: Kind): string => (/^(?:SQRT|RSQRT|RCP)$/.test(name) && kind < "Q" ? "w" : "rw");
+
 const floatInstructions = floats.flatMap(([name, opcode, its, summary]) =>
   its.map((kind) =>
     vector("sse", featureOf(kind), {
       mnemonic: `${name}${kind}`,
       summary,
-      forms: [form(`${prefixOf[kind]} 0F ${opcode} /r`, `xmm:rw, xmm/m${widthOf[kind]}`)],
+      forms: [form(`${prefixOf[kind]} 0F ${opcode} /r`, `xmm:${readsLeft(name, kind)}, xmm/m${widthOf[kind]}`)],
       ...floating(name, kind),
     }),
   ),
