@@ -123,7 +123,20 @@ function addCandidates(slots: Slot[], instruction: Instruction, form: Form, inde
     slot.modrm = modrm;
     slot.modIgnored ||= modIgnored;
     slot.candidates.push({ mask, value, form: index, name });
+    if (ignoresWide(encoding)) slot.candidates.push({ ...outside64(mask, value), form: index, name });
   }
+}
+
+/** VEX.W chooses between general registers of 32 and 64 bits, and outside 64-bit mode it is ignored there. */
+function ignoresWide(encoding: FormEncoding): boolean {
+  return encoding.vex && encoding.w === 0 && encoding.operands.some((o) => generalKinds.has(o.kind));
+}
+
+const generalKinds: ReadonlySet<OperandKind> = new Set(["reg", "rm", "rmReg", "vexReg"]);
+
+/** The same key outside 64-bit mode with either value of W. */
+function outside64(mask: number, value: number): { mask: number; value: number } {
+  return { mask: ((mask & ~(1 << 10)) | (1 << 15)) >>> 0, value: (value & ~(1 << 10)) >>> 0 };
 }
 
 /** Which keys a form answers to. */

@@ -67,6 +67,8 @@ function limitsPage(): string {
     "models and are not executed here; a guest that uses one anyway ends as `unsupported`, with the instruction named,",
     "never with a made-up fault.",
     "",
+    "Of AVX2 all but the gathers is executed.",
+    "",
     "One hole is in what is reported: the transcendental functions of x87 (FSIN, FCOS, FSINCOS, FPTAN, FPATAN, F2XM1,",
     "FYL2X, FYL2XP1) end the run as `unsupported` although CPUID reports FPU. RCPPS, RCPSS, RSQRTPS and RSQRTSS give the",
     "exact result cut to 12 bits, where each processor has a table of its own.",

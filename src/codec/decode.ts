@@ -115,8 +115,7 @@ function readVex(s: DecodeState, first: number): void {
     map = a & 0x1f;
     rex |= ((a & 0x40) === 0 ? 2 : 0) | ((a & 0x20) === 0 ? 1 : 0);
     last = nextByte(s);
-    // Outside 64-bit mode VEX.W is ignored (Intel SDM vol. 2, "SARX/SHLX/SHRX" and the like).
-    s.vexW = s.bits === 64 && (last & 0x80) !== 0;
+    s.vexW = (last & 0x80) !== 0;
   }
   // A prefix that VEX itself carries must not stand in front of it.
   if (s.rex !== 0 || s.operandOverride || s.repeat !== 0 || s.lock) map = 31;

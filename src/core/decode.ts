@@ -327,8 +327,7 @@ function decodeVex(first: u32, is64: bool): u32 {
   vexRegister = ((last >> 3) & 15) ^ 15;
   if (!is64) vexRegister &= 7;
   bits = (map << 16) | ((last & 3) << 8) | ((last & 4) << 10);
-  // Outside 64-bit mode VEX.W is ignored.
-  if (is64 && (last & 0x80) != 0) bits |= 0x400;
+  if ((last & 0x80) != 0) bits |= 0x400;
   return bits;
 }
 

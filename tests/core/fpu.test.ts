@@ -71,6 +71,7 @@ const rows: readonly Row[] = [
   },
   {
     title: "XSETBV of AVX, which is not reported",
+    platform: "penryn",
     code: code("mov eax, 7 | xor edx, edx | xor ecx, ecx | xsetbv", "b80700000031d231c90f01d1"),
     cr4: cr4.OSXSAVE,
     vector: 13,

@@ -78,12 +78,33 @@ const isInteger = (mnemonic: string): boolean => /^(?:P(?!TEST)|MPSADBW|MOVNTDQA
 function twinForms({ mnemonic }: Instruction, sse: Form): readonly Form[] {
   const parts = partsOf(sse.code, wordOfW(mnemonic, sse.code));
   const operands = threeOperands(mnemonic, sse.operands);
-  const options: FormOptions = { use: sse.use };
+  // W chooses between general registers of 32 and 64 bits.
+  const options: FormOptions = { use: sse.use, ...(parts.w === "W1" && { modes: "only64" }) };
   if (scalar.test(mnemonic)) return [form(vexCode("LIG", parts), operands, options)];
   const own = form(vexCode("128", parts), operands, options);
   if (narrow.test(mnemonic)) return [own];
   const feature: CpuFeature = isInteger(mnemonic) ? "AVX2" : "AVX";
   return [own, form(vexCode("256", parts), operands256(mnemonic, operands), { ...options, feature })];
+}
+
+/**
+ * Registers are moved by the opcode of the load, though that of the store may be shorter. Signs are collected with W 0
+ * also where a register of 64 bits is written.
+ */
+function asAssemblersTakeIt(it: Form): readonly Form[] {
+  const stores = /^([xy]mm)\/(m\d+):w, [xy]mm$/.exec(it.operands);
+  if (stores) {
+    const operands = it.operands.replace(/\/m\d+/, "(rm)");
+    return [
+      { ...it, operands: it.operands.replace(/^[xy]mm\//, "") },
+      { ...it, operands, use: "decode" },
+    ];
+  }
+  if (!/^r64:w, [xy]mm\(rm\)$/.test(it.operands)) return [it];
+  return [
+    { ...it, use: "decode" },
+    { ...it, code: it.code.replace("W1", "W0"), use: "alias" },
+  ];
 }
 
 const usesMmx = (operands: string): boolean => operands.split(", ").some((operand) => operand.startsWith("mm"));
@@ -92,7 +113,10 @@ const hasTwin = (it: Form): boolean => it.use !== "alias" && !usesMmx(it.operand
 const twins: readonly Instruction[] = [...vectorInstructions, ...laterVectorInstructions]
   .filter(({ mnemonic }) => !withoutTwin.has(mnemonic))
   .flatMap((base) => {
-    const forms = base.forms.filter(hasTwin).flatMap((sse) => twinForms(base, sse));
+    const forms = base.forms
+      .filter(hasTwin)
+      .flatMap((sse) => twinForms(base, sse))
+      .flatMap(asAssemblersTakeIt);
     if (forms.length === 0) return [];
     return [instruction({ ...base, mnemonic: `V${base.mnemonic}`, feature: "AVX", unit: "sse", faults, forms })];
   });

@@ -10,7 +10,7 @@ import type { CpuFeature } from "../features.js";
  * them, and end the run as `unsupported`.
  */
 export const knownOnly: readonly CpuFeature[] = [
-  ...(["3DNOW", "SSE4A", "AVX", "AVX2", "FMA", "F16C", "XOP", "SHA", "AVX512F"] as const),
+  ...(["3DNOW", "SSE4A", "AVX2", "XOP", "SHA", "AVX512F"] as const),
 ];
 
 export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
