@@ -100,7 +100,7 @@ function asAssemblersTakeIt(it: Form): readonly Form[] {
       { ...it, operands, use: "decode" },
     ];
   }
-  if (!/^r64:w, [xy]mm\(rm\)$/.test(it.operands)) return [it];
+  if (!/^r64:w, [xy]mm\(rm\)(?:, imm8)?$/.test(it.operands)) return [it];
   return [
     { ...it, use: "decode" },
     { ...it, code: it.code.replace("W1", "W0"), use: "alias" },
