@@ -33,15 +33,17 @@ function endOf(machine: Machine): number | undefined {
 
 const load = code("vmovups ymm1, [rbx]", "c5fc100b");
 
-test.each([
-  { title: "works where the system enables it", end: undefined },
-  { title: "is #UD without CR4.OSXSAVE", controls: cr4.PAE | cr4.OSFXSR, end: 6 },
-  { title: "is #UD without AVX in XCR0", xcr0: 3n, end: 6 },
-  { title: "needs no CR4.OSFXSR", controls: cr4.PAE | cr4.OSXSAVE, end: undefined },
-  { title: "is #NM with CR0.TS", cr0: 0x8001_003bn, end: 7 },
-  { title: "ignores CR0.EM", cr0: 0x8001_0037n, end: undefined },
-  { title: "is #UD on a processor without AVX", platform: "nehalem", end: 6 },
-])("AVX $title", ({ title: _, end, ...options }) => {
+const guards: readonly (readonly [title: string, options: Parameters<typeof start>[1], end: number | undefined])[] = [
+  ["works where the system enables it", {}, undefined],
+  ["is #UD without CR4.OSXSAVE", { controls: cr4.PAE | cr4.OSFXSR }, 6],
+  ["is #UD without AVX in XCR0", { xcr0: 3n }, 6],
+  ["needs no CR4.OSFXSR", { controls: cr4.PAE | cr4.OSXSAVE }, undefined],
+  ["is #NM with CR0.TS", { cr0: 0x8001_003bn }, 7],
+  ["ignores CR0.EM", { cr0: 0x8001_0037n }, undefined],
+  ["is #UD on a processor without AVX", { platform: "nehalem" }, 6],
+];
+
+test.each(guards)("AVX %s", (_, options, end) => {
   expect(endOf(start(load, options))).toBe(end);
 });
 
