@@ -226,7 +226,14 @@ function record(instruction: Instruction, form: Form, execute: number): Uint8Arr
   view.setUint32(formRecord.flags, flagsOf(instruction, form, encoding), true);
   const feature = instruction.nopWithoutFeature ? "" : (form.feature ?? instruction.feature ?? "");
   view.setUint16(formRecord.feature, featureNumber(feature), true);
+  view.setUint16(formRecord.undefinedFlags, flagMask(instruction.flags.undefined), true);
   return bytes;
+}
+
+/** Flags as RFLAGS has them. */
+function flagMask(names = ""): number {
+  const bits: Readonly<Record<string, number>> = { CF: 1, PF: 4, AF: 0x10, ZF: 0x40, SF: 0x80, OF: 0x800 };
+  return names.split(" ").reduce((mask, name) => mask | (bits[name] ?? 0), 0);
 }
 
 function flagsOf(instruction: Instruction, form: Form, encoding: FormEncoding): number {

@@ -397,7 +397,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   },
   AFTER: { COMMIT: 1, END_TRACE: 2, REPLACED: 4 },
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
-  VARY: { ORDER_LAST: 1 },
+  VARY: { ORDER_LAST: 1, UNDEFINED_CLEAR: 2, UNDEFINED_SET: 4, UNDEFINED_INVERT: 8 },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
   PREFIX: {

@@ -18,6 +18,7 @@ import {
   MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
+import { VARY_UNDEFINED } from "./undefined-flags";
 import { Op, specialise } from "./ops";
 
 /** How decoding ends. */
@@ -252,6 +253,8 @@ function decodeBody(op: MicroOp): bool {
   }
   const execute = <u32>load<u16>(record);
   op.op = <u8>specialise(op, execute, flags);
+  // The run loop's own operations know nothing of the knob.
+  if ((cpu.variation & VARY_UNDEFINED) != 0 && load<u16>(record, 30) != 0) op.op = <u8>Op.COLD;
   return true;
 }
 

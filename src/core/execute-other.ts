@@ -30,6 +30,7 @@ import {
 import { RULE_INSTRUCTION_IOPL } from "./rules.generated";
 import { decimal } from "./decimal";
 import { addWithFlag, bitManipulation } from "./bmi";
+import { VARY_UNDEFINED, varyUndefinedFlags } from "./undefined-flags";
 import { popFlagsVirtual, virtualInterrupt } from "./virtual-8086";
 import { executeVector } from "./fpu-dispatch";
 import * as T from "./decode-table.generated";
@@ -45,6 +46,12 @@ import * as S from "./system";
 
 /** Executes a micro-op by its execute number: NEXT, END or ABORT. */
 export function executeOther(op: MicroOp, execute: u32): u32 {
+  const status = executeNumbered(op, execute);
+  if ((cpu.variation & VARY_UNDEFINED) != 0 && status != ABORT) varyUndefinedFlags(op, execute);
+  return status;
+}
+
+function executeNumbered(op: MicroOp, execute: u32): u32 {
   switch (execute) {
     // Data transfer
     case T.EXEC_MOV: return G.move(op);

@@ -161,6 +161,9 @@ export const PAGE_READ_ONLY: u32 = 16;
 export const PAGE_WRITE_CACHED: u32 = 32;
 
 export const VARY_ORDER_LAST: u32 = 1;
+export const VARY_UNDEFINED_CLEAR: u32 = 2;
+export const VARY_UNDEFINED_SET: u32 = 4;
+export const VARY_UNDEFINED_INVERT: u32 = 8;
 
 export const POINT_VISIT: u32 = 0;
 export const POINT_STOP: u32 = 1;
@@ -185,7 +188,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x5d6f419;
+export const LAYOUT_DIGEST: u32 = 0x167d297c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged

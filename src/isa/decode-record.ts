@@ -18,7 +18,7 @@
 //           immediates the number of bytes to which they are sign-extended (0: they are not); 1 for YMM in place of XMM.
 //       20  u8 operand size (0 none, 1 16, 2 32, 3 64)   21  u8 bytes of the first immediate (or rel, or far offset)
 //       22  u8 bytes of the second immediate             23  u8 repeat kind (0 none, 1 REP, 2 REPE and REPNE)
-//       24  u32 flags (`formFlags`)     28  u16 feature number (features.ts; 0 none)   30  u16 reserved
+//       24  u32 flags (`formFlags`)     28  u16 feature number (features.ts; 0 none)   30  u16 undefined flags
 //      `moffs` operands take an address of the address size instead of an immediate.
 // LOCK is #UD unless the form is `lockable` and its ModRM names memory. F2 and F3 mean REP only where the repeat kind is
 // not 0, and are ignored otherwise, but for forms where they are part of the opcode (`repIsOpcode`).
@@ -118,4 +118,5 @@ export const formRecord = {
   repeat: 23,
   flags: 24,
   feature: 28,
+  undefinedFlags: 30,
 } as const;

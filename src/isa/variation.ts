@@ -5,6 +5,15 @@ import type { Platform } from "./platform.js";
 
 /** What each knob turns, and what its choices mean. */
 export const knobs = {
+  undefined: {
+    doc: "flags that the manual leaves undefined after an instruction, whatever its operands",
+    choices: {
+      computed: "what this machine computes for them",
+      clear: "0",
+      set: "1",
+      invert: "the opposite of what this machine computes",
+    },
+  },
   order: {
     doc: "which failing check of VM entry is reported, where several fail and the manual lets any be",
     choices: {

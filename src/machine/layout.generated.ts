@@ -161,6 +161,9 @@ export const PAGE_READ_ONLY = 16;
 export const PAGE_WRITE_CACHED = 32;
 
 export const VARY_ORDER_LAST = 1;
+export const VARY_UNDEFINED_CLEAR = 2;
+export const VARY_UNDEFINED_SET = 4;
+export const VARY_UNDEFINED_INVERT = 8;
 
 export const POINT_VISIT = 0;
 export const POINT_STOP = 1;
@@ -185,7 +188,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x5d6f419;
+export const LAYOUT_DIGEST = 0x167d297c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {

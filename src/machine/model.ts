@@ -1,7 +1,7 @@
 // Writes a CPU model into a core: features, CPUID leaves, MSRs, and the control-register bits that follow.
 
 import { assert } from "../base/index.js";
-import { featureNumber, type CpuModel, type Platform } from "../isa/index.js";
+import { featureNumber, type CpuModel, type Platform, type Variation } from "../isa/index.js";
 import { cpuLayout as cpu, cpuidRecordLayout, msrRecordLayout } from "./layout.generated.js";
 import * as layout from "./layout.generated.js";
 
@@ -51,7 +51,7 @@ export function writeModel(view: DataView, platform: Platform): void {
   const word = (field: { readonly offset: number }, value: number): void =>
     view.setUint32(layout.CPU_BASE + field.offset, value, true);
   word(cpu.vendor, model.vendor === "intel" ? 0 : 1);
-  word(cpu.variation, platform.variation?.order === "last" ? layout.VARY_ORDER_LAST : 0);
+  word(cpu.variation, variationBits(platform.variation));
   word(cpu.physicalAddressBits, model.physicalAddressBits);
   word(cpu.linearAddressBits, model.linearAddressBits);
   long(cpu.cr0Fixed1, 0xe005_003fn);
@@ -65,6 +65,17 @@ export function writeModel(view: DataView, platform: Platform): void {
   });
   writeCpuid(view, model);
   writeMsrs(view, platform);
+}
+
+/** The run's choices as the core has them. */
+function variationBits({ order, undefined: flags }: Variation = {}): number {
+  const undefinedBits = {
+    computed: 0,
+    clear: layout.VARY_UNDEFINED_CLEAR,
+    set: layout.VARY_UNDEFINED_SET,
+    invert: layout.VARY_UNDEFINED_INVERT,
+  };
+  return (order === "last" ? layout.VARY_ORDER_LAST : 0) | undefinedBits[flags ?? "computed"];
 }
 
 /** EFER.LMSLE: AMD's 64-bit models before Zen let segment limits hold in 64-bit mode. */
