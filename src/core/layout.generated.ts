@@ -188,7 +188,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x167d297c;
+export const LAYOUT_DIGEST: u32 = 0x2141bb7c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged

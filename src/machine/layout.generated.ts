@@ -188,7 +188,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x167d297c;
+export const LAYOUT_DIGEST = 0x2141bb7c;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
