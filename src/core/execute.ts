@@ -336,6 +336,8 @@ function executeByNumber(op: MicroOp): u32 {
 export function run(budget: u64): u32 {
   cpu.budgetEnd = cpu.retired + budget;
   cpu.stopKind = STOP_NONE;
+  // What the host wrote since the last run concerns no instruction in progress.
+  cpu.afterWrite = 0;
   updateAttention();
   let skipsPoint = cpu.stoppedAt != NO_ADDRESS;
   while (cpu.stopKind == STOP_NONE) {

@@ -172,7 +172,9 @@ function gatheredTrace(linear: u64, variant: u32): TraceHeader {
     return nothing;
   }
   placeInTrace(op, 0);
-  closeTrace(trace, 1, op.length, 0);
+  const isOurs = isRam(first) && isOverhead(RAM_BASE + <usize>first);
+  if (isOurs) op.prefixes |= <u8>PREFIX_OVERHEAD;
+  closeTrace(trace, 1, op.length, isOurs ? 1 : 0);
   const skips = (variant & KEY_SKIP_POINT) != 0;
   trace.point = skips || !isRam(first) ? 0 : findPoint(first);
   return trace;

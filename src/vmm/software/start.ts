@@ -8,6 +8,7 @@ import type { PageAllocator } from "../page-allocator.js";
 import type { VmmChoice } from "../policy.js";
 import type { SoftwareGuestParts } from "./shared/software-guest.js";
 import { Window } from "./shared/window.js";
+import { cachePages } from "./translation/code-cache.js";
 import { TranslationVcpu } from "./translation/vcpu.js";
 import { TrapAndEmulateVcpu } from "./trap-and-emulate/vcpu.js";
 
@@ -20,7 +21,7 @@ export interface SoftwareParts extends Omit<SoftwareGuestParts, "shadow" | "wind
 export function startSoftware(parts: SoftwareParts): BundledVmm {
   const { processor, pages } = parts;
   const shadow = new ShadowTables(processor, pages);
-  const window = new Window(processor, pages);
+  const window = new Window(processor, pages, parts.kind === "binary_translation" ? cachePages : 0);
   shadow.keepAtTop(window.tables);
   const guest = { ...parts, shadow, window };
   return parts.kind === "trap_and_emulate" ? new TrapAndEmulateVcpu(guest) : new TranslationVcpu(guest);

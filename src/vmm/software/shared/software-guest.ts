@@ -75,6 +75,10 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   raised: InjectedEvent | undefined;
   /** Why the VMM cannot go on with its guest. */
   refusal: string | undefined;
+  /** Hears of memory that the VMM writes for the guest. */
+  onWrite: (physical: bigint) => void = (physical) => this.tables.written(physical);
+  /** Hears that linear addresses may lead elsewhere. */
+  onPagingChange: () => void = () => {};
   private readonly ringZero: RingZero;
   private readonly shadow: ShadowTables;
   private readonly msrs = new Map<number, bigint>();
@@ -98,7 +102,7 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
     this.tr = start.tr;
     this.interruptFlag = (start.rflags & flagBits.IF) !== 0n;
     this.iopl = start.rflags & flagBits.IOPL;
-    this.memory = new GuestMemory(processor, this, (physical) => this.tables.written(physical));
+    this.memory = new GuestMemory(processor, this, (physical) => this.onWrite(physical));
     this.tables = new DescriptorTables(this, parts.window);
     for (const { address, value } of start.msrs) if (transferMsrs.has(address)) this.msrs.set(address, value);
     this.enterDeprivileged(start);
@@ -272,14 +276,20 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
 
   writePhysical(address: bigint, bytes: Uint8Array): void {
     this.processor.writePhysical(address, bytes);
-    this.tables.written(address);
+    this.onWrite(address);
   }
 
   /** The guest's translations are gone, as a TLB's are. */
   flush(): void {
+    this.forgetTranslations();
+    this.tables.pagingChanged();
+    this.onPagingChange();
+  }
+
+  /** The shadow page tables begin anew; the guest's own have not changed. */
+  forgetTranslations(): void {
     this.shadow.flush();
     this.processor.setRegister("CR3", this.shadow.paeRoot);
-    this.tables.pagingChanged();
   }
 
   advance(lengthBytes = 0): void {

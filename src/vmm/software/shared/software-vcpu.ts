@@ -26,6 +26,9 @@ import { systemCall, systemEnter } from "./system-calls.js";
 const vectors = { undefinedOpcode: 6, protection: 13, page: 14 } as const;
 const idtBit = 2;
 
+/** Why the guest came back to the VMM. */
+export type GuestRun = Stop | VmmStop | { readonly kind: "handled" };
+
 export abstract class SoftwareVcpu implements BundledVmm {
   readonly guest: SoftwareGuest;
   protected readonly ringZero: RingZero;
@@ -39,6 +42,7 @@ export abstract class SoftwareVcpu implements BundledVmm {
     private readonly instructions: ReadonlyMap<string, EmulatedInstruction>,
   ) {
     this.guest = new SoftwareGuest(parts);
+    this.guest.onWrite = (physical) => this.written(physical);
     this.ringZero = parts.ringZero;
     this.shadow = parts.shadow;
     this.flow = new EventFlow(this.guest);
@@ -77,7 +81,20 @@ export abstract class SoftwareVcpu implements BundledVmm {
   }
 
   /** Lets the guest run; `handled` where the VMM has done something for it and it goes on. */
-  protected abstract runGuest(budgetInstructions: number): Stop | VmmStop | { readonly kind: "handled" };
+  protected abstract runGuest(budgetInstructions: number): GuestRun;
+
+  /** The guest's instruction to which an event belongs. */
+  protected instructionRip(event: DeliveredEvent): bigint {
+    return event.instructionRip;
+  }
+
+  /** An interrupt or NMI that has stopped the guest waits. */
+  protected keepInterrupt(): void {
+    const transfer = this.ringZero.transfer();
+    if (transfer.kind !== "event") return;
+    this.flow.tell(raisedBy(transfer), { rip: this.guest.rip, savedRip: this.guest.rip }, "public");
+    this.flow.keep(transfer);
+  }
 
   /** Control has come to ring 0: does what brought it there, and gives the stop where the guest ends. */
   protected atTransfer(): VmmStop | undefined {
@@ -107,7 +124,7 @@ export abstract class SoftwareVcpu implements BundledVmm {
     const raised = raisedBy(event);
     const savedRip = guest.rip;
     const place: EventPlace = {
-      rip: event.instructionRip,
+      rip: this.instructionRip(event),
       savedRip,
       ...(event.rule !== undefined && { rule: event.rule }),
     };

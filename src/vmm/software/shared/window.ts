@@ -10,7 +10,14 @@ import { encodeDescriptor, windowBase, type Descriptor } from "./ring-compressio
 const offsets = { gdt: 0, ldt: 0x1_0000, idt: 0x2_0000, tss: 0x2_1000, entry: 0x2_2000, more: 0x2_3000 } as const;
 
 /** The VMM's own selectors, at the end of the largest GDT; a guest's entries there are hidden. */
-export const vmmSelectors = { code: 0xffe0, stack: 0xffe8, ldt: 0xfff0, tss: 0xfff8 } as const;
+export const vmmSelectors = {
+  data: 0xffd0,
+  translated: 0xffd8,
+  code: 0xffe0,
+  stack: 0xffe8,
+  ldt: 0xfff0,
+  tss: 0xfff8,
+} as const;
 
 /** Limits of the shadow tables. */
 export const tableLimits = { gdt: 0xffff, idt: 0x7ff } as const;
@@ -20,6 +27,7 @@ const tssBusy = 0x8b;
 const ldtPresent = 0x82;
 const flatCode = 0xc09b;
 const flatData = 0xc093;
+const ring1 = 0x20;
 /** Bytes between the entries of two vectors in the VMM's code. */
 const entryStep = 8;
 
@@ -49,7 +57,7 @@ export class Window {
       processor.writeU64(place, BigInt(this.physical + i * pageBytes) | P | RW | A | D);
     }
     processor.writePhysical(BigInt(this.physical), new Uint8Array(offsets.more));
-    this.writeOwnDescriptors();
+    this.writeOwnDescriptors(morePages > 0);
   }
 
   static readonly gdt = BigInt(windowBase + offsets.gdt);
@@ -74,7 +82,7 @@ export class Window {
 
   /** Replaces the shadow GDT; entries of the VMM's own stay. */
   writeGdt(descriptors: readonly Descriptor[]): void {
-    const own = vmmSelectors.code / 8;
+    const own = vmmSelectors.data / 8;
     const shown = descriptors.slice(0, own);
     this.writeTable(offsets.gdt, shown, this.gdtEntries);
     this.gdtEntries = shown.length;
@@ -117,7 +125,7 @@ export class Window {
     this.processor.writePhysical(BigInt(this.physical + offset), bytes);
   }
 
-  private writeOwnDescriptors(): void {
+  private writeOwnDescriptors(translates: boolean): void {
     const put = (selector: number, descriptor: Descriptor): void => {
       const [low, high] = encodeDescriptor(descriptor);
       const at = BigInt(this.physical + offsets.gdt + selector);
@@ -125,6 +133,11 @@ export class Window {
       this.processor.writeU32(at + 4n, high);
     };
     const flat = { base: 0n, limitBytes: 0xffff_ffff };
+    if (translates) {
+      // Ring 1 could load these two; but no code of the guest's kernel runs there as it is.
+      put(vmmSelectors.data, { ...flat, rights: flatData | ring1 });
+      put(vmmSelectors.translated, { ...flat, rights: flatCode | ring1 });
+    }
     put(vmmSelectors.code, { ...flat, rights: flatCode });
     put(vmmSelectors.stack, { ...flat, rights: flatData });
     put(vmmSelectors.ldt, { base: BigInt(windowBase + offsets.ldt), limitBytes: 0xffff, rights: ldtPresent });

@@ -79,12 +79,7 @@ const pushSegment: Emulator = (guest, instruction) => {
   const name = nameOf(instruction.decoded.value.operands[0]);
   if (!segmentNames.has(name)) return undefined;
   const selector = BigInt(guest.segment(name.toUpperCase() as SegmentRegisterName).selector);
-  const bytes = operandBytes(guest, instruction);
-  // Processors write 16 bits and move the stack pointer by the operand size (SDM vol. 2B, "PUSH").
-  const fault = writeSegment(guest, "SS", guest.stackOffset(-bytes), selector, 2);
-  if (fault) return { fault };
-  guest.moveStack(-bytes, guest.stackIsWide);
-  return "done";
+  return push(guest, selector, operandBytes(guest, instruction));
 };
 
 const movSegment: Emulator = (guest, instruction) => {
