@@ -9,7 +9,8 @@ import { raise, VECTOR_DB } from "./faults";
 import { settle } from "./exceptions";
 import { exitsBeforeDebugTraps } from "./virtualization";
 
-/** DR6: single step, task switch. */
+/** DR6: general detect, single step, task switch. */
+export const DEBUG_GENERAL_DETECT: u64 = 1 << 13;
 export const DEBUG_STEP: u32 = 1 << 14;
 export const DEBUG_TASK: u32 = 1 << 15;
 
@@ -40,6 +41,9 @@ function lengthOf(number: u32): u32 {
 /** An enabled instruction breakpoint at the address raises #DB as a fault, unless RF is set. */
 export function breaksBefore(linear: u64): bool {
   if ((cpu.dr7 & 0xff) == 0 || (cpu.systemFlags & RF) != 0 || cpu.gif == 0) return false;
+  // On Intel the instruction behind one that loads SS has none (SDM vol. 3A, "Masking Exceptions and Interrupts When
+  // Switching Stacks"); AMD holds back interrupts only.
+  if ((cpu.shadow & 2) != 0 && cpu.vendor == 0) return false;
   let hits: u32 = 0;
   for (let i: u32 = 0; i < 4; i++) {
     if (enabled(i) && kindOf(i) == BREAK_EXECUTE && address(i) == linear) hits |= 1 << i;
@@ -116,10 +120,32 @@ export function stepByNewFlag(): void {
   stepsByNewFlag = true;
 }
 
+/** The instruction in progress has loaded RF: it does not end with the instruction, as RF otherwise does. */
+let resumeFlagLoaded: bool = false;
+
+/**
+ * IRET and task switches load RF, and it counts for the instruction that follows (SDM vol. 3A, "Instruction-Breakpoint
+ * Exception Condition").
+ */
+export function keepResumeFlag(): void {
+  resumeFlagLoaded = (cpu.systemFlags & RF) != 0;
+}
+
+/**
+ * A repeated string instruction stopped between two iterations: until it is done RF is set, so that what comes in
+ * between saves it and an instruction breakpoint does not hit again (SDM vol. 3A, ibid.).
+ */
+export function resumeBetweenIterations(): void {
+  cpu.systemFlags |= RF;
+  resumeFlagLoaded = true;
+  updateAttention();
+}
+
 /** After an instruction that had attention: shadows and RF end, then debug traps are raised. */
 export function afterInstruction(startShadow: u32, startAttention: u32, resumed: bool, startRip: u64): void {
   if (startShadow != 0) cpu.shadow &= ~startShadow;
-  if (resumed) cpu.systemFlags &= ~RF;
+  if (resumed && !resumeFlagLoaded) cpu.systemFlags &= ~RF;
+  resumeFlagLoaded = false;
   // TF counts as it was before the instruction: POPF that sets it lets one more go. MOV SS holds traps back.
   const held = (cpu.shadow & 2) != 0;
   const steps = stepsByNewFlag ? (cpu.systemFlags & TF) != 0 : (startAttention & ATTENTION_SINGLE_STEP) != 0;

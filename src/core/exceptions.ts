@@ -14,14 +14,14 @@ import {
   VM,
 } from "./state"; // prettier-ignore
 import {
-  baseOf, descriptorHigh, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf, setNullSegment,
-  setRealSegment, setSegmentFromDescriptor,
+  baseOf, descriptorHigh, descriptorIs, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf,
+  setNullSegment, setRealSegment, setSegmentFromDescriptor,
 } from "./segments"; // prettier-ignore
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { push } from "./stack";
 import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
-  entersHost, raiseCode, stopBeforeRing0, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_NP, VECTOR_PF,
+  entersHost, raiseCode, stopBeforeRing0, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_MC, VECTOR_NP, VECTOR_PF,
   VECTOR_SS, VECTOR_TS, VECTOR_VE,
 } from "./faults"; // prettier-ignore
 import {
@@ -30,6 +30,7 @@ import {
 import { endBranchRecording, noteDelivery } from "./debug";
 import { appendEvent } from "./events";
 import { interceptException, interceptTripleFault, performExit } from "./virtualization";
+import { DEBUG_GENERAL_DETECT } from "./debug";
 import { TASK_GATE, taskSwitch } from "./task";
 
 const BENIGN: u32 = 0;
@@ -138,8 +139,13 @@ export function deliver(vector: u32, type: u32, errorCode: u32, hasErrorCode: u3
   cpu.deliveringError = errorCode;
   cpu.deliveringHasError = hasErrorCode;
   const software = isSoftware(type);
-  // Faults push RF = 1, so that an instruction breakpoint does not hit again on return; traps and interrupts do not.
-  pushesRf = type == TYPE_HARDWARE_EXCEPTION && !injected && (vector != VECTOR_DB || cpu.debugTrap == 0);
+  // Faults push RF = 1, but instruction breakpoints do not: their handler sets it. Of #DB that leaves general detect.
+  // Aborts and events between instructions push RF as it is, software interrupts 0 (SDM vol. 3A,
+  // "Instruction-Breakpoint Exception Condition").
+  const isAbort = vector == VECTOR_DF || vector == VECTOR_MC;
+  const isFault = vector != VECTOR_DB || (linear & DEBUG_GENERAL_DETECT) != 0;
+  pushesRf = type == TYPE_HARDWARE_EXCEPTION && !injected && isFault && !isAbort;
+  if (software) cpu.systemFlags &= ~RF;
   cpu.external = software ? 0 : 1;
   const status = !protectedMode() ? deliverReal(vector) : deliverProtected(vector, software, errorCode, hasErrorCode);
   cpu.external = 0;
@@ -244,7 +250,8 @@ function deliverProtected(vector: u32, software: bool, errorCode: u32, hasErrorC
   if ((rights & RIGHTS_P) == 0) return raiseCode(VECTOR_NP, gateError(vector));
   const selector = (<u32>(gate >> 16)) & 0xffff;
   if (isTask && entersHost(0)) return stopBeforeRing0(TRANSFER_TASK);
-  if (isTask) return taskSwitch(selector, TASK_GATE, hasErrorCode, errorCode);
+  if (isTask) return taskSwitch(selector, TASK_GATE, hasErrorCode, errorCode, pushesRf ? RF : 0);
+  if (is16) offset &= 0xffff;
   const ist = long ? (<u32>(gate >> 32)) & 7 : 0;
   const slot: u32 = long ? 8 : is32 ? 4 : 2;
   return throughGate(selector, offset, slot, ist, (type & 1) == 0, errorCode, hasErrorCode);
@@ -281,13 +288,12 @@ function throughGate(
   const fromVirtual = virtual8086();
   if (fromVirtual && (conforming || newCpl != 0)) return raiseCode(VECTOR_GP, (selector & 0xfffc) | external);
   if (entersHost(newCpl)) return stopBeforeRing0(TRANSFER_EVENT);
+  if (!markAccessed()) return ABORT;
 
   // Step 3: the stack, from the TSS where the privilege rises or the gate names an IST entry.
   const raises = newCpl < cpu.cpl;
   stackIs64 = longMode();
   if (!chooseStack(raises, newCpl, ist)) return ABORT;
-  if (!isCanonical(offset) && longMode()) return raiseCode(VECTOR_GP, external);
-  if (!longMode() && offset > <u64>limitOf(codeLow, codeHigh)) return raiseCode(VECTOR_GP, external);
 
   // Step 4: the frame, all of it checked before any of it is written.
   const flags = readFlags() | (pushesRf ? RF : 0);
@@ -297,6 +303,8 @@ function throughGate(
   const top = newStackPointer - bytes;
   const user: u32 = newCpl == 3 ? ACCESS_USER : 0;
   if (!stackHolds(top, bytes)) return ABORT;
+  if (!isCanonical(offset) && longMode()) return raiseCode(VECTOR_GP, external);
+  if (!longMode() && offset > <u64>limitOf(codeLow, codeHigh)) return raiseCode(VECTOR_GP, external);
   let position: u64 = newStackPointer;
   savedSlotCount = 0;
   if (fromVirtual) {
@@ -332,9 +340,9 @@ function throughGate(
   if (stackIs64) cpu.rsp = top;
   else if (newStackMask == 0xffff) cpu.rsp = (cpu.rsp & ~0xffff) | (top & 0xffff);
   else cpu.rsp = top & 0xffffffff;
-  if (!readDescriptor(selector) || !markAccessed()) return ABORT;
+  descriptorIs(codeLow, codeHigh | 0x100);
   setSegmentFromDescriptor(SEGMENT_CS, (selector & 0xfffc) | newCpl);
-  cpu.rip = slot == 2 ? offset & 0xffff : offset;
+  cpu.rip = offset;
   cpu.systemFlags &= ~(TF | NT | RF | VM);
   if (clearsIf) cpu.systemFlags &= ~IF;
   setCpl(newCpl);
@@ -428,6 +436,7 @@ export function innerStack(newCpl: u32): bool {
     raiseCode(VECTOR_SS, code);
     return false;
   }
+  if (!markAccessed()) return false;
   newStackSelector = selector;
   newStackLow = descriptorLow;
   newStackHigh = descriptorHigh;
@@ -486,5 +495,5 @@ export function commitStack(newCpl: u32): void {
   ss.selector = newStackSelector;
   ss.base = newStackBase;
   ss.limit = limitOf(newStackLow, newStackHigh);
-  ss.rights = rightsOf(newStackHigh) | 1;
+  ss.rights = rightsOf(newStackHigh);
 }

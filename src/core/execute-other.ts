@@ -22,7 +22,7 @@ import {
   callFar, changeableFlags, interruptReturn, jumpFar, returnFar, systemCall, systemEnter, systemExit, systemReturn,
 } from "./far-transfer"; // prettier-ignore
 import { finishWrite, loadSized, operandForRead, operandForWrite } from "./memory";
-import { lastPopped, peek, pop, push, setStackPointer } from "./stack";
+import { lastPopped, peek, pop, push, setStackPointer, stackForWrite } from "./stack";
 import {
   executeVirtualization, guestIretStarts, INTERCEPT_ICEBP, INTERCEPT_INT, INTERCEPT_INVD, INTERCEPT_IRET,
   INTERCEPT_PAUSE, INTERCEPT_POPF, INTERCEPT_PUSHF, INTERCEPT_RSM, INTERCEPT_WBINVD, interceptInstruction,
@@ -185,7 +185,7 @@ function executeSystem(op: MicroOp, execute: u32): u32 {
     case T.EXEC_MOVNTI: return G.move(op);
     case T.EXEC_MOV_FROM_SREG: return moveFromSegment(op);
     case T.EXEC_MOV_TO_SREG: return moveToSegment(op);
-    case T.EXEC_PUSH_SREG: return push(segment(op.first).selector, op.operandBytes) ? NEXT : ABORT;
+    case T.EXEC_PUSH_SREG: return pushSegment(op);
     case T.EXEC_POP_SREG: return popSegment(op);
     case T.EXEC_LOAD_FAR_POINTER: return loadFarPointer(op);
     case T.EXEC_MOV_FROM_CR: return C.moveFromControl(op);
@@ -377,6 +377,22 @@ function moveToSegment(op: MicroOp): u32 {
   const at = (op.prefixes & 32) != 0 ? operandForRead(op, 2) : <usize>op.source;
   if (at == 0) return ABORT;
   return afterSegmentLoad(number, loadSegment(number, load<u16>(at)));
+}
+
+/**
+ * PUSH of a segment register: with an operand size of 32 bits Intel's processors write a word into the slot and leave
+ * its upper half (SDM vol. 2, "PUSH"), AMD's write zeros there.
+ */
+function pushSegment(op: MicroOp): u32 {
+  const bytes = <u32>op.operandBytes;
+  const selector = segment(op.first).selector;
+  if (bytes != 4 || cpu.vendor != 0) return push(selector, bytes) ? NEXT : ABORT;
+  const top = cpu.rsp - bytes;
+  const at = stackForWrite(top, 2);
+  if (at == 0) return ABORT;
+  store<u16>(at, <u16>selector);
+  setStackPointer(top);
+  return finishWrite();
 }
 
 function popSegment(op: MicroOp): u32 {

@@ -360,6 +360,8 @@ export function run(budget: u64): u32 {
     const trace = fetchTrace((skipsPoint ? KEY_SKIP_POINT : 0) | (single ? KEY_SINGLE : 0));
     skipsPoint = false;
     if (changetype<usize>(trace) == 0) {
+      // An instruction breakpoint comes before faults of the fetch.
+      if ((cpu.attention & ATTENTION_DEBUG) != 0) breaksBefore(linearOf(SEGMENT_CS, cpu.rip));
       cpu.instructionRip = cpu.rip;
       cpu.instructionLength = 0;
       settle();
@@ -406,6 +408,7 @@ function abort(op: MicroOp): void {
   } else {
     cpu.rip -= op.length;
     cpu.instructionRip = cpu.rip;
+    cpu.debugPending = 0;
   }
   settle();
   cpu.trapRetires = 0;

@@ -7,22 +7,22 @@ import {
   TRANSFER_SYSCALL, TRANSFER_SYSENTER, TRANSFER_TASK,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, AC, AF, CF, code64, DF, EFER_SCE, END, ID, IF, IOPL, iopl, isCanonical, longMode, NT, OF, PF, protectedMode,
-  readFlags, realOrVirtual, RF, RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl, SF, stackMask,
-  TF, UNUSABLE, updateCodeKey, VIF, VIP, virtual8086, VM, writeFlags, ZF,
+  ABORT, AC, AF, CF, code64, DF, EFER_SCE, END, ID, IF, IOPL, iopl, isCanonical, longMode, maskOf, NT, OF, PF,
+  protectedMode, readFlags, realOrVirtual, RF, RIGHTS_CODE, RIGHTS_DB, RIGHTS_L, RIGHTS_P, RIGHTS_S, segment, setCpl,
+  SF, stackMask, TF, UNUSABLE, updateCodeKey, VIF, VIP, virtual8086, VM, writeFlags, ZF,
 } from "./state"; // prettier-ignore
 import {
-  descriptorHigh, descriptorLow, dplOf, dropPrivilegedSegments, fetchDescriptor, limitOf, markAccessed, rightsOf,
-  setNullSegment, setRealSegment, setSegmentFromDescriptor, validCodeSize,
+  descriptorHigh, descriptorIs, descriptorLow, dplOf, dropPrivilegedSegments, fetchDescriptor, limitOf, markAccessed,
+  rightsOf, setNullSegment, setRealSegment, setSegmentFromDescriptor, validCodeSize,
 } from "./segments"; // prettier-ignore
 import {
   entersHost, raiseCode, raiseProtection, raiseUndefined, stopBeforeRing0, VECTOR_GP, VECTOR_NP, VECTOR_SS,
 } from "./faults"; // prettier-ignore
-import { lastPopped, peek, push, setStackPointer } from "./stack";
+import { hasRoom, lastPopped, peek, push, setStackPointer } from "./stack";
 import { finishWrite, slowAccess, storeSized, systemRead } from "./memory";
 import { ACCESS_LONG_STACK, ACCESS_WRITE } from "./paging";
 import { chooseInnerStack, chosenStackPointer, commitStack, stackHolds, stackLinear } from "./exceptions";
-import { stepByNewFlag } from "./debug";
+import { keepResumeFlag, stepByNewFlag } from "./debug";
 import { returnInVirtual } from "./virtual-8086";
 import { TASK_CALL, TASK_IRET, TASK_JUMP, taskSwitch } from "./task";
 import {
@@ -30,19 +30,26 @@ import {
   RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
 } from "./rules.generated"; // prettier-ignore
 
-/** Checks an offset against the code segment read last, then makes that segment CS with the given privilege level. */
-function enterCode(selector: u32, offset: u64, level: u32): bool {
-  const is64 = longMode() && (rightsOf(descriptorHigh) & RIGHTS_L) != 0;
-  if (is64) {
-    if (!isCanonical(offset)) {
-      raiseProtection(RULE_ADDRESS_CANONICAL);
-      return false;
-    }
-  } else if ((offset & 0xffffffff) > <u64>limitOf(descriptorLow, descriptorHigh)) {
-    raiseProtection(RULE_CODE_LIMIT);
+function entersCode64(): bool {
+  return longMode() && (rightsOf(descriptorHigh) & RIGHTS_L) != 0;
+}
+
+/** Checks an offset against the code segment read last. */
+function holdsCode(offset: u64): bool {
+  if (entersCode64()) {
+    if (isCanonical(offset)) return true;
+    raiseProtection(RULE_ADDRESS_CANONICAL);
     return false;
   }
-  if (!markAccessed()) return false;
+  if ((offset & 0xffffffff) <= <u64>limitOf(descriptorLow, descriptorHigh)) return true;
+  raiseProtection(RULE_CODE_LIMIT);
+  return false;
+}
+
+/** Checks an offset against the code segment read last, then makes that segment CS with the given privilege level. */
+function enterCode(selector: u32, offset: u64, level: u32): bool {
+  const is64 = entersCode64();
+  if (!holdsCode(offset) || !markAccessed()) return false;
   setSegmentFromDescriptor(SEGMENT_CS, (selector & 0xfffc) | level);
   cpu.rip = is64 ? offset : offset & 0xffffffff;
   setCpl(level);
@@ -64,14 +71,18 @@ function checkDirect(selector: u32): bool {
   return false;
 }
 
+/** Real and virtual-8086 mode: CS keeps its limit, and an offset beyond it is #GP(0). */
+function enterRealCode(selector: u32, offset: u64): u32 {
+  if (offset > <u64>segment(SEGMENT_CS).limit) return raiseProtection(RULE_CODE_LIMIT);
+  setRealSegment(SEGMENT_CS, selector);
+  cpu.rip = offset;
+  updateCodeKey();
+  return END;
+}
+
 /** Far JMP. `bytes` is the operand size. */
 export function jumpFar(selector: u32, offset: u64, bytes: u32): u32 {
-  if (realOrVirtual()) {
-    setRealSegment(SEGMENT_CS, selector);
-    cpu.rip = offset & (bytes == 2 ? 0xffff : 0xffffffff);
-    updateCodeKey();
-    return END;
-  }
+  if (realOrVirtual()) return enterRealCode(selector, offset & maskOf(bytes));
   if ((selector & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
   if (!fetchDescriptor(selector, VECTOR_GP)) return ABORT;
   const rights = rightsOf(descriptorHigh);
@@ -86,14 +97,10 @@ export function jumpFar(selector: u32, offset: u64, bytes: u32): u32 {
 export function callFar(selector: u32, offset: u64, bytes: u32): u32 {
   const oldSelector = segment(SEGMENT_CS).selector;
   if (realOrVirtual()) {
-    const rsp = cpu.rsp;
-    if (!push(oldSelector, bytes) || !push(cpu.rip, bytes)) {
-      cpu.rsp = rsp;
-      return ABORT;
-    }
-    setRealSegment(SEGMENT_CS, selector);
-    cpu.rip = offset & (bytes == 2 ? 0xffff : 0xffffffff);
-    updateCodeKey();
+    const next = cpu.rip;
+    if (!hasRoom(2, bytes) || enterRealCode(selector, offset & maskOf(bytes)) == ABORT) return ABORT;
+    push(oldSelector, bytes);
+    push(next, bytes);
     return END;
   }
   if ((selector & 0xfffc) == 0) return raiseProtection(RULE_SELECTOR_NULL);
@@ -103,15 +110,16 @@ export function callFar(selector: u32, offset: u64, bytes: u32): u32 {
     return throughSystemDescriptor(selector, rights, true, bytes);
   }
   if (!checkDirect(selector)) return ABORT;
-  const rsp = cpu.rsp;
-  const rip = cpu.rip;
-  if (!push(oldSelector, bytes) || !push(rip, bytes)) {
-    cpu.rsp = rsp;
-    return ABORT;
-  }
-  if (enterCode(selector, offset, cpu.cpl)) return END;
-  cpu.rsp = rsp;
-  return ABORT;
+  return callSame(selector, offset, bytes);
+}
+
+/** A call that keeps ring and stack, to the code segment read last: nothing is pushed before everything is checked. */
+function callSame(selector: u32, offset: u64, bytes: u32): u32 {
+  if (!hasRoom(2, bytes) || !holdsCode(offset) || !markAccessed()) return ABORT;
+  push(segment(SEGMENT_CS).selector, bytes);
+  push(cpu.rip, bytes);
+  enterCode(selector, offset, cpu.cpl);
+  return END;
 }
 
 /** Call gates, task gates and TSSs. The descriptor has been read. */
@@ -163,10 +171,7 @@ function throughCallGate(gate: u32, slot: u32, isCall: bool): u32 {
   if (!isCall) return enterCode(target, offset, cpu.cpl) ? END : ABORT;
   if (!conforming && entersHost(dpl)) return stopBeforeRing0(TRANSFER_GATE);
   if (!conforming && dpl < cpu.cpl) return callInner(target, offset, dpl, slot, parameters);
-  const rsp = cpu.rsp;
-  if (push(segment(SEGMENT_CS).selector, slot) && push(cpu.rip, slot) && enterCode(target, offset, cpu.cpl)) return END;
-  cpu.rsp = rsp;
-  return ABORT;
+  return callSame(target, offset, slot);
 }
 
 /** A call to a more privileged ring: a new stack with the old one's address, the parameters, and the return address. */
@@ -177,6 +182,8 @@ function callInner(target: u32, offset: u64, level: u32, slot: u32, parameters: 
   const bytes = (4 + parameters) * slot;
   const top = chosenStackPointer() - bytes;
   if (!stackHolds(top, bytes)) return ABORT;
+  descriptorIs(codeLow, codeHigh);
+  if (!holdsCode(offset)) return ABORT;
   if (!writeInner(top + (3 + parameters) * slot, segment(SEGMENT_SS).selector, slot)) return ABORT;
   if (!writeInner(top + (2 + parameters) * slot, cpu.rsp, slot)) return ABORT;
   for (let i: u32 = 0; i < parameters; i++) {
@@ -209,10 +216,8 @@ export function returnFar(bytes: u32, released: u32): u32 {
   if (!peek(bytes, bytes)) return ABORT;
   const selector = (<u32>lastPopped()) & 0xffff;
   if (realOrVirtual()) {
+    if (enterRealCode(selector, rip) == ABORT) return ABORT;
     setStackPointer(cpu.rsp + 2 * bytes + released);
-    setRealSegment(SEGMENT_CS, selector);
-    cpu.rip = rip;
-    updateCodeKey();
     return END;
   }
   return returnProtected(selector, rip, bytes, 2 * bytes, released);
@@ -315,7 +320,9 @@ export function interruptReturn(bytes: u32): u32 {
     if (longMode()) return raiseProtection();
     if (entersHost(0)) return stopBeforeRing0(TRANSFER_TASK);
     const link = <u32>systemRead(segment(SEGMENT_TR).base, 2);
-    return cpu.pending != 0 ? ABORT : taskSwitch(link, TASK_IRET, 0, 0);
+    if (cpu.pending != 0) return ABORT;
+    unblockNmi();
+    return taskSwitch(link, TASK_IRET, 0, 0);
   }
   if (!peek(0, bytes)) return ABORT;
   const rip = lastPopped();
@@ -326,14 +333,12 @@ export function interruptReturn(bytes: u32): u32 {
   const mask = changeableFlags(bytes);
   const mayRaiseVm = cpu.cpl == 0;
   const old = readFlags();
-  if (cpu.guestMode != 0) guestIretUnblocksNmi();
-  else cpu.nmiBlocked = 0;
+  unblockNmi();
   if (!protectedMode()) {
+    if (enterRealCode(selector, rip) == ABORT) return ABORT;
     setStackPointer(cpu.rsp + 3 * bytes);
-    setRealSegment(SEGMENT_CS, selector);
-    cpu.rip = rip & (bytes == 2 ? 0xffff : 0xffffffff);
     writeFlags((old & ~mask) | (flags & mask));
-    updateCodeKey();
+    keepResumeFlag();
     return END;
   }
   if ((flags & VM) != 0 && mayRaiseVm && bytes == 4 && !longMode()) return returnToVirtual(rip, selector, flags);
@@ -341,7 +346,13 @@ export function interruptReturn(bytes: u32): u32 {
   if (status != END) return status;
   const virtualBits: u64 = mayRaiseVm && bytes > 2 ? VIF | VIP : 0;
   writeFlags((old & ~(mask | virtualBits)) | (flags & (mask | virtualBits)));
+  keepResumeFlag();
   return END;
+}
+
+function unblockNmi(): void {
+  if (cpu.guestMode != 0) guestIretUnblocksNmi();
+  else cpu.nmiBlocked = 0;
 }
 
 /** IRETD at CPL 0 with VM set in the image: nine slots. */
@@ -352,8 +363,8 @@ function returnToVirtual(rip: u64, selector: u32, flags: u64): u32 {
   }
   if (rip > 0xffff) return raiseProtection(RULE_CODE_LIMIT);
   writeFlags(flags);
+  keepResumeFlag();
   setRealSegment(SEGMENT_CS, selector);
-  segment(SEGMENT_CS).limit = 0xffff;
   setRealSegment(SEGMENT_SS, load<u32>(virtualFrame, 4) & 0xffff);
   setRealSegment(SEGMENT_ES, load<u32>(virtualFrame, 8) & 0xffff);
   setRealSegment(SEGMENT_DS, load<u32>(virtualFrame, 12) & 0xffff);

@@ -90,6 +90,7 @@ function takeNmi(): bool {
   }
   cpu.nmiPending = 0;
   updateAttention();
+  cpu.rule = 0;
   deliver(VECTOR_NMI, TYPE_NMI, 0, 0);
   settle();
   return cpu.stopKind == 0;

@@ -143,8 +143,9 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   if (wide) {
     if (!isCanonical(linear) || !isCanonical(last)) return notCanonical(name);
   } else if (linear > 0xffffffff || last > 0xffffffff) {
-    // Only a flat segment gets here unchecked; its limit is 4 GiB - 1.
-    return realOrVirtual() ? wrapped(linear, bytes, name, access) : outsideSegment(name);
+    // A flat segment gets here unchecked, and its limit is 4 GiB - 1; behind any other base the address wraps.
+    const unchecked = (access & ACCESS_IMPLICIT) == 0 && !realOrVirtual() && segment(name).base == 0;
+    return unchecked ? outsideSegment(name) : wrapped(linear, bytes, name, access);
   }
   // Pairs such as far pointers (6 and 10 bytes) are checked by their parts on some processors only; not here.
   if (alignmentChecked(access) && bytes <= 8 && (bytes & (bytes - 1)) == 0 && (linear & (bytes - 1)) != 0) {

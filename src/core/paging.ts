@@ -180,13 +180,11 @@ function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
       if ((access & ACCESS_IMPLICIT) != 0 || (cpu.systemFlags & AC) == 0) denied = true;
     }
   }
-  if (denied) {
-    fault(linear, access, ERROR_PRESENT);
-    return false;
-  }
+  // The key's flag of the error code is independent of the other rights (ibid., "Page-Fault Exceptions").
   const keyed = (cpu.cr4 & CR4_PKE) != 0 && cpu.pagingMode >= PAGING_LEVEL4;
-  if (keyed && userPage && !fetch && !keyAllows((<u32>(leaf >> 59)) & 15, access)) {
-    fault(linear, access, ERROR_PRESENT | ERROR_KEY);
+  const keyDenies = keyed && userPage && !fetch && !keyAllows((<u32>(leaf >> 59)) & 15, access);
+  if (denied || keyDenies) {
+    fault(linear, access, keyDenies ? ERROR_PRESENT | ERROR_KEY : ERROR_PRESENT);
     return false;
   }
   const supervisorWrites = (rights & RW) != 0 || ((access & ACCESS_USER) == 0 && (cpu.cr0 & CR0_WP) == 0);

@@ -17,6 +17,12 @@ export let descriptorLow: u32 = 0;
 export let descriptorHigh: u32 = 0;
 export let descriptorAddress: u64 = 0;
 
+/** Makes a descriptor that was read before the one read last again, for checks that follow. */
+export function descriptorIs(low: u32, high: u32): void {
+  descriptorLow = low;
+  descriptorHigh = high;
+}
+
 /** Type, S, DPL, P … of a descriptor's high doubleword, as the hidden part keeps them. */
 // @ts-ignore: decorator
 @inline

@@ -3,7 +3,9 @@
 
 import { cpu, SEGMENT_SS } from "./layout.generated";
 import { code64, stackMask } from "./state";
-import { finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized } from "./memory";
+import {
+  cancelWrite, finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized,
+} from "./memory"; // prettier-ignore
 
 /** RSP, ESP or SP as the stack's width has it. */
 export function stackPointer(): u64 {
@@ -36,6 +38,16 @@ export function push(value: u64, bytes: u32): bool {
   storeSized(at, value, bytes);
   setStackPointer(top);
   finishWrite();
+  return true;
+}
+
+/** True where `count` pushes of `bytes` bytes can be done; else a fault is pending. Nothing is written. */
+export function hasRoom(count: u32, bytes: u32): bool {
+  for (let i: u32 = 1; i <= count; i++) {
+    const at = stackForWrite(cpu.rsp - i * bytes, bytes);
+    cancelWrite();
+    if (at == 0) return false;
+  }
   return true;
 }
 

@@ -10,6 +10,7 @@ import { ABORT, code64, DF, END, linearOf, NEXT, registerSized, setRegisterSized
 import { finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized } from "./memory";
 import { binary } from "./arith";
 import { OPERATION_CMP } from "./ops";
+import { resumeBetweenIterations } from "./debug";
 import { mayUsePorts } from "./io";
 import { portRead, portWrite } from "./host";
 import { interceptIo } from "./virtualization";
@@ -45,6 +46,7 @@ export function stringOperation(op: MicroOp, execute: u32): u32 {
   if (registerSized(RCX, address) == 0) return END;
   // Not done: the instruction is executed again.
   cpu.rip -= op.length;
+  resumeBetweenIterations();
   return END;
 }
 

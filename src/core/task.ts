@@ -13,7 +13,7 @@ import {
   baseOf, descriptorAddress, descriptorHigh, descriptorLow, dplOf, limitOf, markAccessed, readDescriptor, rightsOf,
   setRealSegment, setSegmentFromDescriptor,
 } from "./segments"; // prettier-ignore
-import { DEBUG_TASK } from "./debug";
+import { DEBUG_TASK, keepResumeFlag } from "./debug";
 import { systemRead, systemWrite } from "./memory";
 import { raiseCode, raiseProtection, VECTOR_GP, VECTOR_NP, VECTOR_SS, VECTOR_TS } from "./faults";
 import { RULE_CODE_LIMIT, RULE_SELECTOR_TYPE, RULE_TABLE_LIMIT } from "./rules.generated";
@@ -29,6 +29,8 @@ export const TASK_IRET: u32 = 1;
 export const TASK_JUMP: u32 = 2;
 export const TASK_GATE: u32 = 3;
 
+/** L0 to L3 and LE of DR7: they belong to the task that is left. */
+const LOCAL_BREAKPOINTS: u64 = 0x155;
 /** Busy bit of a TSS descriptor's type. */
 const BUSY: u32 = 2;
 /** Fields of both layouts of a TSS, in the order in which they are saved: EIP, EFLAGS, eight registers, segments. */
@@ -36,7 +38,7 @@ const SAVED_AT_32: u32 = 0x20;
 const SAVED_AT_16: u32 = 0x0e;
 
 /** Switches to the task of a TSS selector: END (NEXT for a gate of the IDT), or ABORT with something pending. */
-export function taskSwitch(selector: u32, source: u32, hasErrorCode: u32, errorCode: u32): u32 {
+export function taskSwitch(selector: u32, source: u32, hasErrorCode: u32, errorCode: u32, savedRf: u64 = 0): u32 {
   const returns = source == TASK_IRET;
   // Step 1: the new TSS's descriptor. A return has its own exception for a bad link.
   if (!checkTarget(selector, returns)) return ABORT;
@@ -50,9 +52,11 @@ export function taskSwitch(selector: u32, source: u32, hasErrorCode: u32, errorC
   // Step 2: the old task's state goes to its TSS. Both TSSs must be mapped before anything changes.
   const old = segment(SEGMENT_TR);
   const oldSelector = old.selector;
+  const oldIs32 = (old.rights & 8) != 0;
+  if (old.limit < smallestLimit(oldIs32)) return raiseCode(VECTOR_TS, (oldSelector & 0xfffc) | cpu.external);
   if (!readTask(base, is32)) return ABORT;
   const flags = returns ? readFlags() & ~NT : readFlags();
-  if (!saveTask(old.base, (old.rights & 8) != 0, flags)) return ABORT;
+  if (!saveTask(old.base, oldIs32, flags | savedRf)) return ABORT;
   if (returns || source == TASK_JUMP) {
     if (!setBusy(oldSelector, false)) return ABORT;
   }
@@ -67,6 +71,7 @@ export function taskSwitch(selector: u32, source: u32, hasErrorCode: u32, errorC
   tr.limit = limitOf(low, high);
   tr.rights = rightsOf(high) | BUSY;
   cpu.cr0 |= CR0_TS;
+  cpu.dr7 &= ~LOCAL_BREAKPOINTS;
 
   // Step 4: its state. From here on faults belong to the new task, whose EIP is in place.
   const status = enterTask(is32, nests);
@@ -95,9 +100,13 @@ function checkTarget(selector: u32, returns: bool): bool {
   const type = rights & 0x1f & ~8;
   if (type != (returns ? 3 : 1)) raiseCode(vector, error, RULE_SELECTOR_TYPE);
   else if ((rights & RIGHTS_P) == 0) raiseCode(VECTOR_NP, error);
-  else if (limitOf(descriptorLow, descriptorHigh) < ((rights & 8) != 0 ? 0x67 : 0x2b)) raiseCode(VECTOR_TS, error);
+  else if (limitOf(descriptorLow, descriptorHigh) < smallestLimit((rights & 8) != 0)) raiseCode(VECTOR_TS, error);
   else return true;
   return false;
+}
+
+function smallestLimit(is32: bool): u32 {
+  return is32 ? 0x67 : 0x2b;
 }
 
 /** Sets or clears the busy bit of a TSS descriptor in the GDT. */
@@ -167,12 +176,21 @@ function enterTask(is32: bool, nests: bool): u32 {
   ldt.selector = field(16) & 0xffff;
   ldt.rights = UNUSABLE;
   if (!loadTaskLdt(field(16) & 0xffff)) return ABORT;
-  if ((cpu.systemFlags & VM) != 0) return enterVirtualTask();
+  keepResumeFlag();
+  if ((cpu.systemFlags & VM) != 0) {
+    enterVirtualTask();
+    return startTask();
+  }
   const level = field(11) & 3;
   setCpl(level);
   if (!loadTaskCode(field(11) & 0xffff) || !loadTaskStack(field(12) & 0xffff, level)) return ABORT;
   if (!loadTaskData(SEGMENT_ES, field(10)) || !loadTaskData(SEGMENT_DS, field(13))) return ABORT;
   if (!loadTaskData(SEGMENT_FS, field(14)) || !loadTaskData(SEGMENT_GS, field(15))) return ABORT;
+  return startTask();
+}
+
+/** The last checks, in the new task. */
+function startTask(): u32 {
   updateCodeKey();
   if (cpu.rip >= cpu.codeEnd) return raiseProtection(RULE_CODE_LIMIT);
   if (trapFlag) cpu.debugPending |= DEBUG_TASK;
@@ -180,13 +198,9 @@ function enterTask(is32: bool, nests: bool): u32 {
   return NEXT;
 }
 
-function enterVirtualTask(): u32 {
+function enterVirtualTask(): void {
   for (let i: u32 = 0; i < 6; i++) setRealSegment(i, field(10 + i) & 0xffff);
-  segment(SEGMENT_CS).limit = 0xffff;
-  segment(SEGMENT_CS).rights = 0xf3;
   setCpl(3);
-  updateCodeKey();
-  return NEXT;
 }
 
 function loadTaskLdt(selector: u32): bool {

@@ -7,6 +7,7 @@ import {
   ABORT, AF, CF, CR4_VME, DF, END, IF, IOPL, iopl, NEXT, NT, OF, PF, readFlags, RF, segment, SF, TF, updateCodeKey, VIF,
   VIP, writeFlags, ZF,
 } from "./state"; // prettier-ignore
+import { keepResumeFlag } from "./debug";
 import { changeableFlags } from "./far-transfer";
 import { raiseProtection } from "./faults";
 import { systemRead } from "./memory";
@@ -78,6 +79,7 @@ export function returnInVirtual(bytes: u32): u32 {
     writeFlags((readFlags() & ~mask) | (flags & mask));
   } else writeVirtualFlags(flags);
   updateCodeKey();
+  keepResumeFlag();
   return END;
 }
 

@@ -11,8 +11,6 @@ export interface FuzzOptions {
   readonly count: number;
   /** Stop after so many failing snippets. */
   readonly limit: number;
-  /** Takes the instructions too on which our machine is known to be wrong (generate.ts). */
-  readonly withKnownWrong?: boolean;
 }
 
 /** The newest model of the host's vendor. */
@@ -27,22 +25,17 @@ export function fuzz(options: FuzzOptions): Comparison {
   return compareOnce(new MachineSide(name), { ...options, features });
 }
 
-/** `npm run fuzz [-- --seed N --count N --known]`: prints seed and failures; the exit status is 1 when there are any. */
-export function main(argv: readonly string[]): number {
-  const number = (name: string, other: number): number => {
-    const at = argv.indexOf(name);
-    return at < 0 ? other : Number(argv[at + 1]);
-  };
+export interface FuzzReport {
+  readonly lines: readonly string[];
+  readonly failed: boolean;
+}
+
+/** The long form: what differs, and what was compared. */
+export function fuzzHost(seed: bigint, count: number, limit: number): FuzzReport {
   const missing = hostMissing();
-  if (missing !== undefined) {
-    console.log(`not compared: ${missing}`);
-    return 0;
-  }
-  const seed = BigInt(number("--seed", 1));
-  const options = { seed, count: number("--count", 1_000_000), limit: number("--limit", 20) };
-  const { compared, failures, notExecuted } = fuzz({ ...options, withKnownWrong: argv.includes("--known") });
-  for (const failure of failures) console.log(`${failure}\n`);
-  for (const [what, times] of notExecuted) console.log(`not executed here: ${what}, ${times} times`);
-  console.log(`seed ${seed}: ${compared} snippets on the host and on ${hostModel()}, ${failures.length} differ`);
-  return failures.length === 0 ? 0 : 1;
+  if (missing !== undefined) return { lines: [`host: not compared: ${missing}`], failed: false };
+  const { compared, failures, notExecuted } = fuzz({ seed, count, limit });
+  const unsupported = [...notExecuted].map(([what, times]) => `not executed here: ${what}, ${times} times`);
+  const summary = `host: seed ${seed}: ${compared} snippets, also on ${hostModel()}, ${failures.length} differ`;
+  return { lines: [...failures, ...unsupported, summary], failed: failures.length > 0 };
 }

@@ -54,8 +54,6 @@ function names(list: string, reason: string): [string, string][] {
 export interface GenerateOptions {
   /** Features of the model that the snippets run on. */
   readonly features: readonly string[];
-  /** Takes the instructions too on which our machine is known to be wrong. */
-  readonly withKnownWrong?: boolean;
 }
 
 /** A snippet of one to five instructions. */
@@ -147,7 +145,6 @@ function suits(
   if (
     instruction.unit !== "integer" ||
     leftOut.has(mnemonic) ||
-    (!options.withKnownWrong && knownWrong.has(mnemonic)) ||
     instruction.feature === "SVM" ||
     mnemonic.startsWith("vm") ||
     /^inv[ev]pid$/.test(mnemonic)
@@ -196,16 +193,8 @@ function staysInside(operands: Found["value"]["operands"]): boolean {
   );
 }
 
-/** Mnemonics on which our machine is known to be wrong; each goes when the core is right. */
-const knownWrong = new Map<string, string>([
-  ["popa", "a fault reports the last doubleword of the frame and not the first"],
-  ["popad", "as popa"],
-  ["popaw", "as popa"],
-  ["call", "a fault of its push saves the RIP of the target and not that of the call"],
-]);
-
 /** Flags that the manual leaves undefined wherever in these instructions execution ends. */
-export function undefinedFlagsOf(code: readonly Uint8Array[], bits: 32 | 64): bigint {
+export function undefinedFlagsOf(code: readonly Uint8Array[], bits: 16 | 32 | 64): bigint {
   let now = 0n;
   let ever = 0n;
   for (const bytes of code) {

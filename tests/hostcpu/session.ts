@@ -20,7 +20,6 @@ export interface SessionOptions {
   readonly count: number;
   readonly limit: number;
   readonly features: readonly string[];
-  readonly withKnownWrong?: boolean;
 }
 
 const batch = 4000;

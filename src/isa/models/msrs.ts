@@ -82,9 +82,9 @@ function vmCr(msr: MsrModel, setting: NonNullable<Firmware["svm"]>): MsrModel {
   return { ...msr, reset: setting === "enabled" ? 0n : setting === "disabled" ? SVMDIS : SVMDIS | LOCK };
 }
 
-function sysenterMsrs({ vendor, features }: MsrFacts): MsrModel[] {
-  // SYSENTER exists in 64-bit mode on Intel only, so AMD's registers stay 32 bits wide.
-  const address = vendor === "intel" && features.includes("LONG_MODE") ? all64 : all32;
+function sysenterMsrs({ features }: MsrFacts): MsrModel[] {
+  // AMD has SYSENTER outside IA-32e mode only, and its registers hold 64 bits all the same.
+  const address = features.includes("LONG_MODE") ? all64 : all32;
   return [
     named("IA32_SYSENTER_CS", 0n, all32),
     named("IA32_SYSENTER_ESP", 0n, address),
