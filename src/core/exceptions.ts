@@ -114,9 +114,9 @@ function deliverPending(): void {
   const code = cpu.errorCode;
   const hasCode = cpu.hasErrorCode;
   cpu.pending = PENDING_NONE;
-  // Debug traps that MOV SS held back are lost with the exception of the next instruction.
-  cpu.debugPending = 0;
   if (type == TYPE_HARDWARE_EXCEPTION) {
+    // Debug traps that MOV SS held back are lost with a fault of the next instruction, and follow INT n.
+    cpu.debugPending = 0;
     if (vector == VECTOR_PF) cpu.cr2 = cpu.faultLinear;
     if (vector == VECTOR_DB) {
       endBranchRecording();

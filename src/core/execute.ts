@@ -408,7 +408,6 @@ function abort(op: MicroOp): void {
   } else {
     cpu.rip -= op.length;
     cpu.instructionRip = cpu.rip;
-    cpu.debugPending = 0;
   }
   settle();
   cpu.trapRetires = 0;
