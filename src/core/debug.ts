@@ -7,7 +7,7 @@ import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
 import { CR4_DE, DEBUGCTL_BTF, DEBUGCTL_LBR, RF, TF, updateAttention } from "./state";
 import { raise, VECTOR_DB } from "./faults";
 import { settle } from "./exceptions";
-import { exitsBeforeDebugTraps } from "./virtualization";
+import { exitsBeforeDebugTraps, guestRetired } from "./virtualization";
 
 /** DR6: general detect, single step, task switch. */
 export const DEBUG_GENERAL_DETECT: u64 = 1 << 13;
@@ -155,6 +155,7 @@ export function afterInstruction(startShadow: u32, startAttention: u32, resumed:
   branched = false;
   if (steps && counts && !held) cpu.debugPending |= DEBUG_STEP;
   updateAttention();
+  if (cpu.guestMode != 0) guestRetired(startRip);
   const later = held || (cpu.guestMode != 0 && exitsBeforeDebugTraps());
   if (cpu.debugPending != 0 && !later) raiseDebugTrap(startRip);
 }

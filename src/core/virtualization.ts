@@ -210,6 +210,13 @@ export function interceptSignal(isInit: bool, vector: u32): bool {
   return isInit && interceptSvmInit();
 }
 
+/** An instruction of a guest has retired, and the run loop looks up: exits that follow it are its own. */
+export function guestRetired(rip: u64): void {
+  vmx.retiredRip = rip;
+  vmx.retiredAt = cpu.retired;
+  vmx.retiredEvents = cpu.eventHead;
+}
+
 /** Exits of the guest that come between an instruction and its debug traps. */
 export function exitsBeforeDebugTraps(): bool {
   return cpu.guestMode == GUEST_VMX && vmxExitsBeforeDebugTraps();

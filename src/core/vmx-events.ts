@@ -113,6 +113,7 @@ export function interceptVmxTaskSwitch(selector: u32, source: u32): bool {
 export function prepareFirstBoundary(): void {
   vmx.injectionPending = read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & VALID;
   vmx.mtf = MTF_NONE;
+  vmx.retiredAt = u64.MAX_VALUE;
   vmx.apicWrite = 0;
   vmx.tprBelowThreshold = 0;
   checkThresholdAtEntry();

@@ -82,7 +82,7 @@ export function performVmxExit(): bool {
     (cpu.delivering != 0 && isSoftwareEvent(cpu.deliveringType)) ||
     (vmx.reason == X.EXIT_EXCEPTION_NMI && isSoftwareEvent((vmx.interruptionInfo >> 8) & 7));
   const rip = isSoftware ? cpu.instructionRip : cpu.rip;
-  recordEvent(EVENT_EXIT, vmx.afterInstruction != 0 ? cpu.rip : cpu.instructionRip);
+  recordEvent(EVENT_EXIT, vmx.afterInstruction != 0 ? ripOfBoundary() : cpu.instructionRip);
   // "Recording VM-Exit Information and Updating VM-Entry Control Fields"
   write(F.VM_ENTRY_INTERRUPTION_INFORMATION, read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & 0x7fffffff);
   recordInformation();
@@ -145,6 +145,18 @@ function abortVmx(indicator: u32): bool {
   appendEvent(EVENT_SHUTDOWN, cpu.rip);
   cpu.stopKind = STOP_SHUTDOWN;
   return false;
+}
+
+/** Where the events show an exit between two instructions: at the one that has just retired, if the exit is its own. */
+function ripOfBoundary(): u64 {
+  const reason = vmx.reason;
+  const follows =
+    reason == X.EXIT_MONITOR_TRAP_FLAG ||
+    reason == X.EXIT_TPR_BELOW_THRESHOLD ||
+    reason == X.EXIT_VIRTUALIZED_EOI ||
+    reason == X.EXIT_APIC_WRITE;
+  const just = vmx.retiredAt == cpu.retired && vmx.retiredEvents == cpu.eventHead;
+  return follows && just ? vmx.retiredRip : cpu.rip;
 }
 
 function recordEvent(kind: u32, rip: u64): void {

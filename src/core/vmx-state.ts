@@ -88,6 +88,10 @@ export class Vmx {
   /** The monitor trap flag's exit: an MTF_ number, and what the processor was at when it was armed. */
   mtf: u32;
   mtfRetired: u64;
+  /** The last instruction of the guest after which the run loop looked up: its RIP, the time, and the events by then. */
+  retiredRip: u64;
+  retiredAt: u64;
+  retiredEvents: u32;
   mtfEvents: u32;
   mtfActivity: u32;
   /** PAUSE-loop exiting: time of the first PAUSE of the loop, and of the last. */

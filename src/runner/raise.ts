@@ -1,4 +1,4 @@
-// `raise intr VECTOR`, `raise nmi` and `raise mc`: asynchronous events that arrive before the next instruction.
+// `raise intr VECTOR`, `raise nmi`, `raise init` and `raise mc`: asynchronous events that arrive before the next instruction.
 
 import type { Device, Machine } from "../machine/index.js";
 import type { Point, RunEnd } from "../program/index.js";
@@ -60,6 +60,9 @@ export function raiseEvent(
       return undefined;
     case "nmi":
       machine.raiseNmi();
+      return undefined;
+    case "init":
+      machine.raiseInit();
       return undefined;
     case "mc":
       machine.raiseMachineCheck();

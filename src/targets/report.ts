@@ -1,7 +1,7 @@
 // The report of a carried image, as events again, so that the judge decides a foreign machine's run like our own.
 // docs/carried.md describes the lines; src/compiler/carried/ sends them.
 
-import { exceptionByVector } from "../isa/index.js";
+import { exceptionByVector, findVmxExit } from "../isa/index.js";
 import { svmOutcome, vmxOutcome, type EntryOutcome } from "./exit-report.js";
 import { planStamp } from "../program/index.js";
 import type { EventPlan, FieldValue, PlannedLine, RunEnd, RunEvent, RunLog } from "../program/index.js";
@@ -130,10 +130,12 @@ class ReportReader {
     this.append({ kind: "enter", subject: this.guestAt(inner), rip: this.plan.lines[line]?.address ?? 0n });
   }
 
-  private outcome(line: number, { entered, event, rip }: EntryOutcome): void {
+  private outcome(line: number, { entered, event, rip: saved }: EntryOutcome): void {
     const outer = this.plan.lines[line];
     if (!entered) return this.append({ ...event, rip: outer?.address ?? 0n });
-    if (!this.inside) this.entry(line, rip);
+    if (!this.inside) this.entry(line, saved);
+    // Exits that follow their instruction save the next one's address.
+    const rip = findVmxExit(event.subject ?? "")?.trapLike ? this.startOfLineBefore(saved) : saved;
     this.inside = false;
     this.append({ ...event, guest: this.guestAt(rip), to: outer?.guest ?? "", rip });
   }

@@ -111,9 +111,10 @@ describe("windows, timer and traps", () => {
   test("the monitor trap flag exits after one instruction", () => {
     const vmm = new Vmm().set("MONITOR_TRAP_FLAG").code("90 90 90");
     vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 1n });
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
     vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 2n });
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 1n });
   });
 
   test("the preemption timer counts down with the time-stamp counter", () => {
@@ -198,7 +199,8 @@ describe("the TPR shadow", () => {
     const vmm = shadowed(4).code("44 0f 22 c1 0f a2");
     vmm.machine.setRegister("RCX", 3n);
     vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "TPR_BELOW_THRESHOLD", rip: place.guestCode + 4n });
+    expect(vmm.exit()).toMatchObject({ subject: "TPR_BELOW_THRESHOLD", rip: place.guestCode });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 4n);
   });
 
   test("CR8 exiting comes first", () => {

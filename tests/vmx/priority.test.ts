@@ -299,7 +299,8 @@ describe("the monitor trap flag", () => {
   test("exits behind HLT, with the guest halted", () => {
     const vmm = trapping("f4");
     vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 1n });
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
     expect(vmm.read("GUEST_ACTIVITY_STATE")).toBe(1n);
   });
 
@@ -316,7 +317,8 @@ describe("the monitor trap flag", () => {
     vmm.enter();
     vmm.machine.run(0);
     vmm.machine.run(10);
-    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode + 1n });
+    expect(vmm.exit()).toMatchObject({ subject: "MONITOR_TRAP_FLAG", rip: place.guestCode });
+    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode + 1n);
   });
 });
 
