@@ -2,6 +2,8 @@
 
 /** A named source text. `name` is the path as shown to users: relative, with forward slashes. */
 export interface Source {
+  /** Files that `embed` lines of the text name, by the path as written: whoever reads the source reads them too. */
+  readonly embeds?: ReadonlyMap<string, Uint8Array>;
   readonly name: string;
   readonly text: string;
 }

@@ -45,9 +45,21 @@ export function sourcePaths(paths: readonly string[]): string[] {
   return [...new Set(found.flat())];
 }
 
-/** A text file as a source. */
+/** A text file as a source, with the files that it embeds. */
 export function readSource(path: string): Source {
-  return { name: shownPath(path), text: readFile(path).toString("utf8") };
+  const text = readFile(path).toString("utf8");
+  const embeds = embeddedFiles(text, dirname(path));
+  return { name: shownPath(path), text, ...(embeds.size > 0 && { embeds }) };
+}
+
+/** Files named by `embed` lines, found by their words: whether the lines are right is the resolver's to say. */
+function embeddedFiles(text: string, folder: string): ReadonlyMap<string, Uint8Array> {
+  const found = new Map<string, Uint8Array>();
+  for (const [, , path = ""] of text.matchAll(/\bembed\s+(["'])([^"'\n]+)\1/g)) {
+    const file = join(folder, path);
+    if (!found.has(path) && isFile(file)) found.set(path, readFile(file));
+  }
+  return found;
 }
 
 /** A file's bytes, or an error that says why not. */

@@ -4,7 +4,7 @@
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { makeLine, reportUnclaimed, type Claim, type Target } from "./build.js";
-import { bindBytes, dataUnits, resolveDataWord } from "./data.js";
+import { bindBytes, bindEmbed, dataUnits, resolveDataWord } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
 import { countStatement, report, type Frame } from "./frame.js";
 import { bindInstruction } from "./instructions.js";
@@ -74,7 +74,7 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
   const unitBytes = dataUnits.get(word);
   if (unitBytes !== undefined) {
     refusePrefixes(statement, frame);
-    const values = bindBytes(statement, unitBytes, frame);
+    const values = word === "embed" ? bindEmbed(statement, frame) : bindBytes(statement, unitBytes, frame);
     const own = bindJudgement(statement, frame);
     if (values) target.items.push({ kind: "bytes", line: makeLine(statement, frame, own, target), unitBytes, values });
     return;

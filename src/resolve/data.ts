@@ -18,6 +18,7 @@ export const dataUnits: ReadonlyMap<string, UnitBytes> = new Map([
   ["dw", 2],
   ["dd", 4],
   ["dq", 8],
+  ["embed", 1],
 ]);
 
 /** The largest boundary that `align` takes, and the largest block that `zero` lays down: both fit a guest's slot. */
@@ -66,6 +67,34 @@ function stringUnits(text: string, unitBytes: UnitBytes): Value[] {
     units.push(constant(unit));
   }
   return units;
+}
+
+/** One object for each byte: a file has many. */
+const byteValues: readonly Value[] = Array.from({ length: 256 }, (_, byte) => constant(BigInt(byte)));
+
+/** `embed "FILE"`, or a part of it: `embed "FILE", OFFSET, BYTES`. The bytes of the file stand there. */
+export function bindEmbed(statement: Statement, frame: Frame): Value[] | undefined {
+  const [file, ...bounds] = statement.args;
+  const name = file && onlyExpr(file);
+  if (!file || name?.kind !== "string" || bounds.length > 2) return misshapen(statement, "guest", frame);
+  const bytes = statement.span.source.embeds?.get(name.value);
+  if (!bytes) {
+    report(frame, resolving.notEmbedded, { path: name.value, why: "there is no such file" }, file.span);
+    return undefined;
+  }
+  const limits = bounds.map((arg) => {
+    const expr = onlyExpr(arg);
+    return expr && evaluateKnown(expr, frame, "a part of a file");
+  });
+  if (limits.includes(undefined)) return undefined;
+  const [offset = 0n, count = BigInt(bytes.length) - offset] = limits as bigint[];
+  if (offset < 0n || count < 0n || offset + count > BigInt(bytes.length) || count > maxZero) {
+    const why = `it has ${bytes.length} bytes, and ${count} from ${offset} on are asked for`;
+    report(frame, resolving.notEmbedded, { path: name.value, why }, file.span);
+    return undefined;
+  }
+  const part = bytes.subarray(Number(offset), Number(offset + count));
+  return Array.from(part, (byte) => byteValues[byte] ?? constant(0n));
 }
 
 /** Resolves `zero` and `align`; false when the word is neither. */

@@ -64,6 +64,11 @@ export const keywords: readonly Keyword[] = [
   row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, mc, init, smi"),
   row("guest", "done", "ends the guest"),
   row("guest", "zero COUNT", "that many bytes of 0"),
+  row(
+    "guest",
+    'embed "FILE"[, OFFSET, BYTES]',
+    "the bytes of a file, or a part of them; the path is relative to this file",
+  ),
   row("guest", "align BOUNDARY", "up to the next multiple of a power of two"),
 
   row("vmm", "intercept NAME, NAME", "exits and exceptions that the VMM asks for; `nothing` for as few as can be"),

@@ -6,6 +6,17 @@ import { list, type Unknown } from "./words.js";
 
 // Names and values
 
+export const notEmbedded = diagnostic<{ path: string; why: string }>({
+  code: "E3121",
+  severity: "error",
+  title: "A file, or a part of one, that cannot be embedded",
+  explanation:
+    "The path after `embed` is relative to the file in which it stands, with forward slashes. `embed FILE, OFFSET, " +
+    "BYTES` takes so many bytes from an offset on, at most 512 KiB; both must lie in the file.",
+  message: (f) => `${f.path} cannot be embedded: ${f.why}`,
+  help: () => "write the path from the folder of this file, and a part that the file has",
+});
+
 export const unknownStart = diagnostic<{ name: string; help?: string | undefined }>({
   code: "E3120",
   severity: "error",
