@@ -94,6 +94,11 @@ export class RingZeroOperations {
     return this.host.core.passPointsAt(address) === 0 ? undefined : this.#word(cpu.stopDetail);
   }
 
+  /** The instruction at a physical address begins once more: its points are behind it. */
+  skipPoints(address: bigint): void {
+    this.host.view.setBigUint64(layout.CPU_BASE + cpu.stoppedAt.offset, address, true);
+  }
+
   /** The host program's translated code lies here: what it has besides its guest's instructions takes no time. */
   setTranslatedCode(address: bigint, lengthBytes: number): void {
     assert(lengthBytes <= layout.OVERHEAD_BYTES * 8, "the bits suffice for the translated code");

@@ -12,6 +12,7 @@ import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
 import { giveVmx } from "./nested/index.js";
+import { guestModeOf } from "./guest-mode.js";
 import { PageAllocator } from "./page-allocator.js";
 import { withPassThrough } from "./pass-through.js";
 import type { VmmChoice } from "./policy.js";
@@ -89,7 +90,7 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
 
 /** Why a guest cannot begin in this state under the VMM: real mode needs help that only later processors give. */
 function whyNotMode(machine: Machine, choice: VmmChoice, start: StartState): string | undefined {
-  if (choice.kind !== "hardware") return whyNotSoftware(start);
+  if (choice.kind !== "hardware") return whyNotSoftware(choice, machine.platform.cpu, start);
   const { name, cpu } = machine.platform;
   if (cpu.vendor !== "intel" || (start.cr0 & cr0Bits.PE) !== 0n) return undefined;
   const allows = new VmxControls((address) => machine.readMsr(address)).allows("UNRESTRICTED_GUEST");
@@ -101,7 +102,7 @@ class RefusingVmm implements BundledVmm {
   readonly state;
 
   constructor(
-    machine: Machine,
+    private readonly machine: Machine,
     private readonly why: string,
     private readonly events: VmmEvents,
   ) {
@@ -113,7 +114,8 @@ class RefusingVmm implements BundledVmm {
   }
 
   run(): VmmStop {
-    this.events.append({ kind: "refuse", rip: this.state.register("RIP"), note: this.why });
+    const subject = guestModeOf(this.machine);
+    this.events.append({ kind: "refuse", subject, rip: this.state.register("RIP"), note: this.why });
     return { kind: "refused", why: this.why };
   }
 }

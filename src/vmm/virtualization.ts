@@ -57,6 +57,8 @@ export interface RingZero {
   hasPoint(address: bigint): boolean;
   /** The VMM carries out the instruction at RIP: passes its points; the index of one where the run stops. */
   passPoints(address: bigint): number | undefined;
+  /** The instruction at a physical address begins once more: its points are behind it. */
+  skipPoints(address: bigint): void;
   /** Where translated code lies, and which of its instructions take no time of the guest. */
   setTranslatedCode(address: bigint, lengthBytes: number): void;
   markOverhead(offset: number, isOverhead: boolean): void;

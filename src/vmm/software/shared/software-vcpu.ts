@@ -10,6 +10,7 @@ import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
 import { allMemoryRights, isGuestMemory } from "../../hardware/identity-tables.js";
 import type { ShadowTables } from "../../hardware/shadow-paging.js";
 import { findMemory } from "../../policy.js";
+import type { GuestMapping } from "../../guest-paging.js";
 import type { RingZero } from "../../virtualization.js";
 import {
   emulate,
@@ -25,6 +26,7 @@ import { systemCall, systemEnter } from "./system-calls.js";
 
 const vectors = { undefinedOpcode: 6, protection: 13, page: 14 } as const;
 const idtBit = 2;
+const longestInstruction = 15n;
 
 /** Why the guest came back to the VMM. */
 export type GuestRun = Stop | VmmStop | { readonly kind: "handled" };
@@ -190,28 +192,54 @@ export abstract class SoftwareVcpu implements BundledVmm {
       this.flow.tell(own, place, "public");
       return this.flow.reflect(own, place);
     }
-    const { mapping } = outcome;
-    const access = accessOf(errorCode);
-    const rule = findMemory(guest.policy.memory, mapping.physical);
-    if (rule && !rule.rights[access]) {
+    return this.atAllowedAccess(raised, { linear, errorCode, mapping: outcome.mapping }, place);
+  }
+
+  /** The guest's own tables allow the access: a declared rule decides, and then the shadow tables follow. */
+  private atAllowedAccess(raised: InjectedEvent, access: AllowedAccess, place: EventPlace): VmmStop | undefined {
+    const { guest, shadow } = this;
+    const { linear, errorCode, mapping } = access;
+    const { physical } = mapping;
+    const kind = accessOf(errorCode);
+    const rule = findMemory(guest.policy.memory, physical);
+    if (rule && !rule.rights[kind]) {
       this.flow.tell(raised, place, "public");
-      const end = denyMemory(guest, rule, { guestPhysical: mapping.physical, linear, access });
-      if (end?.kind === "refused") guest.refusal = end.why;
-      else if (end) return end;
-      const { raised: injected } = guest;
-      guest.raised = undefined;
-      return injected && this.flow.reflect(injected, place);
+      return this.denied(denyMemory(guest, rule, { guestPhysical: physical, linear, access: kind }), place);
     }
     this.flow.tell(raised, place, "internal");
-    if (!isGuestMemory(guest.platform, mapping.physical)) {
-      guest.refusal = `the guest has no memory at 0x${mapping.physical.toString(16)}`;
+    if (!isGuestMemory(guest.platform, physical)) {
+      guest.refusal = `the guest has no memory at 0x${physical.toString(16)}`;
       return undefined;
     }
+    this.beginAgain(place, linear);
     const rights = rule?.rights ?? allMemoryRights;
-    const traced = this.follows(mapping.physical);
-    if (traced && access === "write") return this.writeTraced(linear, errorCode, mapping, rights);
-    shadow.fill(guest, linear, errorCode, mapping, traced ? { ...rights, write: false } : rights);
+    // No entry says "write and not read".
+    if (!rights.read) return this.letThrough(access);
+    const followed = this.follows(physical);
+    if (followed && kind === "write") return this.letThrough(access);
+    shadow.fill(guest, linear, errorCode, mapping, followed ? { ...rights, write: false } : rights);
     return undefined;
+  }
+
+  /** How a denied access ended. */
+  private denied(end: VmmStop | undefined, place: EventPlace): VmmStop | undefined {
+    const { guest } = this;
+    if (end?.kind === "refused") {
+      guest.refusal = end.why;
+      return undefined;
+    }
+    const { raised } = guest;
+    guest.raised = undefined;
+    return end ?? (raised && this.flow.reflect(raised, place));
+  }
+
+  /** The instruction begins once more after a fault that only the VMM saw: the run's points there are behind it. */
+  private beginAgain({ rip }: EventPlace, linear: bigint): void {
+    const { guest } = this;
+    const start = guest.segment("CS").base + rip;
+    const isFetch = linear >= start && linear < start + longestInstruction;
+    const physical = isFetch ? undefined : guest.translate(BigInt.asUintN(32, start));
+    if (physical !== undefined) this.ringZero.skipPoints(physical);
   }
 
   /** Whether the VMM must see writes to a page. */
@@ -224,19 +252,13 @@ export abstract class SoftwareVcpu implements BundledVmm {
     this.guest.tables.written(physical);
   }
 
-  /** A write to a page where the guest has a descriptor table: it is let through alone, and the shadows follow. */
-  private writeTraced(
-    linear: bigint,
-    errorCode: bigint,
-    mapping: Parameters<ShadowTables["fill"]>[3],
-    rights: Parameters<ShadowTables["fill"]>[4],
-  ): VmmStop | undefined {
+  /** An access to a page that no entry can stand for: it is let through alone, and what follows from it is done. */
+  private letThrough({ linear, errorCode, mapping }: AllowedAccess): VmmStop | undefined {
     const { guest, shadow } = this;
-    shadow.fill(guest, linear, errorCode, mapping, rights);
+    shadow.fill(guest, linear, errorCode, mapping, allMemoryRights);
     const stop = guest.processor.run(1);
-    shadow.fill(guest, linear, errorCode, mapping, { ...rights, write: false });
-    guest.processor.setRegister("CR3", shadow.paeRoot);
-    this.written(mapping.physical);
+    guest.forgetTranslations();
+    if (accessOf(errorCode) === "write") this.written(mapping.physical);
     if (stop.kind === "budget-spent") return undefined;
     return stop.kind === "privilege" ? this.atTransfer() : withoutExit(stop);
   }
@@ -247,6 +269,13 @@ export abstract class SoftwareVcpu implements BundledVmm {
     if (events.listening) events.append({ kind: "refuse", rip, note: why });
     return { kind: "refused", why };
   }
+}
+
+/** An access that the guest's own page tables allow. */
+interface AllowedAccess {
+  readonly linear: bigint;
+  readonly errorCode: bigint;
+  readonly mapping: GuestMapping;
 }
 
 function accessOf(code: bigint): "read" | "write" | "execute" {
