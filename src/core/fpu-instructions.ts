@@ -9,6 +9,7 @@ import { widthOf } from "./operands";
 import { loadEnvironmentArea, restoreState, saveState, storeEnvironmentArea } from "./fpu-areas";
 import { exponent80, significand80 } from "./soft-formats";
 import * as A from "./x87-arithmetic";
+import * as X from "./x87-functions";
 import * as F from "./fpu-state";
 import * as T from "./decode-table.generated";
 
@@ -16,7 +17,7 @@ const QUIET: u64 = 0x4000000000000000;
 const INTEGER_BIT: u64 = 0x8000000000000000;
 const BIAS: u32 = 0x3fff;
 
-/** Executes an x87 instruction; transcendental functions end the run as unsupported. */
+/** Executes an x87 instruction. */
 export function executeX87(op: MicroOp, execute: u32): u32 {
   switch (execute) {
     case T.EXEC_FWAIT: return F.waitForFpu(execute);
@@ -313,6 +314,14 @@ function calculate(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FXTRACT: return A.extract();
     case T.EXEC_FPREM: return A.remainder(false);
     case T.EXEC_FPREM1: return A.remainder(true);
+    case T.EXEC_FSIN:
+    case T.EXEC_FCOS:
+    case T.EXEC_FSINCOS:
+    case T.EXEC_FPTAN: return X.trigonometry(execute);
+    case T.EXEC_FPATAN: return X.angleOfPoint();
+    case T.EXEC_F2XM1: return X.powerMinusOne();
+    case T.EXEC_FYL2X: return X.logarithm(false);
+    case T.EXEC_FYL2XP1: return X.logarithm(true);
     case T.EXEC_FIST: return A.storeRounded(op, true, false, false);
     case T.EXEC_FISTP: return A.storeRounded(op, true, false, true);
     case T.EXEC_FISTTP: return A.storeRounded(op, true, true, true);

@@ -166,7 +166,7 @@ export function add(subtract: bool): void {
 }
 
 /** The sum of x and y, whose sign is given; neither is a NaN, and infinities do not cancel out. */
-function addSigned(x: Real, y: Real, sign: u32): void {
+export function addSigned(x: Real, y: Real, sign: u32): void {
   if (x.kind == KIND_INFINITE) return setInfinity(x.sign);
   if (y.kind == KIND_INFINITE) return setInfinity(sign);
   if (x.kind == KIND_ZERO && y.kind == KIND_ZERO) return setZero(x.sign == sign ? sign : rounding == DOWN ? 1 : 0);
@@ -185,7 +185,7 @@ function isBelow(x: Real, y: Real): bool {
   return x.significand < y.significand || (x.significand == y.significand && x.low < y.low);
 }
 
-function setParts(sign: u32, exponent: i32, significand: u64, low: u64): void {
+export function setParts(sign: u32, exponent: i32, significand: u64, low: u64): void {
   r().kind = KIND_FINITE;
   r().sign = sign;
   r().exponent = exponent;

@@ -31,10 +31,14 @@ const BEFORE: u32 = IE | DE | ZE;
 /** An operand has an encoding that the unit does not support. */
 let unsupported: bool = false;
 
-function start(): void {
+export function start(): void {
   const control = F.controlWord();
   begin((control >> 10) & 3, control & 63, false, true);
   unsupported = false;
+}
+
+export function isUnsupported(): bool {
+  return unsupported;
 }
 
 /** Bits of the significand by precision control; the reserved value counts as all. */
@@ -43,7 +47,7 @@ function precision(): u32 {
   return control == 0 ? 24 : control == 2 ? 53 : 64;
 }
 
-function read(to: Real, index: u32): void {
+export function read(to: Real, index: u32): void {
   const at = F.stackRegister(index);
   if (!unpack80(to, load<u64>(at), load<u16>(at, 8))) unsupported = true;
 }
@@ -64,7 +68,7 @@ function readMemory(op: MicroOp, to: Real, integer: bool): bool {
   return true;
 }
 
-function write(index: u32): void {
+export function write(index: u32): void {
   const at = F.stackRegister(index);
   store<u64>(at, significand80());
   store<u16>(at, <u16>exponent80(), 8);
@@ -86,7 +90,7 @@ function pop(count: u32): void {
 }
 
 /** Flags what was found; true where nothing may be written. */
-function mustStop(): bool {
+export function mustStop(): bool {
   const stops = (flags & BEFORE & ~F.controlWord()) != 0;
   F.setC1(!stops && (flags & PE) != 0 && roundedUp);
   F.signal(stops ? flags & BEFORE : flags);
@@ -99,12 +103,33 @@ function stackUnderflow(): bool {
   return !F.signal(F.FSW_IE | F.FSW_SF);
 }
 
-/** R, rounded to the whole significand or by precision control, goes to a register. */
-function finish(index: u32, bits: u32, pops: u32): void {
+/** R, rounded to so many bits, goes to a register; false where an exception keeps it from there. */
+export function finish(index: u32, bits: u32, pops: u32): bool {
   round80(bits);
-  if (mustStop()) return;
+  if (mustStop()) return false;
   write(index);
   pop(pops);
+  return true;
+}
+
+/** ST0 is empty, or what is pushed has no place: both results are indefinite where that is masked. */
+export function stackFault(pushes: bool): u32 {
+  const overflows = !F.isEmpty(0);
+  F.setC1(overflows);
+  if (F.signal(F.FSW_IE | F.FSW_SF | (overflows ? C1 : 0))) return NEXT;
+  writeIndefinite(0);
+  if (!pushes) return NEXT;
+  F.setStackTop(F.stackTop() - 1);
+  writeIndefinite(0);
+  return NEXT;
+}
+
+/** ST0 or ST1 is empty, and the result would go to ST1. */
+export function stackFaultOfTwo(): u32 {
+  if (!stackUnderflow()) return NEXT;
+  writeIndefinite(1);
+  pop(1);
+  return NEXT;
 }
 
 // Arithmetic ----------------------------------------------------------------------------------------------------------
@@ -202,15 +227,7 @@ function scaleNumbers(x: Real, by: Real): void {
 
 /** FXTRACT: the exponent takes the place of the number, its significand is pushed. */
 export function extract(): u32 {
-  if (F.isEmpty(0) || !F.isEmpty(7)) {
-    const overflow = !F.isEmpty(0);
-    F.setC1(overflow);
-    if (F.signal(F.FSW_IE | F.FSW_SF | (overflow ? C1 : 0))) return NEXT;
-    writeIndefinite(0);
-    F.setStackTop(F.stackTop() - 1);
-    writeIndefinite(0);
-    return NEXT;
-  }
+  if (F.isEmpty(0) || !F.isEmpty(7)) return stackFault(true);
   start();
   const x = a();
   read(x, 0);

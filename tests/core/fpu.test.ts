@@ -1,5 +1,5 @@
-// What guards x87, MMX and SSE: control bits, pending exceptions, alignment, reserved bits; XSAVE and XCR0; what is not
-// executed. The values of moves and areas are compared with a processor in tests/hostcpu/extended-state.test.ts.
+// What guards x87, MMX and SSE: control bits, pending exceptions, alignment, reserved bits; XSAVE and XCR0. The values of
+// moves and areas are compared with a processor in tests/hostcpu/extended-state.test.ts.
 
 import { expect, test } from "vitest";
 import type { Machine } from "../../src/machine/index.js";
@@ -127,14 +127,6 @@ test.each(rows.map((row) => [row.title, row] as const))("%s", (_, row) => {
   }
   expect(stop).toMatchObject({ kind: "point", index: row.vector });
   expect(events.find((event) => event.code === row.vector)?.c).toBe(codeAddress + BigInt(row.saved ?? 0));
-});
-
-test.each([
-  ["fsin", "dbe3d9ebd9fe"],
-  ["f2xm1", "dbe3d9ebd9f0"],
-])("transcendental functions end the run as unsupported: %s", (text, hex) => {
-  const { stop } = runToStop(start({ code: code(text, hex) }));
-  expect(stop.kind).toBe("unsupported");
 });
 
 test("XSAVE, XSAVEC and XRSTOR carry x87 and SSE state, and the header says what is in use", () => {
