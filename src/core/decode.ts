@@ -9,8 +9,7 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
-  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FEATURE_3DNOW, FEATURE_AVX, FEATURE_AVX512F, FEATURE_SHA, FEATURE_SSE4A,
-  FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
+  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FEATURE_3DNOW, FEATURE_AVX, FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
   KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
@@ -275,10 +274,7 @@ function isNearBranch(execute: u32): bool {
 /** An opcode of a set that the model's processor has and this table has not: no #UD, but the end of the run. */
 function isOfAnotherSet(map: u32, opcode: u32): bool {
   if (isVex) return hasFeature(map >= MAP_XOP_8 ? FEATURE_XOP : FEATURE_AVX);
-  if (map == MAP_0F38) return (opcode & 0xf8) == 0xc8 && hasFeature(FEATURE_SHA);
-  if (map == MAP_0F3A) return opcode == 0xcc && hasFeature(FEATURE_SHA);
-  if (map == MAP_0F && opcode == 0x0f) return hasFeature(FEATURE_3DNOW);
-  return map == MAP_0F && (opcode & 0xfe) == 0x78 && hasFeature(FEATURE_SSE4A);
+  return map == MAP_0F && opcode == 0x0f && hasFeature(FEATURE_3DNOW);
 }
 
 function endUnsupported(op: MicroOp): bool {

@@ -8,6 +8,7 @@ import { combineIntegers } from "./sse-integers";
 import { emptyMmx, loadMxcsr, moveVector, storeMxcsr } from "./sse-moves";
 import { compareIntoFlags, convertFloat, convertToHalf, dotProduct, floatOperation, fusedOperation } from "./sse-float";
 import { accumulateCrc, compareStrings, encrypt, multiplyCarryless } from "./sse-special";
+import { bitField, hash } from "./sha";
 import * as S from "./sse-shuffles";
 import * as T from "./decode-table.generated";
 
@@ -90,6 +91,9 @@ function executeShuffle(op: MicroOp, execute: u32): u32 {
     case T.EXEC_PERMUTE_WITHIN:
     case T.EXEC_PERMUTE_ACROSS:
     case T.EXEC_SHIFT_EACH: return executeAvx(op, execute);
+    case T.EXEC_SHA: return hash(op);
+    case T.EXEC_EXTRACT_BITS:
+    case T.EXEC_INSERT_BITS: return bitField(op, execute);
     case T.EXEC_AES: return encrypt(op);
     case T.EXEC_PCLMULQDQ: return multiplyCarryless(op);
     case T.EXEC_CRC32: return accumulateCrc(op);

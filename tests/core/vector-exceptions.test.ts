@@ -93,8 +93,6 @@ const foreign = [
   ["vpgatherdd xmm0, [rax + xmm1 * 4], xmm2", "c4e269900488", "haswell", "nehalem"],
   ["vmovups zmm0, zmm1", "62f17c4810c1", "skylake", "haswell"],
   ["pfadd mm0, mm1", "0f0fc19e", "athlon64", "haswell"],
-  ["sha256msg1 xmm0, xmm1", "0f38ccc1", "zen", "skylake"],
-  ["extrq xmm0, 1, 2", "660f78c00102", "phenom", "turion"],
   ["vpcomb xmm0, xmm1, xmm2, 0", "8fe870ccc200", "bulldozer", "zen"],
 ] as const;
 

@@ -10,7 +10,7 @@ import { shiftAndBitInstructions } from "./shifts-bits.js";
 import { stateInstructions } from "./state.js";
 import { stringAndPortInstructions } from "./string-io.js";
 import { systemInstructions } from "./system.js";
-import { laterVectorInstructions } from "./vector-later.js";
+import { extraVectorInstructions, laterVectorInstructions } from "./vector-later.js";
 import { vexVectorInstructions } from "./vector-vex.js";
 import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
@@ -32,4 +32,5 @@ export const instructions: readonly Instruction[] = [
   ...vectorInstructions,
   ...laterVectorInstructions,
   ...vexVectorInstructions,
+  ...extraVectorInstructions,
 ];

@@ -1,6 +1,6 @@
-// SSSE3, SSE4.1, SSE4.2, AES and PCLMULQDQ (Intel SDM vol. 2).
+// SSSE3, SSE4.1, SSE4.2, AES and PCLMULQDQ (Intel SDM vol. 2); SHA; SSE4A of AMD.
 
-import { sdm2 } from "../citations.js";
+import { apm3, sdm2 } from "../citations.js";
 import type { CpuFeature } from "../features.js";
 import { hexByte } from "./effects.js";
 import { form, instruction, type Instruction, type InstructionFacts } from "../instruction.js";
@@ -255,5 +255,58 @@ export const laterVectorInstructions: readonly Instruction[] = [
     forms: [form("66 0F 3A DF /r ib", "xmm:w, xmm/m128, imm8")],
     execute: "aes",
     argument: aesNumbers.indexOf("AESKEYGENASSIST"),
+  }),
+];
+
+/** Hash functions: the argument is the place in the list (sha.ts). */
+const hashes: readonly (readonly [mnemonic: string, code: string, operands: string, summary: string])[] = [
+  ["SHA1NEXTE", "38 C8 /r", "xmm:rw, xmm/m128", "Computes the next state variable E of SHA-1."],
+  ["SHA1MSG1", "38 C9 /r", "xmm:rw, xmm/m128", "Performs the first step of a message of SHA-1."],
+  ["SHA1MSG2", "38 CA /r", "xmm:rw, xmm/m128", "Performs the last step of a message of SHA-1."],
+  ["SHA256RNDS2", "38 CB /r", "xmm:rw, xmm/m128", "Performs two rounds of SHA-256 with the words in XMM0."],
+  ["SHA256MSG1", "38 CC /r", "xmm:rw, xmm/m128", "Performs the first step of a message of SHA-256."],
+  ["SHA256MSG2", "38 CD /r", "xmm:rw, xmm/m128", "Performs the last step of a message of SHA-256."],
+  ["SHA1RNDS4", "3A CC /r ib", "xmm:rw, xmm/m128, imm8", "Performs four rounds of SHA-1."],
+];
+
+/** What AMD's processors and the later ones of both vendors add to XMM registers, without a twin in AVX. */
+export const extraVectorInstructions: readonly Instruction[] = [
+  ...hashes.map(([mnemonic, code, operands, summary], number) =>
+    later("SHA", {
+      mnemonic,
+      summary,
+      forms: [form(`NP 0F ${code}`, operands)],
+      execute: "sha",
+      argument: number,
+      ...(mnemonic === "SHA256RNDS2" && { implicit: "XMM0:r" }),
+    }),
+  ),
+  later("SSE4A", {
+    mnemonic: "EXTRQ",
+    summary: "Extracts bits of the low quadword (AMD).",
+    cite: apm3("EXTRQ"),
+    execute: "extract_bits",
+    forms: [form("66 0F 78 /0 ib ib", "xmm(rm):rw, imm8, imm8"), form("66 0F 79 /r", "xmm:rw, xmm(rm)")],
+  }),
+  later("SSE4A", {
+    mnemonic: "INSERTQ",
+    summary: "Inserts bits into the low quadword (AMD).",
+    cite: apm3("INSERTQ"),
+    execute: "insert_bits",
+    forms: [form("F2 0F 78 /r ib ib", "xmm:rw, xmm(rm), imm8, imm8"), form("F2 0F 79 /r", "xmm:rw, xmm(rm)")],
+  }),
+  later("SSE4A", {
+    mnemonic: "MOVNTSS",
+    summary: "Stores a single past the caches (AMD).",
+    cite: apm3("MOVNTSS"),
+    execute: "movss",
+    forms: [form("F3 0F 2B /r", "m32:w, xmm")],
+  }),
+  later("SSE4A", {
+    mnemonic: "MOVNTSD",
+    summary: "Stores a double past the caches (AMD).",
+    cite: apm3("MOVNTSD"),
+    execute: "movsd_xmm",
+    forms: [form("F2 0F 2B /r", "m64:w, xmm")],
   }),
 ];
