@@ -352,8 +352,7 @@ export function run(budget: u64): u32 {
     if (cpu.retired >= cpu.budgetEnd) return STOP_BUDGET;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
-    oneOnly =
-      (cpu.attention & ONE_BY_ONE) != 0;
+    oneOnly = (cpu.attention & ONE_BY_ONE) != 0;
     // A trace is executed whole or not at all, because it leaves out flags that nobody in it reads.
     const remaining = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
     const single = oneOnly || remaining < TRACE_LIMIT;
@@ -362,17 +361,13 @@ export function run(budget: u64): u32 {
     if (changetype<usize>(trace) == 0) {
       // An instruction breakpoint comes before faults of the fetch.
       if ((cpu.attention & ATTENTION_DEBUG) != 0) breaksBefore(linearOf(SEGMENT_CS, cpu.rip));
-      cpu.instructionRip = cpu.rip;
-      cpu.instructionLength = 0;
-      settle();
+      settleHere();
       continue;
     }
     if (trace.point != 0 && passPoints(trace.point - 1)) return STOP_POINT;
     cpu.stoppedAt = NO_ADDRESS;
     if ((cpu.attention & ATTENTION_DEBUG) != 0 && breaksBefore(linearOf(SEGMENT_CS, cpu.rip))) {
-      cpu.instructionRip = cpu.rip;
-      cpu.instructionLength = 0;
-      settle();
+      settleHere();
       continue;
     }
 
@@ -394,6 +389,13 @@ export function run(budget: u64): u32 {
     afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;
+}
+
+/** What came between two instructions is brought to its end. */
+function settleHere(): void {
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  settle();
 }
 
 /** The instruction did not finish: state is as before it; what is pending is brought to its end. */
