@@ -143,11 +143,11 @@ export class LineJudge {
   private happenedIn(execution: Execution): string {
     const events = this.eventsOf(execution);
     const shown = events.filter(isPublic).map(eventInFull);
-    if (shown.length > 0) return shown.join(", ");
+    if (shown.length > 0) return listed(shown);
     const expectedKinds = new Set(execution.round?.events.flat().map((pattern) => pattern.kind));
     const hidden = events.filter((event) => expectedKinds.has(event.kind));
     if (hidden.length === 0) return "nothing";
-    return `nothing that counts, only ${hidden.map((event) => `${event.class ?? ""} ${eventInFull(event)}`).join(", ")}`;
+    return `nothing that counts, only ${listed(hidden.map((event) => `${event.class ?? ""} ${eventInFull(event)}`))}`;
   }
 
   private eventsOf(execution: Execution): RunEvent[] {
@@ -235,4 +235,12 @@ function owedExecutions(rounds: readonly Round[]): { atLeast: bigint; exactly?: 
 
 function times(count: bigint): string {
   return count === 1n ? "once" : count === 2n ? "twice" : `${count} times`;
+}
+
+/** Events that a report lists; a line that hangs has thousands. */
+const mostListed = 8;
+
+function listed(events: readonly string[]): string {
+  const more = events.length - mostListed;
+  return more <= 0 ? events.join(", ") : `${events.slice(0, mostListed).join(", ")} and ${more} more`;
 }
