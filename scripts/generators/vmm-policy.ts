@@ -20,11 +20,17 @@ Rows marked (optional) are off under \`intercept nothing\`, where the manual lea
 instruction, a window for an interrupt) are *internal*.
 
 ## \`hardware nested\`
-On VT-x with EPT the guest may be a VMM itself: CPUID reports VMX, CR4.VMXE can be set, and the capability MSRs tell
-what the VMM virtualizes: all of the processor's controls but posted interrupts, VM functions, VMCS shadowing,
-page-modification logging, #VE, mode-based execute control, and accessed and dirty flags of EPT. Instructions of VMX
-of that guest exit as class *assist*. An exit of its own guest is one to \`vmm\` first and, where its controls ask
-for it, one to that guest (docs/decisions/0009-nesting.md). SVM is not given to guests.
+The guest may be a VMM itself, on VT-x with EPT and on SVM with nested paging; elsewhere it is refused.
+
+On VT-x CPUID reports VMX, CR4.VMXE can be set, and the capability MSRs tell what the VMM virtualizes: all of the
+processor's controls but posted interrupts, VM functions, VMCS shadowing, page-modification logging, #VE, mode-based
+execute control, and accessed and dirty flags of EPT.
+
+On SVM CPUID reports SVM with the processor's features but AVIC and LBR virtualization; EFER.SVME can be set as VM_CR
+allows, and VM_CR, VM_HSAVE_PA and TSC_RATIO are the guest's own.
+
+Instructions of VMX and SVM of that guest exit as class *assist*. An exit of its own guest is one to \`vmm\` first and,
+where its controls ask for it, one to that guest (docs/decisions/0009-nesting.md).
 ${software()}
 ## Declared policy
 | declaration | meaning |

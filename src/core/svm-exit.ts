@@ -56,6 +56,16 @@ export function performSvmExit(): bool {
   return enterHost();
 }
 
+/**
+ * Takes the guest out of the processor between two instructions, as an exit that nobody asked for: a host program that
+ * wants to change what only the VMCB holds. An event that VMRUN was to inject stays there for the next one.
+ */
+export function suspendSvmGuest(): void {
+  saveGuest(cpu.rip);
+  if (svm.injectionPending == 0) setVmcb64(S.VMCB_EVENTINJ, 0);
+  enterHost();
+}
+
 /** VMEXIT_INVALID: nothing of the guest was loaded, so nothing but the exit code is written. */
 export function performSvmReject(rule: u32): bool {
   svm.exitCode = S.VMEXIT_INVALID;

@@ -4,9 +4,10 @@
 import { cpu } from "./layout.generated";
 import { EFER_SVME, refresh } from "./state";
 import { flushTlb } from "./tlb";
+import { checkVmcb } from "./svm-checks";
 import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
-import { svm } from "./svm-state";
+import { svm, svmPage } from "./svm-state";
 import { forgetGuestAsid } from "./svm-tlb";
 import { checkGuestState } from "./vmx-check-guest";
 import {
@@ -16,6 +17,8 @@ import { EXIT_INVALID_GUEST_STATE } from "./vmx-facts.generated";
 import {
   basicEntryError, basicEntryRule, clearRegion, fieldExists, makeCurrent, readField, startVmx, vmxonRule, writeField,
 } from "./vmx-instructions"; // prettier-ignore
+import { suspendSvmGuest } from "./svm-exit";
+import { suspendVmxGuest } from "./vmx-exit";
 import { forgetGuestTlb } from "./vmx-tlb";
 import { LAUNCHED, LAUNCH_STATE, vmx } from "./vmx-state";
 
@@ -93,6 +96,15 @@ export function hostVmxCheck(): u32 {
   return rule == 0 ? 0 : outcome;
 }
 
+/** Takes a guest that runs out of the processor, without an exit that anyone sees. */
+export function hostSuspend(): void {
+  if (cpu.guestMode == 1) suspendVmxGuest();
+  else if (cpu.guestMode == 2) {
+    suspendSvmGuest();
+    vmsaveTo(svm.vmcb);
+  }
+}
+
 /** INVEPT, INVVPID, INVLPGA of everything. */
 export function hostInvalidateGuest(): void {
   forgetGuestTlb();
@@ -113,6 +125,20 @@ export function hostSvmEnter(vmcb: u64): u32 {
   cpu.instructionRip = cpu.rip;
   vmloadFrom(vmcb);
   return runGuest(vmcb, cpu.rip);
+}
+
+/** VMRUN's checks on a VMCB, without the entry: 0, or the rule that makes it invalid. */
+export function hostSvmCheck(vmcb: u64): u32 {
+  const region = svm.region;
+  svm.region = svmPage(vmcb);
+  const rule = checkVmcb();
+  svm.region = region;
+  return rule;
+}
+
+/** An NMI that the host program took arrives again. */
+export function hostPutBackNmi(): void {
+  cpu.nmiPending = 1;
 }
 
 /** VMSAVE. */

@@ -83,6 +83,24 @@ export function performVmxExit(): bool {
     (vmx.reason == X.EXIT_EXCEPTION_NMI && isSoftwareEvent((vmx.interruptionInfo >> 8) & 7));
   const rip = isSoftware ? cpu.instructionRip : cpu.rip;
   recordEvent(EVENT_EXIT, vmx.afterInstruction != 0 ? ripOfBoundary() : cpu.instructionRip);
+  return leaveGuest(rip);
+}
+
+/**
+ * Takes the guest out of the processor between two instructions, as an exit that nobody asked for: a host program that
+ * wants to change what only the VMCS holds. An event that the entry was to inject stays there for the next one.
+ */
+export function suspendVmxGuest(): void {
+  const injected = vmx.injectionPending != 0 ? read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) : 0;
+  describeExit(X.EXIT_EXTERNAL_INTERRUPT, 0, 0);
+  vmx.afterInstruction = 1;
+  exitKeepsResumeFlag();
+  leaveGuest(cpu.rip);
+  write(F.VM_ENTRY_INTERRUPTION_INFORMATION, injected);
+}
+
+/** The exit itself, once it is recorded. */
+function leaveGuest(rip: u64): bool {
   // "Recording VM-Exit Information and Updating VM-Entry Control Fields"
   write(F.VM_ENTRY_INTERRUPTION_INFORMATION, read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & 0x7fffffff);
   recordInformation();

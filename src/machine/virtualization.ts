@@ -21,9 +21,12 @@ export interface VirtualizationExports {
   hostVmxEnter(): number;
   hostVmxCheck(): number;
   hostInvalidateGuest(): void;
+  hostSuspend(): void;
   hostSvmStart(hostSaveArea: bigint): void;
   hostSvmEnter(vmcb: bigint): number;
+  hostSvmCheck(vmcb: bigint): number;
   hostSvmSave(vmcb: bigint): void;
+  hostPutBackNmi(): void;
 }
 
 /** What these operations need of a machine. */
@@ -116,6 +119,11 @@ export class VmxOperations {
     return { kind, number: outcome & 0xffff, ...(rule !== undefined && { rule }) };
   }
 
+  /** Takes a guest that runs out of the processor, without an exit: its state is then in the VMCS. */
+  suspend(): void {
+    this.host.core.hostSuspend();
+  }
+
   /** INVEPT of the single context. */
   invalidateEpt(_eptp: bigint): void {
     this.host.core.hostInvalidateGuest();
@@ -139,10 +147,23 @@ export class SvmOperations {
 
   /** VMLOAD and VMRUN. After success the guest runs with the machine's next `run`. */
   enter(vmcb: bigint): EntryFailure | undefined {
-    const number = this.host.core.hostSvmEnter(vmcb);
-    if (number === 0) return undefined;
-    const rule = ruleIdByNumber(number);
-    return { kind: "reject", number: 0, ...(rule !== undefined && { rule }) };
+    return invalid(this.host.core.hostSvmEnter(vmcb));
+  }
+
+  /** VMRUN's checks on a VMCB, without the entry: what a VMM that nests tells its guest's VMM. */
+  check(vmcb: bigint): EntryFailure | undefined {
+    return invalid(this.host.core.hostSvmCheck(vmcb));
+  }
+
+  /** Takes a guest that runs out of the processor, without an exit: its state is then in the VMCB. */
+  suspend(): void {
+    this.host.core.hostSuspend();
+  }
+
+  /** Sends itself an NMI, in place of one that an exit took. */
+  putBackNmi(): void {
+    this.host.core.hostPutBackNmi();
+    this.host.invalidate();
   }
 
   /** VMSAVE: what #VMEXIT leaves in the processor. */
@@ -159,4 +180,11 @@ export class SvmOperations {
   invalidate(): void {
     this.host.core.hostInvalidateGuest();
   }
+}
+
+/** VMEXIT_INVALID by the number of a rule, 0 for none. */
+function invalid(number: number): EntryFailure | undefined {
+  if (number === 0) return undefined;
+  const rule = ruleIdByNumber(number);
+  return { kind: "reject", number: 0, ...(rule !== undefined && { rule }) };
 }

@@ -36,6 +36,9 @@ function allowsControl({ word, bit }: VmxControl, platform: Platform): boolean {
   return ((allowed >> BigInt(bit)) & 1n) === 1n;
 }
 
+/** How many bundled VMMs may run one on another. */
+const deepestStack = 3;
+
 type Stack = readonly Pick<VmmChoice, "kind" | "nested">[];
 
 /** Why a stack of bundled VMMs, innermost first, cannot run on a platform. */
@@ -45,7 +48,7 @@ export function vmmProblem(stack: Stack, platform: Platform): string | undefined
     const problem = vmm.kind === "hardware" ? hardwareProblem(vmm, outer, platform) : softwareProblem(outer);
     if (problem !== undefined) return problem;
   }
-  return stack.length > 1 ? "the bundled VMMs do not stack yet" : undefined;
+  return stack.length > deepestStack ? `at most ${deepestStack} bundled VMMs run one on another` : undefined;
 }
 
 /** A software VMM needs no feature, but ring 0 to itself. */
@@ -68,5 +71,5 @@ function hardwareProblem(vmm: Stack[number], outer: Stack[number] | undefined, p
     if (vmm.nested) return `the bundled VMM nests only with ${lacking}, which ${platform.name} does not have`;
     return undefined;
   }
-  return vmm.nested && vendor === "amd" ? "the bundled VMM gives its guest VT-x, and no SVM yet" : undefined;
+  return undefined;
 }

@@ -3,7 +3,7 @@
 import type { Vendor } from "../isa/index.js";
 import { decodeEvent, layout, type Machine, type RawEvent } from "../machine/index.js";
 import type { ExitClass, Point, Program, RunEvent } from "../program/index.js";
-import type { VmmEvent, VmmEvents } from "../vmm/index.js";
+import type { VmmEvent, ReflectedExit, VmmEvents } from "../vmm/index.js";
 import { bundledVmm, Parties } from "./parties.js";
 
 /** An event of the host side; the log knows the rest. */
@@ -29,6 +29,8 @@ export class EventLog implements VmmEvents {
   readonly events: OwnEvent[] = [];
   /** The last exception or interrupt that was delivered. */
   lastDelivery: Delivery | undefined;
+  /** Under a stack of VMMs, innermost first: the exit that came through to each. The core records the outermost's. */
+  private readonly handed: OwnEvent[] = [];
   private readonly parties: Parties;
   private readonly points: readonly Point[];
   private readonly vendor: Vendor;
@@ -36,7 +38,8 @@ export class EventLog implements VmmEvents {
   constructor(
     private readonly machine: Machine,
     program: Program,
-    private readonly bundled: boolean,
+    /** How many bundled VMMs run one on another. */
+    private readonly depth: number,
   ) {
     this.parties = new Parties(program.image);
     this.points = program.plan.points;
@@ -64,11 +67,40 @@ export class EventLog implements VmmEvents {
 
   /** Says of the exit that just stopped the run which class it is of, and that the bundled VMM has it. */
   classify(exitClass: ExitClass): void {
+    this.classifyExit(this.exitAt(0), exitClass);
+  }
+
+  /** The exit that a VMM of the stack has. */
+  private exitAt(place: number): OwnEvent | undefined {
     this.drain();
-    const exit = this.events.at(-1);
+    return place === this.depth - 1 ? this.events.at(-1) : this.handed[place];
+  }
+
+  private classifyExit(exit: OwnEvent | undefined, exitClass: ExitClass): void {
     if (exit?.kind !== "exit") return;
     exit.to = bundledVmm;
     exit.class = exitClass;
+  }
+
+  /** What an outer VMM does is internal to the test; only its exits are kept, and why it ended. */
+  outside(place: number): VmmEvents {
+    return {
+      listening: true,
+      classify: (exitClass) => this.classifyExit(this.exitAt(place), exitClass === "assist" ? "assist" : "internal"),
+      append: (event) => {
+        if (event.kind === "refuse" || event.kind === "shutdown" || event.kind === "halt") this.append(event);
+      },
+      entered: () => {},
+      reflect: (_context, as) => {
+        const exit = this.exitAt(place);
+        if (exit?.kind !== "exit") return;
+        const inner = { ...exit, ...as };
+        this.handed[place - 1] = inner;
+        this.events.push(inner);
+      },
+      drain: () => this.drain(),
+      outside: (further) => this.outside(place + further),
+    };
   }
 
   /** An entry that the bundled VMM carried out for a guest. */
@@ -79,12 +111,11 @@ export class EventLog implements VmmEvents {
   }
 
   /** The exit that the bundled VMM has is also one of a guest's guest: the same exit, to the guest that entered. */
-  reflect(context: bigint): void {
-    this.drain();
-    const last = this.events.at(-1);
+  reflect(context: bigint, as?: ReflectedExit): void {
+    const last = this.exitAt(0);
     if (last?.kind !== "exit") return;
     const { class: _, ...exit } = last;
-    this.events.push({ ...exit, to: this.parties.receiver(context) });
+    this.events.push({ ...exit, ...as, to: this.parties.receiver(context) });
   }
 
   private take(raw: RawEvent): void {
@@ -93,7 +124,7 @@ export class EventLog implements VmmEvents {
       return;
     }
     // Every entry of the hardware is the bundled VMM's own where there is one; it tells what its guest must see.
-    if (raw.kind === layout.EVENT_ENTER && this.bundled) return;
+    if (raw.kind === layout.EVENT_ENTER && this.depth > 0) return;
     const { kind, subject, fields, rip, retired, rule } = decodeEvent(raw, this.vendor);
     const guest = this.parties.guestAt(rip, raw.context);
     // One literal, completed in place: this runs for every event of every run, and spreading costs microseconds.

@@ -52,7 +52,7 @@ class Run {
   ) {
     const { machine } = on;
     this.machine = machine;
-    this.log = new EventLog(machine, program, vmm.length > 0);
+    this.log = new EventLog(machine, program, vmm.length);
     this.lines = new Places(program.plan);
     this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
     this.seat = this.vmm?.seat ?? machine;

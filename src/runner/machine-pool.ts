@@ -3,7 +3,7 @@
 
 import type { Platform } from "../isa/index.js";
 import { attachPc, loadCore, Machine } from "../machine/index.js";
-import { vmmMemoryBytes } from "../vmm/index.js";
+import { deepestStack, vmmMemoryBytes } from "../vmm/index.js";
 import { InterruptSource } from "./raise.js";
 
 /** A machine with the source of the asynchronous events that tests raise. */
@@ -26,7 +26,7 @@ export class MachinePool {
   }
 
   private make(platform: Platform): TestMachine {
-    const machine = new Machine(loadCore(), { platform, vmmMemoryBytes });
+    const machine = new Machine(loadCore(), { platform, vmmMemoryBytes: vmmMemoryBytes * deepestStack });
     const interrupts = new InterruptSource(machine);
     machine.attach(interrupts);
     const { localApic } = attachPc(machine, {

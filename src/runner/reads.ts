@@ -16,6 +16,8 @@ export interface GuestState {
   translate(linear: bigint): bigint | undefined;
   /** A field of the guest's current VMCS, where a VMM gives it VMX. */
   readonly readVmcs?: (encoding: number) => bigint;
+  /** Address of the VMCB of the guest's last VMRUN, where a VMM gives it SVM. */
+  readonly currentVmcb?: bigint | undefined;
 }
 
 /** Takes all reads of an expectation together. Counts and cycles are the judge's: they give 0 here. */
@@ -36,13 +38,17 @@ function takeRead(machine: Machine, state: GuestState, seat: GuestProcessor, rea
     case "vmcs":
       return state.readVmcs?.(read.encoding) ?? machine.vmx.readCurrent(read.encoding);
     case "vmcb":
-      return littleEndian(machine.readPhysical(machine.svm.currentVmcb + BigInt(read.offsetBytes), read.sizeBits / 8));
+      return readVmcb(machine, state.currentVmcb ?? machine.svm.currentVmcb, read);
     case "count":
     case "cycles":
       return 0n;
     default:
       return assertNever(read);
   }
+}
+
+function readVmcb(machine: Machine, vmcb: bigint, { offsetBytes, sizeBits }: Extract<Read, { kind: "vmcb" }>): bigint {
+  return littleEndian(machine.readPhysical(vmcb + BigInt(offsetBytes), sizeBits / 8));
 }
 
 function readRegister(seat: GuestProcessor, state: GuestState, name: string, sizeBits: number): bigint {

@@ -13,6 +13,8 @@ export interface GuestState {
   translate(linear: bigint): bigint | undefined;
   /** A field of the VMCS that the guest has made current, where the guest uses VMX that the VMM gives it. */
   readonly readVmcs?: (encoding: number) => bigint;
+  /** Address of the VMCB of the guest's last VMRUN, where the guest uses SVM that the VMM gives it. */
+  readonly currentVmcb?: bigint | undefined;
 }
 
 /** A guest's processor between two instructions, as the guest would have it, for a run that acts on its guest. */
@@ -46,6 +48,12 @@ export interface VmmEvent {
   readonly delivery?: { readonly vector: number; readonly trapClass: boolean };
 }
 
+/** What an exit is for the guest that it goes on to, where it is another one than the VMM had. */
+export interface ReflectedExit {
+  readonly subject: string;
+  readonly fields: Readonly<Record<string, FieldValue>>;
+}
+
 /** Where a VMM's events go. A VMM whose sink does not listen tells nothing and pays nothing. */
 export interface VmmEvents {
   readonly listening: boolean;
@@ -54,8 +62,15 @@ export interface VmmEvents {
   append(event: VmmEvent): void;
   /** An entry carried out for a guest at `rip`: the guest's VMCS, and where that one's own guest begins. */
   entered(rip: bigint, context: bigint, guestRip: bigint): void;
-  /** The exit that the core has just recorded goes on to the guest that entered with this VMCS. */
-  reflect(context: bigint): void;
+  /**
+   * The exit that the core has just recorded goes on to the guest that entered with this VMCS: as it is, or as another
+   * one that follows from it.
+   */
+  reflect(context: bigint, as?: ReflectedExit): void;
+  /** Makes room for more events of the core. */
+  drain(): void;
+  /** The sink of a VMM so many places outside of this one, the innermost. */
+  outside(places: number): VmmEvents;
 }
 
 /** Why a VMM returned: what stops a machine, the end of its guest by policy, or what it cannot do. */
@@ -64,6 +79,9 @@ export type VmmStop =
   /** The declared policy says `stop`. */
   | { readonly kind: "stopped" }
   | { readonly kind: "refused"; readonly why: string };
+
+/** What stops a level of a stack: also an exit that a VMM on that level has. */
+export type LevelStop = VmmStop | { readonly kind: "vm-exit" };
 
 /** A bundled VMM with the one guest that it runs. */
 export interface BundledVmm {
@@ -81,4 +99,6 @@ export const silent: VmmEvents = {
   append: () => {},
   entered: () => {},
   reflect: () => {},
+  drain: () => {},
+  outside: () => silent,
 };

@@ -2,7 +2,7 @@
 // linear addresses, and where the hardware has no second level of translation it needs what the guest's tables allow.
 // Intel SDM vol. 3A, "Paging"; AMD APM vol. 2, "Page Translation and Protection". The walk itself changes nothing.
 
-import { cr0Bits, cr4Bits, eferBits, pageEntryBits } from "../isa/index.js";
+import { cr0Bits, cr4Bits, eferBits, pageEntryBits, type CpuModel } from "../isa/index.js";
 
 /** What decides how a guest translates linear addresses. */
 export interface PagingState {
@@ -30,6 +30,20 @@ export interface GuestMapping {
   readonly entryBytes: 4 | 8;
 }
 
+/** What the processor has, where reserved bits are to be found: without it they are not looked at. */
+export interface PagingLimits {
+  readonly physicalAddressBits: number;
+  readonly hasPages1g: boolean;
+}
+
+/** The limits of a model. */
+export function pagingLimits({ physicalAddressBits, features }: CpuModel): PagingLimits {
+  return { physicalAddressBits, hasPages1g: features.includes("PAGE1GB") };
+}
+
+/** A walk that ended: at a page, at an entry that is not present, or at one with a reserved bit set. */
+export type WalkResult = GuestMapping | "absent" | "reserved";
+
 const { P, RW, US, PS, XD } = pageEntryBits;
 const frame64 = 0x000f_ffff_ffff_f000n;
 
@@ -40,11 +54,17 @@ export function translateGuest(memory: EntryReader, state: PagingState, linear: 
 
 /** What the guest's tables say of a linear address, or undefined where an entry is not present. */
 export function walkGuest(memory: EntryReader, state: PagingState, linear: bigint): GuestMapping | undefined {
+  const result = walkTables(memory, state, linear);
+  return typeof result === "string" ? undefined : result;
+}
+
+/** The whole result of a walk. */
+export function walkTables(memory: EntryReader, state: PagingState, linear: bigint, limits?: PagingLimits): WalkResult {
   if ((state.cr0 & cr0Bits.PG) === 0n) {
     const physical = linear & 0xffff_ffffn;
     return { physical, writable: true, user: true, executable: true, entries: [], entryBytes: 8 };
   }
-  const walk = new Walk((state.efer & eferBits.NXE) !== 0n);
+  const walk = new Walk((state.efer & eferBits.NXE) !== 0n, limits);
   if ((state.efer & eferBits.LMA) !== 0n) {
     const levels = (state.cr4 & cr4Bits.LA57) !== 0n ? 5 : 4;
     return walk.tables64(memory, state.cr3 & frame64, linear, levels);
@@ -61,43 +81,58 @@ class Walk {
   private executable = true;
   private readonly entries: number[] = [];
 
-  constructor(private readonly noExecute: boolean) {}
+  constructor(
+    private readonly noExecute: boolean,
+    private readonly limits: PagingLimits | undefined,
+  ) {}
 
   /** Tables of 512 entries; `levels` tables from the one at `table` down to the page. */
-  tables64(memory: EntryReader, table: bigint, linear: bigint, levels: number): GuestMapping | undefined {
+  tables64(memory: EntryReader, table: bigint, linear: bigint, levels: number): WalkResult {
     for (let level = levels; level > 0; level--) {
       const shift = BigInt(12 + 9 * (level - 1));
       const place = Number(table + ((linear >> shift) & 0x1ffn) * 8n);
       const entry = memory.readU64(place);
-      if (!this.take(entry, place)) return undefined;
+      if (!this.take(entry, place)) return "absent";
       const isPage = level === 1 || (level <= 3 && (entry & PS) !== 0n);
+      if (this.limits && this.isReserved(entry, level, isPage, this.limits)) return "reserved";
       if (isPage) {
         const offset = (1n << shift) - 1n;
         return this.found((entry & frame64 & ~offset) | (linear & offset), 8);
       }
       table = entry & frame64;
     }
-    return undefined;
+    return "absent";
+  }
+
+  /** "Paging", tables of the formats of entries: addresses beyond the width, XD without EFER.NXE, PS where no page is. */
+  private isReserved(entry: bigint, level: number, isPage: boolean, limits: PagingLimits): boolean {
+    if ((entry & frame64) >> BigInt(limits.physicalAddressBits) !== 0n) return true;
+    if ((entry & XD) !== 0n && !this.noExecute) return true;
+    if (level >= 4 && (entry & PS) !== 0n) return true;
+    if (!isPage || level === 1) return false;
+    if (level === 3 && !limits.hasPages1g) return true;
+    const inPage = (1n << BigInt(12 + 9 * (level - 1))) - 1n;
+    return (entry & inPage & frame64 & ~0x1000n) !== 0n;
   }
 
   /** PAE: four pointers without rights, then two tables of 512 entries. */
-  pae(memory: EntryReader, cr3: bigint, linear: bigint): GuestMapping | undefined {
+  pae(memory: EntryReader, cr3: bigint, linear: bigint): WalkResult {
     const pointer = memory.readU64(Number((cr3 & 0xffff_ffe0n) + (linear >> 30n) * 8n));
-    return (pointer & P) === 0n ? undefined : this.tables64(memory, pointer & frame64, linear, 2);
+    return (pointer & P) === 0n ? "absent" : this.tables64(memory, pointer & frame64, linear, 2);
   }
 
   /** 32-bit paging, with 4 MiB pages where CR4.PSE allows them; bits 20:13 of such an entry are address bits 39:32. */
-  tables32(memory: EntryReader, state: PagingState, linear: bigint): GuestMapping | undefined {
+  tables32(memory: EntryReader, state: PagingState, linear: bigint): WalkResult {
     const directory = Number((state.cr3 & 0xffff_f000n) + (linear >> 22n) * 4n);
     const pde = BigInt(memory.readU32(directory));
-    if (!this.take(pde, directory)) return undefined;
+    if (!this.take(pde, directory)) return "absent";
     if ((pde & PS) !== 0n && (state.cr4 & cr4Bits.PSE) !== 0n) {
       const high = (pde >> 13n) & 0xffn;
       return this.found((high << 32n) | (pde & 0xffc0_0000n) | (linear & 0x3f_ffffn), 4);
     }
     const place = Number((pde & 0xffff_f000n) + ((linear >> 12n) & 0x3ffn) * 4n);
     const pte = BigInt(memory.readU32(place));
-    if (!this.take(pte, place)) return undefined;
+    if (!this.take(pte, place)) return "absent";
     return this.found((pte & 0xffff_f000n) | (linear & 0xfffn), 4);
   }
 

@@ -4,4 +4,4 @@ export * from "./bundled.js";
 export * from "./policy.js";
 export * from "./baseline-policy.js";
 export { costByName, CostMeter, costOf, type Cost, type CostInput } from "./cost.js";
-export { startVmm, vmmMemoryBytes } from "./start.js";
+export { deepestStack, startVmm, vmmMemoryBytes } from "./start.js";

@@ -13,6 +13,7 @@ const kept: readonly (readonly [first: number, last: number])[] = [
   [msrAddresses.IA32_FEATURE_CONTROL, msrAddresses.IA32_FEATURE_CONTROL],
   [vmxMsrs.first, vmxMsrs.last],
   [msrAddresses.IA32_EFER, msrAddresses.IA32_EFER],
+  [msrAddresses.TSC_RATIO, msrAddresses.TSC_RATIO],
   [msrAddresses.VM_CR, msrAddresses.VM_HSAVE_PA],
 ];
 const all: readonly (readonly [first: number, last: number])[] = [

@@ -1,27 +1,30 @@
 // Starts the bundled VMMs of a stack on a machine, each on the virtualization interface of the one outside it.
 
-import { cr0Bits } from "../isa/index.js";
+import { assert } from "../base/index.js";
+import { cr0Bits, msrAddresses } from "../isa/index.js";
 import { SerialPort, type Machine } from "../machine/index.js";
 import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
-import { GuestDevices, machineDevices } from "./hardware/devices.js";
+import { GuestDevices, machineDevices, type PortDevices } from "./hardware/devices.js";
 import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
 import { VmxControls } from "./hardware/vmx/controls.js";
 import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
-import { giveVmx } from "./nested/index.js";
+import { giveSvm, giveVmx } from "./nested/index.js";
 import { guestModeOf } from "./guest-mode.js";
 import { PageAllocator } from "./page-allocator.js";
 import { withPassThrough } from "./pass-through.js";
-import type { VmmChoice } from "./policy.js";
+import { emptyPolicy, type VmmChoice, type VmmPolicy } from "./policy.js";
 import { startSoftware, whyNotSoftware } from "./software/index.js";
+import { levelInside, machineLevel, type Level } from "./stack/index.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
 export const vmmMemoryBytes = 0x40_0000;
 
-const featureControlMsr = 0x3a;
+/** How many VMMs may run one on another. */
+export const deepestStack = 3;
 
 export interface VmmOptions {
   readonly events: VmmEvents;
@@ -41,46 +44,95 @@ export function startVmm(
   start: StartState,
   options: VmmOptions,
 ): BundledVmm {
-  const [choice] = stack;
-  const why = choice ? (whyNot(machine, stack) ?? whyNotMode(machine, choice, start)) : "there is no VMM to start";
-  if (choice === undefined || why !== undefined) return new RefusingVmm(machine, why ?? "", options.events);
+  const innermost = stack[0] ?? noChoice;
+  const why = whyNot(machine, stack) ?? whyNotMode(machine, innermost, start);
+  if (why !== undefined) return new RefusingVmm(machine, why, options.events);
   const { memoryBytes } = machine.platform;
-  const pages = new PageAllocator(memoryBytes, memoryBytes + vmmMemoryBytes);
-  const serial = new SerialPort({ sink: options.serial ?? (() => {}) });
-  const passThrough = options.passThrough === true;
-  const common = {
-    processor: machine,
-    pages,
-    policy: passThrough ? withPassThrough(choice.policy) : choice.policy,
+  const guestBytes = (place: number): number => memoryBytes + place * vmmMemoryBytes;
+  const partsOf = (place: number): StartParts => ({
+    choice: stack[place] ?? noChoice,
+    pages: new PageAllocator(guestBytes(place), guestBytes(place + 1)),
     start,
-    devices: passThrough ? machineDevices(machine) : new GuestDevices([serial]),
-    events: options.events,
-  };
-  if (choice.kind !== "hardware") return startSoftware({ ...common, kind: choice.kind, ringZero: machine.ringZero });
-  if (machine.platform.cpu.vendor === "intel") {
-    const { vmx } = machine;
-    const featureControl = machine.readMsr(featureControlMsr) ?? 0n;
+    passThrough: options.passThrough === true,
+    devices: devicesFor(machine, options),
+    events: sinkOf(machine, options.events, place),
+  });
+  let parts = partsOf(stack.length - 1);
+  let level = machineLevel(machine, guestBytes(stack.length - 1));
+  for (let place = stack.length - 1; place > 0; place--) {
+    const vcpu = startHardware(level, parts);
+    parts = partsOf(place - 1);
+    const sizes = { guestBytes: guestBytes(place - 1), bytes: guestBytes(place) };
+    level = levelInside(level, vcpu, sizes, parts.pages);
+  }
+  if (innermost.kind === "hardware") return startHardware(level, parts);
+  const { processor, ringZero } = level;
+  return startSoftware({ ...parts, policy: policyOf(parts), processor, ringZero, kind: innermost.kind });
+}
+
+const noChoice: VmmChoice = { kind: "hardware", nested: false, policy: emptyPolicy };
+
+function devicesFor(machine: Machine, options: VmmOptions): PortDevices {
+  if (options.passThrough === true) return machineDevices(machine);
+  return new GuestDevices([new SerialPort({ sink: options.serial ?? (() => {}) })]);
+}
+
+/** Where the events of one VMM of a stack go. Those that nobody takes are dropped where they would stop a run. */
+function sinkOf(machine: Machine, events: VmmEvents, index: number): VmmEvents {
+  const sink = index === 0 ? events : events.outside(index);
+  return sink.listening ? sink : { ...sink, drain: () => machine.drainEvents(() => undefined) };
+}
+
+/** What every VMM of a stack is started with, whatever its level. */
+export interface StartParts {
+  readonly choice: VmmChoice;
+  readonly pages: PageAllocator;
+  readonly start: StartState;
+  readonly passThrough: boolean;
+  readonly devices: PortDevices;
+  readonly events: VmmEvents;
+}
+
+function policyOf({ passThrough, choice }: StartParts): VmmPolicy {
+  return passThrough ? withPassThrough(choice.policy) : choice.policy;
+}
+
+/** The `hardware` VMM on a level, which has the virtualization of its vendor. */
+export function startHardware({ processor, vmx, svm }: Level, parts: StartParts): VmxVcpu | SvmVcpu {
+  const { choice, pages } = parts;
+  const common = { ...parts, processor, policy: policyOf(parts) };
+  if (vmx) {
+    const featureControl = processor.readMsr(msrAddresses.IA32_FEATURE_CONTROL) ?? 0n;
     const setup = setUpVmx({ ...common, vmx });
-    const shadow = setup.eptp === 0n ? new ShadowTables(machine, pages) : undefined;
+    const shadow = setup.eptp === 0n ? new ShadowTables(processor, pages) : undefined;
     const vcpu = new VmxVcpu({ ...common, vmx, setup, shadow });
     if (choice.nested) giveVmx(vcpu, { ...common, vmx, region: setup.region, featureControl });
     return vcpu;
   }
-  const { svm } = machine;
+  assert(svm, "a level on which a hardware VMM runs has VMX or SVM");
+  const vmCr = processor.readMsr(msrAddresses.VM_CR) ?? 0n;
   const setup = setUpSvm({ ...common, svm });
-  const tables = setup.nestedRoot === 0n ? new ShadowTables(machine, pages) : undefined;
-  return new SvmVcpu({ ...common, svm, setup, tables });
+  const tables = setup.nestedRoot === 0n ? new ShadowTables(processor, pages) : undefined;
+  const vcpu = new SvmVcpu({ ...common, svm, setup, tables });
+  if (choice.nested) giveSvm(vcpu, { ...common, svm, root: setup.nestedRoot, vmCr });
+  return vcpu;
 }
 
 /** Why this stack cannot run on this platform; undefined where it can. */
 function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | undefined {
   const { generation, vendor } = platform.cpu;
-  const [choice] = stack;
-  if (stack.length > 1) return "this VMM does not run on another one";
-  if (choice === undefined || choice.kind !== "hardware") return undefined;
-  if (choice.nested && (vendor === "amd" || generation === "vtx1")) {
-    return "this VMM gives virtualization to its guest only on VT-x with EPT";
+  if (stack.length === 0) return "there is no VMM to start";
+  if (stack.length > deepestStack) return `at most ${deepestStack} VMMs run one on another`;
+  for (const [place, { kind, nested }] of stack.entries()) {
+    const outer = stack[place + 1];
+    if (outer && outer.kind !== "hardware") return `nothing runs under ${outer.kind}`;
+    if (outer && kind === "hardware" && !outer.nested)
+      return "under a hardware VMM that does not nest there is no other";
+    if (nested && (generation === "vtx1" || generation === "svm1")) {
+      return "this VMM nests only with EPT or nested paging";
+    }
   }
+  if (stack.at(-1)?.kind !== "hardware") return undefined;
   if (generation === "unassisted") return `${platform.name} has no hardware virtualization`;
   const { vmx, svm } = platform.firmware;
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";

@@ -2,8 +2,9 @@
 // to its guest, so that VMMs stack. Through it a VMM can do what software in root operation could do, and no more.
 
 import type { Platform } from "../isa/index.js";
-import type { Stop, Transfer } from "../machine/index.js";
+import type { Transfer } from "../machine/index.js";
 import type { SegmentState } from "../program/index.js";
+import type { LevelStop } from "./bundled.js";
 
 /** The name of a segment register that a guest state holds. */
 export type SegmentRegisterName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDTR" | "TR";
@@ -40,7 +41,7 @@ export interface Processor {
   /** Instructions retired: the virtual time. */
   readonly retired: bigint;
   /** Runs the guest that was entered. */
-  run(budgetInstructions: number): Stop;
+  run(budgetInstructions: number): LevelStop;
 }
 
 /** Ring 0 as a VMM has it that runs its guest in the outer rings. */
@@ -89,6 +90,8 @@ export interface VmxOperations {
   enter(): EntryFailure | undefined;
   /** The checks of VM entry on the current VMCS, without the entry. */
   check(): EntryFailure | undefined;
+  /** Takes a guest that runs out of the processor, without an exit that anyone sees: its state is then in the VMCS. */
+  suspend(): void;
   /** INVEPT of the single context. */
   invalidateEpt(eptp: bigint): void;
 }
@@ -99,6 +102,12 @@ export interface SvmOperations {
   start(hostSaveArea: bigint): void;
   /** VMLOAD and VMRUN. */
   enter(vmcb: bigint): EntryFailure | undefined;
+  /** The checks of VMRUN on a VMCB, without the entry. */
+  check(vmcb: bigint): EntryFailure | undefined;
+  /** Takes a guest that runs out of the processor, without an exit that anyone sees: its state is then in the VMCB. */
+  suspend(): void;
+  /** Sends itself an NMI, in place of one that an exit took. */
+  putBackNmi(): void;
   /** TLB control: drops the guest's translations. */
   invalidate(): void;
   /** VMSAVE: the part of the guest's state that #VMEXIT leaves in the processor. */

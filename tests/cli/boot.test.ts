@@ -70,6 +70,9 @@ const underVmms = [
   ["turion", "hardware"],
   ["phenom", "hardware"],
   ["zen", "hardware"],
+  ["zen", "hardware nested"],
+  ["skylake", "hardware under hardware nested"],
+  ["phenom", "hardware under hardware nested under hardware nested"],
 ] as const;
 
 test.each(underVmms)("the 8254 wakes a halted processor through the 8259 pair on %s under %s", (platform, vmm) => {

@@ -3,7 +3,7 @@
 
 import { describe, expect, test } from "vitest";
 import { layout } from "../../src/machine/index.js";
-import { Host, place, Vmm } from "./driver.js";
+import { Host, place, Vmm, onMachine } from "./driver.js";
 
 const cpu = layout.cpuLayout;
 const word = (v: Vmm, field: { offset: number }): number =>
@@ -60,14 +60,15 @@ describe("physical interrupts", () => {
 });
 
 describe("NMIs", () => {
-  test("an intercepted one stays pending and waits for the host's GIF", () => {
-    const host = new Host().intercept("NMI").code("90 90") as Host;
-    host.machine.view.setUint32(layout.CPU_BASE + cpu.gif.offset, 0, true);
-    host.machine.raiseNmi();
-    const events = host.execute(`90 90 90 ${vmrun} 90 90 ${stgi} 90`);
-    expect(events.map((e) => `${e.kind} ${e.subject ?? ""}`.trim())).toEqual(["enter", "exit NMI", "interrupt NMI"]);
-    expect(events[2]?.rip).toBe(place.hostCode + 11n);
-  });
+  for (const title of onMachine("an intercepted one stays pending and waits for the host's GIF"))
+    test(`${title}`, () => {
+      const host = new Host().intercept("NMI").code("90 90") as Host;
+      host.machine.view.setUint32(layout.CPU_BASE + cpu.gif.offset, 0, true);
+      host.machine.raiseNmi();
+      const events = host.execute(`90 90 90 ${vmrun} 90 90 ${stgi} 90`);
+      expect(events.map((e) => `${e.kind} ${e.subject ?? ""}`.trim())).toEqual(["enter", "exit NMI", "interrupt NMI"]);
+      expect(events[2]?.rip).toBe(place.hostCode + 11n);
+    });
 
   test("one that does not exit is the guest's", () => {
     const vmm = new Vmm().intercept("HLT").code("90");
@@ -271,42 +272,47 @@ describe("debug exceptions", () => {
     expect(one.exit().subject).toBe("HLT");
   });
 
-  test("a single-stepped VMRUN traps after #VMEXIT, behind VMRUN, and the guest sees none of it", () => {
-    const host = new Host().intercept("CPUID").code(`90 ${cpuid}`) as Host;
-    host.machine.setRegister("RFLAGS", 0x102n);
-    const events = host.execute(`${vmrun} 90`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
-    expect(events.slice(0, 3)).toEqual(["enter", "exit CPUID", "trap #DB"]);
-    expect(host.machine.readU64(host.machine.register("RSP"))).toBe(place.hostCode + 3n);
-    expect(host.machine.register("DR6")).toBe(0xffff_4ff0n);
-  });
+  for (const title of onMachine(
+    "a single-stepped VMRUN traps after #VMEXIT, behind VMRUN, and the guest sees none of it",
+  ))
+    test(`${title}`, () => {
+      const host = new Host().intercept("CPUID").code(`90 ${cpuid}`) as Host;
+      host.machine.setRegister("RFLAGS", 0x102n);
+      const events = host.execute(`${vmrun} 90`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
+      expect(events.slice(0, 3)).toEqual(["enter", "exit CPUID", "trap #DB"]);
+      expect(host.machine.readU64(host.machine.register("RSP"))).toBe(place.hostCode + 3n);
+      expect(host.machine.register("DR6")).toBe(0xffff_4ff0n);
+    });
 
-  test("RF and the shadow of the host end with VMRUN, those of the guest begin with it", () => {
-    const host = new Host().intercept("CPUID").write("RFLAGS", 0x1_0002).write("DR7", 0x402).code(cpuid) as Host;
-    host.write("INTERRUPT_SHADOW", 1);
-    host.machine.setRegister("DR0", place.guestCode);
-    host.machine.setRegister("RFLAGS", 0x1_0002n);
-    const events = host.execute(`fb ${vmrun}`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
-    expect(events).toEqual(["enter", "exit CPUID"]);
-    expect(host.read("INTERRUPT_SHADOW")).toBe(1n);
-    expect(host.machine.register("RFLAGS") & 0x1_0000n).toBe(0n);
-  });
+  for (const title of onMachine("RF and the shadow of the host end with VMRUN, those of the guest begin with it"))
+    test(`${title}`, () => {
+      const host = new Host().intercept("CPUID").write("RFLAGS", 0x1_0002).write("DR7", 0x402).code(cpuid) as Host;
+      host.write("INTERRUPT_SHADOW", 1);
+      host.machine.setRegister("DR0", place.guestCode);
+      host.machine.setRegister("RFLAGS", 0x1_0002n);
+      const events = host.execute(`fb ${vmrun}`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
+      expect(events).toEqual(["enter", "exit CPUID"]);
+      expect(host.read("INTERRUPT_SHADOW")).toBe(1n);
+      expect(host.machine.register("RFLAGS") & 0x1_0000n).toBe(0n);
+    });
 
-  test("breakpoints are ignored while GIF is 0, single steps are not", () => {
-    const run = (gif: string, flags: bigint): string[] => {
-      const host = new Host();
-      host.machine.setRegister("DR0", place.operand);
-      host.machine.setRegister("DR7", 0xd_0402n);
-      host.machine.setRegister("RFLAGS", flags);
-      return host.execute(`${gif} 89 03 90`).map((e) => e.subject ?? "");
-    };
-    expect(run(stgi, 2n)).toEqual(["#DB"]);
-    expect(run(clgi, 2n)).toEqual([]);
-    expect(run(clgi, 0x102n)).toEqual(["#DB"]);
-    const code = new Host();
-    code.machine.setRegister("DR0", place.hostCode + 3n);
-    code.machine.setRegister("DR7", 0x402n);
-    expect(code.execute(`${clgi} 90 90`)).toEqual([]);
-  });
+  for (const title of onMachine("breakpoints are ignored while GIF is 0, single steps are not"))
+    test(`${title}`, () => {
+      const run = (gif: string, flags: bigint): string[] => {
+        const host = new Host();
+        host.machine.setRegister("DR0", place.operand);
+        host.machine.setRegister("DR7", 0xd_0402n);
+        host.machine.setRegister("RFLAGS", flags);
+        return host.execute(`${gif} 89 03 90`).map((e) => e.subject ?? "");
+      };
+      expect(run(stgi, 2n)).toEqual(["#DB"]);
+      expect(run(clgi, 2n)).toEqual([]);
+      expect(run(clgi, 0x102n)).toEqual(["#DB"]);
+      const code = new Host();
+      code.machine.setRegister("DR0", place.hostCode + 3n);
+      code.machine.setRegister("DR7", 0x402n);
+      expect(code.execute(`${clgi} 90 90`)).toEqual([]);
+    });
 
   test("a guest's data breakpoint is met on a page that its last run has used", () => {
     const vmm = new Vmm().intercept("CPUID", "EXCP1").code(`89 03 ${cpuid}`);

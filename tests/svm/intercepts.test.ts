@@ -2,10 +2,13 @@
 
 import { describe, expect, test } from "vitest";
 import { svmExitCode, svmIntercepts } from "../../src/isa/index.js";
-import { place, Vmm } from "./driver.js";
+import { bed, place, Vmm } from "./driver.js";
 import { interceptRows, unreachableIntercepts, type InterceptRow } from "./intercept-rows.js";
 
 const trapLike = new Set(["a physical interrupt", "#DB by single step", "MWAIT after MONITOR"]);
+
+/** A machine check that waits is the host's before its VMRUN, where the host has instructions of its own. */
+const rows = interceptRows.filter((row) => row.title !== "#MC" || !bed.isDeeper);
 
 /** A guest that is about to run a row's code, VMMCALL behind it being intercepted. */
 function prepared(row: InterceptRow, model = "zen"): Vmm {
@@ -21,7 +24,7 @@ function run(vmm: Vmm): void {
 }
 
 describe("with the intercept", () => {
-  for (const row of interceptRows) {
+  for (const row of rows) {
     test(`${row.title} exits for ${row.intercept}`, () => {
       const vmm = prepared(row).intercept(row.intercept);
       run(vmm);
@@ -41,7 +44,7 @@ describe("with the intercept", () => {
 });
 
 describe("without the intercept", () => {
-  for (const row of interceptRows.filter((r) => r.intercept !== "VMRUN")) {
+  for (const row of rows.filter((r) => r.intercept !== "VMRUN")) {
     test(`${row.title} does not exit for ${row.intercept}`, () => {
       const vmm = prepared(row);
       if (row.intercept !== "VMMCALL") vmm.intercept("VMMCALL");

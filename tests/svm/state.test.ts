@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { vmcbFields } from "../../src/isa/index.js";
-import { place, Vmm } from "./driver.js";
+import { place, Vmm, onMachine } from "./driver.js";
 
 const cpuid = "0f a2";
 
@@ -99,13 +99,19 @@ describe("VMRUN and #VMEXIT", () => {
     expect(vmm.machine.register("DR7")).toBe(0x400n);
   });
 
-  test("host state comes back: control registers, flags, RSP, RAX", () => {
-    const vmm = new Vmm().intercept("CPUID").code(cpuid).write("CR4", 0x2f0n).write("RSP", 0x9999).write("RAX", 0x5555);
-    vmm.machine.setRegister("RAX", 0x4444n);
-    vmm.run();
-    const host = ["CR0", "CR3", "CR4", "EFER", "RSP", "RAX", "RFLAGS"].map((r) => vmm.machine.register(r));
-    expect(host).toEqual([0x8000_0031n, place.hostTables, 0x20n, 0x1500n, place.hostStack, 0x4444n, 2n]);
-  });
+  for (const title of onMachine("host state comes back: control registers, flags, RSP, RAX"))
+    test(`${title}`, () => {
+      const vmm = new Vmm()
+        .intercept("CPUID")
+        .code(cpuid)
+        .write("CR4", 0x2f0n)
+        .write("RSP", 0x9999)
+        .write("RAX", 0x5555);
+      vmm.machine.setRegister("RAX", 0x4444n);
+      vmm.run();
+      const host = ["CR0", "CR3", "CR4", "EFER", "RSP", "RAX", "RFLAGS"].map((r) => vmm.machine.register(r));
+      expect(host).toEqual([0x8000_0031n, place.hostTables, 0x20n, 0x1500n, place.hostStack, 0x4444n, 2n]);
+    });
 });
 
 describe("guest instruction bytes", () => {
@@ -136,12 +142,13 @@ describe("guest instruction bytes", () => {
     expect(bytes(other)).toEqual([]);
   });
 
-  test("they end where the next page cannot be read", () => {
-    const vmm = new Vmm().intercept("EXCP14").write("RAX", 0x4000_0000n).write("RIP", 0xff_fffcn);
-    vmm.machine.writePhysical(0xff_fffcn, Uint8Array.from([0x8a, 0, 0x90, 0x90]));
-    vmm.run();
-    expect(bytes(vmm)).toEqual([0x8a, 0, 0x90, 0x90]);
-  });
+  for (const title of onMachine("they end where the next page cannot be read"))
+    test(`${title}`, () => {
+      const vmm = new Vmm().intercept("EXCP14").write("RAX", 0x4000_0000n).write("RIP", 0xff_fffcn);
+      vmm.machine.writePhysical(0xff_fffcn, Uint8Array.from([0x8a, 0, 0x90, 0x90]));
+      vmm.run();
+      expect(bytes(vmm)).toEqual([0x8a, 0, 0x90, 0x90]);
+    });
 
   test("a model without decode assists leaves the field alone", () => {
     const vmm = new Vmm("phenom").intercept("EXCP14").write("RAX", 0x4000_0000n).code("8a 00");

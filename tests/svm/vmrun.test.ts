@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { layout } from "../../src/machine/index.js";
 import { svmRules } from "../../src/isa/index.js";
-import { place, Vmm } from "./driver.js";
+import { place, Vmm, onMachine } from "./driver.js";
 
 interface RuleCase {
   readonly model?: string;
@@ -154,15 +154,16 @@ describe("VMRUN", () => {
     expect(rules.map((r) => r.id).filter((id) => !known.has(id))).toEqual([]);
   });
 
-  test("VMEXIT_INVALID leaves the host state and GIF = 0", () => {
-    const vmm = new Vmm().write("GUEST_ASID", 0);
-    vmm.enter();
-    expect(vmm.machine.register("RIP")).toBe(place.hostCode);
-    expect(vmm.machine.register("CR3")).toBe(place.hostTables);
-    const gif = layout.CPU_BASE + layout.cpuLayout.gif.offset;
-    expect(vmm.machine.view.getUint32(gif, true)).toBe(0);
-    expect(vmm.events()).toMatchObject([{ kind: "reject", subject: "INVALID", rule: "vmcb.asid" }]);
-  });
+  for (const title of onMachine("VMEXIT_INVALID leaves the host state and GIF = 0"))
+    test(`${title}`, () => {
+      const vmm = new Vmm().write("GUEST_ASID", 0);
+      vmm.enter();
+      expect(vmm.machine.register("RIP")).toBe(place.hostCode);
+      expect(vmm.machine.register("CR3")).toBe(place.hostTables);
+      const gif = layout.CPU_BASE + layout.cpuLayout.gif.offset;
+      expect(vmm.machine.view.getUint32(gif, true)).toBe(0);
+      expect(vmm.events()).toMatchObject([{ kind: "reject", subject: "INVALID", rule: "vmcb.asid" }]);
+    });
 
   test("VMEXIT_INVALID leaves the guest's part of the VMCB alone", () => {
     const vmm = new Vmm().write("GUEST_ASID", 0).write("EVENTINJ", 0x8000_0306n).write("RAX", 0x1234).write("DR6", 1);

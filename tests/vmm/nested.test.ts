@@ -8,20 +8,25 @@ import { library } from "../resolve/library.js";
 import { projectRoot } from "../support/golden.js";
 import { complaints, runTrapFiles, trapFilesIn } from "../support/trap-suite.js";
 
-for (const file of trapFilesIn("tests/vmm/nested")) {
+for (const file of [...trapFilesIn("tests/vmm/nested"), ...trapFilesIn("tests/vmm/stacks")]) {
   test(`${file} passes`, () => {
     expect(complaints(runTrapFiles([file]))).toBe("");
   });
 }
 
-test.each(["vmx", "hv"])("the library's tests of %s owe the same under hardware nested", (name) => {
-  const text = readFileSync(join(projectRoot, `tests/stdlib/${name}.trap`), "utf8")
-    .replace(/^ {2}on .*$/gm, "$&\n  vmm hardware nested")
-    // What the VMM does for its guest is shown where a line says that nothing happens.
-    .replace(/=> nothing/g, "");
-  const options = { modules: library(), goldens: new Map(), update: false, ci: true };
-  const { totals, files } = runFiles([{ source: { name, text } }], options);
-  const failed = files.flatMap((file) => file.cases).filter((one) => one.outcome === "failed");
-  expect(failed.map((one) => `${one.title} [${one.platform}]`)).toEqual([]);
-  expect(totals.passed).toBeGreaterThan(0);
-});
+const stacks = ["hardware nested", "hardware nested under hardware nested"] as const;
+
+test.each(["vmx", "svm", "hv"].flatMap((name) => stacks.map((stack) => [name, stack] as const)))(
+  "the library's tests of %s owe the same under %s",
+  (name, stack) => {
+    const text = readFileSync(join(projectRoot, `tests/stdlib/${name}.trap`), "utf8")
+      .replace(/^ {2}on .*$/gm, `$&\n  vmm ${stack}`)
+      // What the VMM does for its guest is shown where a line says that nothing happens.
+      .replace(/=> nothing/g, "");
+    const options = { modules: library(), goldens: new Map(), update: false, ci: true };
+    const { totals, files } = runFiles([{ source: { name, text } }], options);
+    const failed = files.flatMap((file) => file.cases).filter((one) => one.outcome === "failed");
+    expect(failed.map((one) => `${one.title} [${one.platform}]`)).toEqual([]);
+    expect(totals.passed).toBeGreaterThan(0);
+  },
+);

@@ -1,8 +1,8 @@
 // A VMM for tests: puts a machine into root operation and holds a VMCS with a guest that enters. Tests change one thing
 // and look at what happens. The guest's memory is the machine's own, mapped one to one where EPT is used.
 
-import { decodeEvent, loadCore, Machine } from "../../src/machine/index.js";
-import type { DecodedEvent, EntryFailure, Stop } from "../../src/machine/index.js";
+import { decodeEvent, loadCore, Machine, type MachineOptions } from "../../src/machine/index.js";
+import type { DecodedEvent, EntryFailure, RawEvent, Stop } from "../../src/machine/index.js";
 import {
   controlMask,
   controlWords,
@@ -64,6 +64,20 @@ export function platformWith(name: string, capabilities?: VmxCapabilities): Plat
   return { ...base, memoryBytes, cpu: { ...base.cpu, msrs: [...others, ...vmx] } };
 }
 
+/** Where the tests run: on the machine itself, or a level deeper (tests/vmm/nested-vmx.test.ts). */
+export const bed = {
+  isDeeper: false,
+  make: (options: MachineOptions): Machine => new Machine(loadCore(), options),
+};
+
+/**
+ * The title of a test of what a level cannot show, or none: the state block, what waits before the first instruction,
+ * what is the host's own.
+ */
+export function onMachine(title: string): readonly string[] {
+  return bed.isDeeper ? [] : [title];
+}
+
 const machines = new Map<string, Machine>();
 
 /** A machine in root operation with a VMCS that enters a 64-bit guest. */
@@ -81,7 +95,7 @@ export class Vmm {
     this.capabilities = capabilities ?? (vmxModels[name] as VmxCapabilities);
     const key = JSON.stringify([name, capabilities, variation]);
     const platform = varyPlatform(platformWith(name, capabilities), variation);
-    const machine = machines.get(key) ?? new Machine(loadCore(), { platform });
+    const machine = machines.get(key) ?? bed.make({ platform });
     machines.set(key, machine);
     machine.reset();
     this.machine = machine;
@@ -146,7 +160,7 @@ export class Vmm {
   /** Everything that was recorded since the last call. */
   events(): DecodedEvent[] {
     const list: DecodedEvent[] = [];
-    this.machine.drainEvents((raw) => list.push(decodeEvent(raw.copy(), "intel")));
+    this.machine.drainEvents((raw) => list.push(decoded(raw, "intel")));
     return list;
   }
 
@@ -163,7 +177,7 @@ export class Vmm {
     const m = this.machine;
     m.writeU64(at, (at + 0x1000n) | 7n);
     m.writeU64(at + 0x1000n, (at + 0x2000n) | 7n);
-    for (let i = 0n; i < 8n; i++) m.writeU64(at + 0x2000n + i * 8n, (i << 21n) | 0xe7n);
+    for (let i = 0n; i < 16n; i++) m.writeU64(at + 0x2000n + i * 8n, (i << 21n) | 0xe7n);
   }
 
   #prepareMemory(): void {
@@ -271,4 +285,9 @@ export class Vmm {
   withEpt(): this {
     return this.set("ACTIVATE_SECONDARY_CONTROLS", "ENABLE_EPT");
   }
+}
+
+/** An event as the tests look at it; a level hands out decoded ones. */
+function decoded(raw: RawEvent, vendor: "intel" | "amd"): DecodedEvent {
+  return "decoded" in raw ? (raw.decoded as DecodedEvent) : decodeEvent(raw.copy(), vendor);
 }

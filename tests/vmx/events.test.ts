@@ -1,7 +1,7 @@
 // Events in and around a guest: injection of every type, windows, interrupts and NMIs that exit, timer and traps.
 
 import { describe, expect, test } from "vitest";
-import { place, Vmm } from "./driver.js";
+import { place, Vmm, onMachine } from "./driver.js";
 
 const handlerOf = (vector: number): bigint => place.guestHandlers + BigInt(vector * 16);
 
@@ -213,35 +213,36 @@ describe("the TPR shadow", () => {
   });
 });
 
-describe("task switches", () => {
-  const switching = (code: string): Vmm => {
-    const vmm = new Vmm("skylake", undefined, "legacy").write("GUEST_GDTR_LIMIT", 0x2f).code(code);
-    vmm.machine.writeU64(place.gdt + 0x28n, 0x0000_8914_3000_0067n);
-    vmm.machine.writeU64(place.guestIdt + 6n * 8n, 0x0000_8500_0028_0000n);
-    return vmm;
-  };
+for (const title of onMachine("task switches"))
+  describe(`${title}`, () => {
+    const switching = (code: string): Vmm => {
+      const vmm = new Vmm("skylake", undefined, "legacy").write("GUEST_GDTR_LIMIT", 0x2f).code(code);
+      vmm.machine.writeU64(place.gdt + 0x28n, 0x0000_8914_3000_0067n);
+      vmm.machine.writeU64(place.guestIdt + 6n * 8n, 0x0000_8500_0028_0000n);
+      return vmm;
+    };
 
-  test("a far jump to a TSS exits", () => {
-    const vmm = switching("ea 00 00 00 00 28 00");
-    vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "TASK_SWITCH", fields: { selector: 0x28n, source: "jmp" } });
-    expect(vmm.read("GUEST_RIP")).toBe(place.guestCode);
-    expect(vmm.read("VM_EXIT_INSTRUCTION_LENGTH")).toBe(7n);
-  });
+    test("a far jump to a TSS exits", () => {
+      const vmm = switching("ea 00 00 00 00 28 00");
+      vmm.run();
+      expect(vmm.exit()).toMatchObject({ subject: "TASK_SWITCH", fields: { selector: 0x28n, source: "jmp" } });
+      expect(vmm.read("GUEST_RIP")).toBe(place.guestCode);
+      expect(vmm.read("VM_EXIT_INSTRUCTION_LENGTH")).toBe(7n);
+    });
 
-  test("a far call to a TSS exits", () => {
-    const vmm = switching("9a 00 00 00 00 28 00");
-    vmm.run();
-    expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "call" });
-  });
+    test("a far call to a TSS exits", () => {
+      const vmm = switching("9a 00 00 00 00 28 00");
+      vmm.run();
+      expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "call" });
+    });
 
-  test("an exception through a task gate exits with IDT-vectoring information", () => {
-    const vmm = switching("0f 0b");
-    vmm.run();
-    expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "task_gate" });
-    expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0306n);
+    test("an exception through a task gate exits with IDT-vectoring information", () => {
+      const vmm = switching("0f 0b");
+      vmm.run();
+      expect(vmm.exit().fields).toEqual({ selector: 0x28n, source: "task_gate" });
+      expect(vmm.read("IDT_VECTORING_INFORMATION")).toBe(0x8000_0306n);
+    });
   });
-});
 
 describe("exits during the delivery of an event", () => {
   /** A guest under EPT whose stack lies in memory that EPT does not let it write. */
@@ -289,19 +290,21 @@ test("the preemption timer ends a halt", () => {
 });
 
 describe("interrupts from outside", () => {
-  test("an NMI exits under NMI exiting", () => {
-    const vmm = new Vmm().set("NMI_EXITING").code("90 90");
-    vmm.machine.raiseNmi();
-    vmm.run();
-    expect(vmm.exit()).toMatchObject({ subject: "EXCEPTION_NMI", fields: { vector: 2n, type: "nmi" } });
-  });
+  for (const title of onMachine("an NMI exits under NMI exiting"))
+    test(`${title}`, () => {
+      const vmm = new Vmm().set("NMI_EXITING").code("90 90");
+      vmm.machine.raiseNmi();
+      vmm.run();
+      expect(vmm.exit()).toMatchObject({ subject: "EXCEPTION_NMI", fields: { vector: 2n, type: "nmi" } });
+    });
 
-  test("an NMI is the guest's own without it", () => {
-    const vmm = new Vmm().set("HLT_EXITING").code("90 90");
-    vmm.machine.raiseNmi();
-    vmm.run();
-    expect(story(vmm)).toEqual(["interrupt NMI", "exit HLT"]);
-  });
+  for (const title of onMachine("an NMI is the guest's own without it"))
+    test(`${title}`, () => {
+      const vmm = new Vmm().set("HLT_EXITING").code("90 90");
+      vmm.machine.raiseNmi();
+      vmm.run();
+      expect(story(vmm)).toEqual(["interrupt NMI", "exit HLT"]);
+    });
 
   test("an external interrupt exits whatever IF says", () => {
     const vmm = new Vmm().set("EXTERNAL_INTERRUPT_EXITING").code("90 90");

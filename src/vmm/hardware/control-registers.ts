@@ -90,6 +90,7 @@ export function loadEfer(guest: ExitedGuest, value: bigint): boolean {
   if (features.includes("LONG_MODE")) allowed |= eferBits.LME | eferBits.LMA;
   if (features.includes("NX")) allowed |= eferBits.NXE;
   if (features.includes("FFXSR")) allowed |= eferBits.FFXSR;
+  allowed |= guest.crRules?.eferOffered ?? 0n;
   if ((value & ~allowed) !== 0n) return false;
   const changesLme = has(value ^ old, eferBits.LME);
   if (changesLme && has(guest.register("CR0"), cr0Bits.PG)) return false;

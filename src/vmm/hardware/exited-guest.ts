@@ -30,10 +30,12 @@ export interface InjectedEvent {
 /** Numbers of general registers in encodings and exit information. */
 export const gpr = { rax: 0, rcx: 1, rdx: 2, rbx: 3, rsp: 4, rbp: 5, rsi: 6, rdi: 7 } as const;
 
-/** What VMX means for the control registers of a guest that has it. */
+/** What virtualization means for the control registers of a guest that has it. */
 export interface CrRules {
   /** Bits of CR4 that the guest may set besides those of every guest. */
   readonly cr4Offered: bigint;
+  /** Likewise of EFER. */
+  readonly eferOffered?: bigint;
   /** Bits that its VMX operation keeps at 1. */
   readonly cr0Required: bigint;
   readonly cr4Required: bigint;

@@ -20,6 +20,7 @@ export interface FieldStore {
   get(place: number): bigint;
   set(place: number, value: bigint): void;
   segment(name: SegmentRegisterName): SegmentState;
+  setSegment(name: SegmentRegisterName, state: SegmentState): void;
 }
 
 /** Names of the registers that decide how a guest runs; what the guest believes of them may differ from the hardware. */
@@ -126,6 +127,10 @@ export abstract class GuestBase implements ExitedGuest {
     return this.store.segment(name);
   }
 
+  setSegment(name: SegmentRegisterName, state: SegmentState): void {
+    this.store.setSegment(name, state);
+  }
+
   readMsr(address: number): bigint {
     return this.rdmsr(address) ?? 0n;
   }
@@ -173,7 +178,13 @@ export abstract class GuestBase implements ExitedGuest {
       const state = { cr0: register("CR0"), cr3: register("CR3"), cr4: register("CR4"), efer: register("EFER") };
       return this.physical(translateGuest(this.memory, state, linear));
     };
-    return { register, translate, readMsr: (address) => processor.readMsr(address) ?? 0n };
+    const readMsr = (address: number): bigint => processor.readMsr(address) ?? 0n;
+    return { register, translate, readMsr, ...this.nestedState };
+  }
+
+  /** What of the virtualization that the guest uses can be read while it runs. */
+  protected get nestedState(): Pick<GuestState, "readVmcs" | "currentVmcb"> {
+    return {};
   }
 
   classify(exitClass: ExitClass): void {

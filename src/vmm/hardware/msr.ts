@@ -1,6 +1,6 @@
 // RDMSR and WRMSR of a guest: its own MSRs directly, those of virtualization as a processor without it has them.
 
-import { eferBits, vmCrBits, type CpuModel, type MsrModel } from "../../isa/index.js";
+import { vmCrBits, type CpuModel, type MsrModel } from "../../isa/index.js";
 import { findRange, type DeniedAction } from "../policy.js";
 import { gpr, type ExitedGuest } from "./exited-guest.js";
 import { loadEfer } from "./control-registers.js";
@@ -43,7 +43,7 @@ export function deniedMsr(guest: ExitedGuest, write: boolean): DeniedAction | un
 /** Carries out RDMSR; false where the guest gets #GP(0) instead. */
 export function emulateRdmsr(guest: ExitedGuest): boolean {
   const address = guest.general32(gpr.rcx);
-  const value = isAbsent(address) ? undefined : readGuestMsr(guest, address);
+  const value = guestMsr(guest, address);
   if (value === undefined) return false;
   guest.setGeneral32(gpr.rax, Number(value & 0xffff_ffffn));
   guest.setGeneral32(gpr.rdx, Number(value >> 32n));
@@ -56,11 +56,13 @@ export function emulateWrmsr(guest: ExitedGuest): boolean {
   const value = (BigInt(guest.general32(gpr.rdx)) << 32n) | BigInt(guest.general32(gpr.rax));
   if (isAbsent(address)) return false;
   if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) !== undefined;
-  if (address === efer) return (value & eferBits.SVME) === 0n && loadEfer(guest, value);
+  if (address === efer) return loadEfer(guest, value);
   return guest.wrmsr(address, value);
 }
 
-function readGuestMsr(guest: ExitedGuest, address: number): bigint | undefined {
+/** What a guest reads from an MSR; undefined where RDMSR raises #GP(0). */
+export function guestMsr(guest: ExitedGuest, address: number): bigint | undefined {
+  if (isAbsent(address)) return undefined;
   if (address === vmCr) return msrOf(guest.platform.cpu, vmCr) && svmDisabledLocked;
   return guest.rdmsr(address);
 }

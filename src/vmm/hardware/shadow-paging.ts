@@ -6,7 +6,7 @@
 // processor. A page is writable only once it is dirty, so that the guest's dirty bits are right.
 
 import { cr0Bits, eferBits, pageEntryBits, pageFaultBits } from "../../isa/index.js";
-import { walkGuest, type EntryReader, type GuestMapping, type PagingState } from "../guest-paging.js";
+import { pagingLimits, walkTables, type EntryReader, type GuestMapping, type PagingState } from "../guest-paging.js";
 import { backingFrame } from "./identity-tables.js";
 import type { PageAllocator } from "../page-allocator.js";
 import type { Processor } from "../virtualization.js";
@@ -80,9 +80,12 @@ export class ShadowTables {
 
   /** Whether the guest's own tables allow the access of a page fault with this error code. */
   ask(state: PagingState, linear: bigint, errorCode: bigint): FaultOutcome {
-    const mapping = walkGuest(this.memory, state, linear);
+    const mapping = walkTables(this.memory, state, linear, pagingLimits(this.processor.platform.cpu));
     const own = errorCode & (pageFaultBits.W | pageFaultBits.U | pageFaultBits.I);
-    if (mapping === undefined) return { kind: "guest", errorCode: Number(own) };
+    if (mapping === "absent") return { kind: "guest", errorCode: Number(own) };
+    if (mapping === "reserved") {
+      return { kind: "guest", errorCode: Number(own | pageFaultBits.P | pageFaultBits.RSVD) };
+    }
     const write = has(errorCode, pageFaultBits.W);
     const user = has(errorCode, pageFaultBits.U);
     const denied =

@@ -122,6 +122,7 @@ function passToGuest(name: string): ExitHandler {
     vcpu.guest.classify("public");
     vcpu.setIntercept(name, false);
     vcpu.atNextExit(() => vcpu.setIntercept(name, true));
+    if (name === "NMI") vcpu.putBackNmi();
     return undefined;
   };
 }

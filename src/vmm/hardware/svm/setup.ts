@@ -82,7 +82,8 @@ export function askedExits(policy: VmmPolicy): readonly string[] {
 
 /** Intercept bits of one exit; none for exits without a bit of their own. */
 export function interceptBits(name: string): readonly { readonly offset: number; readonly mask: number }[] {
-  const vector = exceptionByName(name)?.vector;
+  // NMI has a vector too, and an intercept of its own.
+  const vector = name.startsWith("#") ? exceptionByName(name)?.vector : undefined;
   const names = vector === undefined ? (bitOfExit[name] ?? [name]) : [`EXCP${vector}`];
   return names.flatMap((bit) => {
     const found = findSvmIntercept(bit);

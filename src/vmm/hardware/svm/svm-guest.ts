@@ -1,6 +1,7 @@
 // A guest of SVM between a #VMEXIT and the next VMRUN: its state is in the VMCB and in the processor's other registers.
 
 import { flagBits } from "../../../isa/index.js";
+import type { GuestState } from "../../bundled.js";
 import { injectedSubject } from "../events.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { GuestBase, type ControlRegisters, type GuestParts } from "../guest-base.js";
@@ -21,6 +22,8 @@ export interface SvmGuestParts extends GuestParts {
 }
 
 export class SvmGuest extends GuestBase {
+  /** Where the guest's last VMRUN was, if it has SVM. */
+  nestedVmcb?: () => bigint;
   readonly shadow: SvmShadow | undefined;
   protected readonly registers: ControlRegisters;
   private readonly vmcbs: VmcbStore;
@@ -43,6 +46,14 @@ export class SvmGuest extends GuestBase {
 
   get rip(): bigint {
     return this.vmcb.get("rip");
+  }
+
+  get currentVmcb(): bigint | undefined {
+    return this.nestedVmcb?.();
+  }
+
+  protected override get nestedState(): Pick<GuestState, "currentVmcb"> {
+    return this.nestedVmcb ? { currentVmcb: this.nestedVmcb() } : {};
   }
 
   /** Processors without next-RIP save leave the length of the instruction to the VMM's own decoder. */

@@ -1,16 +1,20 @@
 // The `hardware` VMM on SVM: one guest on one virtual processor. VMRUN, run, handle the #VMEXIT, and VMRUN again.
 
+import { assert } from "../../../base/index.js";
 import { flagBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
-import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { BundledVmm, GuestState, LevelStop, VmmStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { Processor, SvmOperations } from "../../virtualization.js";
 import { eventTypes } from "../exited-guest.js";
+import type { LevelVcpu } from "../../stack/level.js";
+import { guestMsr } from "../msr.js";
 import { ExitBudget } from "../exit-budget.js";
 import type { GuestParts } from "../guest-base.js";
 import { handleExit } from "./exits.js";
 import { mapNestedHole, openNestedPage } from "./nested-tables.js";
 import type { ShadowTables } from "../shadow-paging.js";
+import type { NestedSvm } from "../../nested/index.js";
 import { SvmShadow } from "./shadow-registers.js";
 import { interceptBits, type SvmSetup } from "./setup.js";
 import { SvmGuest } from "./svm-guest.js";
@@ -28,18 +32,20 @@ export interface SvmVcpuParts extends GuestParts {
   readonly tables: ShadowTables | undefined;
 }
 
-export class SvmVcpu implements BundledVmm {
+export class SvmVcpu implements BundledVmm, LevelVcpu {
   readonly guest: SvmGuest;
   readonly shadow: SvmShadow | undefined;
   private readonly processor: Processor;
   private readonly svm: SvmOperations;
-  private readonly store: VmcbStore;
+  readonly store: VmcbStore;
   private readonly nestedRoot: bigint;
   private readonly pages: PageAllocator;
   private readonly budget: ExitBudget;
   private inGuest = false;
   private steps: (() => void)[] = [];
   private onExit: (() => void)[] = [];
+  /** SVM for the guest, where it is given. */
+  nested: NestedSvm | undefined;
   private flagsBeforeStep: bigint | undefined;
 
   constructor(parts: SvmVcpuParts) {
@@ -56,6 +62,12 @@ export class SvmVcpu implements BundledVmm {
   }
 
   run(budgetInstructions: number): VmmStop {
+    const stop = this.runLevel(budgetInstructions);
+    assert(stop.kind !== "vm-exit", "exits go on to a VMM of the level only where one runs there");
+    return stop;
+  }
+
+  runLevel(budgetInstructions: number): LevelStop {
     const { budget } = this;
     budget.begin(budgetInstructions);
     for (;;) {
@@ -69,6 +81,43 @@ export class SvmVcpu implements BundledVmm {
     }
   }
 
+  /** One instruction of the guest: it retires, or its exit does its work. */
+  step(): LevelStop | undefined {
+    const rip = this.state.register("RIP");
+    for (;;) {
+      if (!this.inGuest) this.enter();
+      const stop = this.processor.run(1);
+      if (stop.kind === "events-full") this.guest.events.drain();
+      else if (stop.kind === "budget-spent") return undefined;
+      else if (stop.kind !== "vm-exit") return stop;
+      else {
+        this.inGuest = false;
+        const over = this.handle();
+        // An exit that only made memory ready leaves the instruction to be run again.
+        if (over || this.guest.rip !== rip) return over;
+      }
+    }
+  }
+
+  get isInGuest(): boolean {
+    return this.inGuest;
+  }
+
+  /** Takes the guest out of the processor: every register of it can then be set. */
+  suspend(): SvmGuest {
+    if (this.inGuest) this.svm.suspend();
+    this.inGuest = false;
+    return this.guest;
+  }
+
+  levelMsr(address: number): bigint | undefined {
+    return this.nested?.heldMsr(address) ?? guestMsr(this.guest, address);
+  }
+
+  setLevelMsr(address: number, value: bigint): boolean {
+    return this.nested?.setHeldMsr(address, value) ?? this.guest.wrmsr(address, value);
+  }
+
   get state(): GuestState {
     return this.inGuest ? this.guest.running : this.guest;
   }
@@ -78,6 +127,11 @@ export class SvmVcpu implements BundledVmm {
     const { events, rip } = this.guest;
     if (events.listening) events.append({ kind: "refuse", rip, note: why });
     return { kind: "refused", why };
+  }
+
+  /** The NMI that the exit took arrives again. */
+  putBackNmi(): void {
+    this.svm.putBackNmi();
   }
 
   /** What to do first when the guest exits again. */
@@ -141,22 +195,26 @@ export class SvmVcpu implements BundledVmm {
 
   private enter(): void {
     this.guest.hasInjected = false;
+    this.nested?.beforeEntry();
     const failure = this.svm.enter(this.vmcb.address);
     if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${failure.rule ?? "INVALID"}`);
     this.inGuest = true;
   }
 
-  private handle(): VmmStop | undefined {
+  private handle(): LevelStop | undefined {
     const { vmcb } = this;
     this.svm.save(vmcb.address);
     const code = vmcb.get("exitcode");
     if (code === invalidVmcb) throw new Error("internal error: the VMM made a VMCB that VMRUN does not take");
     vmcb.set("eventinj", 0n);
+    this.nested?.afterExit();
     const waiting = this.onExit;
     this.onExit = [];
     for (const action of waiting) action();
-    const over = handleExit(this, code);
-    if (over) return over;
+    const taken = this.nested?.take(code);
+    const over = (taken ? taken.stop : handleExit(this, code)) ?? this.nested?.settle()?.stop;
+    // Another guest goes on where the exit was handed on or a guest's guest begins.
+    if (over || this.vmcb !== vmcb) return over;
     const interrupted = vmcb.get("exitintinfo");
     if ((interrupted & valid) !== 0n && !this.guest.hasInjected && !isRestarted(interrupted)) {
       vmcb.set("eventinj", interrupted);

@@ -1,7 +1,7 @@
 // The VMCB of the guest, by the manual's field names.
 // AMD APM vol. 2, appendix "Layout of VMCB".
 
-import { findVmcbField, vmcbOffset } from "../../../isa/index.js";
+import { cr0Bits, findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { SegmentState } from "../../../program/index.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
@@ -94,6 +94,12 @@ export class Vmcb {
     this.view.setBigUint64(offsetBytes, value, true);
   }
 
+  /** Copies a run of bytes from another VMCB. */
+  copy(from: Vmcb, offsetBytes: number, lengthBytes: number): void {
+    const bytes = new Uint8Array(from.view.buffer, from.view.byteOffset + offsetBytes, lengthBytes);
+    new Uint8Array(this.view.buffer, this.view.byteOffset + offsetBytes, lengthBytes).set(bytes);
+  }
+
   segment(name: SegmentRegisterName): SegmentState {
     const base = segmentAt[name];
     return {
@@ -112,6 +118,10 @@ export class Vmcb {
   }
 }
 
+/** Fields of 32 bits among those that a store reaches. */
+const tableLimits = { GDTR: vmcbOffset("GDTR_LIMIT"), IDTR: vmcbOffset("IDTR_LIMIT") } as const;
+const isNarrow = (place: number): boolean => place === tableLimits.GDTR || place === tableLimits.IDTR;
+
 /** The VMCB that is in use; another one takes its place while a guest's guest runs. */
 export class VmcbStore implements FieldStore {
   readonly general = new Map([
@@ -124,7 +134,12 @@ export class VmcbStore implements FieldStore {
     ["RIP", at.rip],
     ["RFLAGS", at.rflags],
     ["CR2", at.cr2],
+    ["DR6", vmcbOffset("DR6")],
     ["DR7", at.dr7],
+    ["GDTR.BASE", vmcbOffset("GDTR_BASE")],
+    ["GDTR.LIMIT", tableLimits.GDTR],
+    ["IDTR.BASE", vmcbOffset("IDTR_BASE")],
+    ["IDTR.LIMIT", tableLimits.IDTR],
   ]);
   readonly msrs: ReadonlyMap<number, number> = new Map([
     [0x174, vmcbOffset("SYSENTER_CS")],
@@ -144,14 +159,22 @@ export class VmcbStore implements FieldStore {
   constructor(public vmcb: Vmcb) {}
 
   get(place: number): bigint {
-    return this.vmcb.readU64(place);
+    return isNarrow(place) ? BigInt(this.vmcb.readU32(place)) : this.vmcb.readU64(place);
   }
 
   set(place: number, value: bigint): void {
-    this.vmcb.writeU64(place, value);
+    if (isNarrow(place)) this.vmcb.writeU32(place, Number(value & 0xffff_ffffn));
+    else this.vmcb.writeU64(place, value);
   }
 
   segment(name: SegmentRegisterName): SegmentState {
     return this.vmcb.segment(name);
+  }
+
+  /** The VMCB has the CPL on its own: it follows CS, as on the machine. */
+  setSegment(name: SegmentRegisterName, state: SegmentState): void {
+    this.vmcb.putSegment(name, state);
+    const isProtected = (this.vmcb.get("cr0") & cr0Bits.PE) !== 0n;
+    if (name === "CS") this.vmcb.put("CPL", isProtected ? BigInt(state.selector & 3) : 0n);
   }
 }

@@ -2,15 +2,17 @@
 
 import { assert } from "../../../base/index.js";
 import { flagBits, type VmxControlName } from "../../../isa/index.js";
-import type { BundledVmm, GuestState, VmmStop } from "../../bundled.js";
+import type { BundledVmm, GuestState, LevelStop, VmmStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { placeOf, type ControlValues } from "./controls.js";
 import { mapEptHole, openEptPage } from "./ept.js";
+import type { LevelVcpu } from "../../stack/level.js";
+import { guestMsr } from "../msr.js";
 import { ExitBudget } from "../exit-budget.js";
 import { handleExit } from "./exits.js";
-import type { NestedVmx } from "../../nested/index.js";
+import type { NestedVmx, Taken } from "../../nested/index.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
@@ -32,7 +34,7 @@ const controlFields = {
   secondary: field.secondaryControls,
 } as const;
 
-export class VmxVcpu implements BundledVmm {
+export class VmxVcpu implements BundledVmm, LevelVcpu {
   readonly guest: VmxGuest;
   readonly shadow: ShadowTables | undefined;
   readonly setup: VmxSetup;
@@ -60,10 +62,17 @@ export class VmxVcpu implements BundledVmm {
   }
 
   run(budgetInstructions: number): VmmStop {
+    const stop = this.runLevel(budgetInstructions);
+    assert(stop.kind !== "vm-exit", "exits go on to a VMM of the level only where one runs there");
+    return stop;
+  }
+
+  runLevel(budgetInstructions: number): LevelStop {
     const { budget } = this;
     budget.begin(budgetInstructions);
     for (;;) {
-      if (!this.inGuest) this.enter();
+      const refused = this.inGuest ? undefined : this.enter();
+      if (refused) return refused;
       const stop = this.processor.run(budget.left);
       if (stop.kind === "halted") this.tellHalt();
       if (stop.kind !== "vm-exit") return stop;
@@ -72,6 +81,44 @@ export class VmxVcpu implements BundledVmm {
       if (over) return over;
       if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
     }
+  }
+
+  /** One instruction of the guest: it retires, or its exit does its work. */
+  step(): LevelStop | undefined {
+    const rip = this.state.register("RIP");
+    for (;;) {
+      const refused = this.inGuest ? undefined : this.enter();
+      if (refused) return refused;
+      const stop = this.processor.run(1);
+      if (stop.kind === "events-full") this.guest.events.drain();
+      else if (stop.kind === "budget-spent") return undefined;
+      else if (stop.kind !== "vm-exit") return stop;
+      else {
+        this.inGuest = false;
+        const over = this.handle();
+        // An exit that only made memory ready leaves the instruction to be run again.
+        if (over || this.guest.rip !== rip) return over;
+      }
+    }
+  }
+
+  get isInGuest(): boolean {
+    return this.inGuest;
+  }
+
+  /** Takes the guest out of the processor: every register of it can then be set. */
+  suspend(): VmxGuest {
+    if (this.inGuest) this.vmx.suspend();
+    this.inGuest = false;
+    return this.guest;
+  }
+
+  levelMsr(address: number): bigint | undefined {
+    return this.nested?.held.read(address) ?? guestMsr(this.guest, address);
+  }
+
+  setLevelMsr(address: number, value: bigint): boolean {
+    return this.nested?.held.write(address, value) ?? this.guest.wrmsr(address, value);
   }
 
   get state(): GuestState {
@@ -152,14 +199,34 @@ export class VmxVcpu implements BundledVmm {
     if (this.haltedAt !== undefined && events.listening) events.append({ kind: "halt", rip: this.haltedAt });
   }
 
-  private enter(): void {
-    if (this.hasPendingEvent) this.offerPendingEvent();
+  /** Enters; a stop where an event that waited goes on to a VMM of the level instead. */
+  private enter(): LevelStop | undefined {
+    if (this.hasPendingEvent) {
+      const handed = this.handOver();
+      if (handed?.stop) return handed.stop;
+      if (this.hasPendingEvent) this.offerPendingEvent();
+    }
     const failure = this.vmx.enter();
     if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${describe(failure)}`);
     this.inGuest = true;
+    return undefined;
   }
 
-  private handle(): VmmStop | undefined {
+  /** What waits for the guest is an exit of its guest where that one runs and the guest's VMM asks for it. */
+  private handOver(): Taken | undefined {
+    const { nested, interrupts } = this;
+    if (nested === undefined || (this.vmx.read(field.entryInterruption) & valid) !== 0n) return undefined;
+    if (this.nmiWaits && nested.wants("NMI_EXITING")) {
+      this.nmiWaits = false;
+      return nested.interrupt({ vector: 2, type: eventTypes.nmi });
+    }
+    const [vector] = interrupts;
+    if (vector === undefined || !nested.wants("EXTERNAL_INTERRUPT_EXITING")) return undefined;
+    interrupts.shift();
+    return nested.interrupt({ vector, type: eventTypes.externalInterrupt });
+  }
+
+  private handle(): LevelStop | undefined {
     this.haltedAt = undefined;
     const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
@@ -167,6 +234,8 @@ export class VmxVcpu implements BundledVmm {
     if (taken) return taken.stop;
     const over = handleExit(this, reason & 0xffff);
     if (over) return over;
+    const settled = this.nested?.settle();
+    if (settled) return settled.stop;
     if ((this.vmx.read32(field.idtVectoring) & deliveryInterrupted) !== 0) this.resumeDelivery();
     return undefined;
   }

@@ -1,6 +1,6 @@
 // A guest of VMX between an exit and the next entry: its state is in the VMCS and in the processor's other registers.
 
-import { flagBits, type VmxControlName } from "../../../isa/index.js";
+import { flagBits, vmcsEncoding, type VmxControlName } from "../../../isa/index.js";
 import type { SegmentState, StartState } from "../../../program/index.js";
 import type { GuestState } from "../../bundled.js";
 import type { SegmentRegisterName, VmxOperations } from "../../virtualization.js";
@@ -50,8 +50,8 @@ export class VmxGuest extends GuestBase {
     return this.vmx.read(field.rip);
   }
 
-  override get running(): GuestState {
-    return { ...super.running, ...(this.readVmcs && { readVmcs: this.readVmcs }) };
+  protected override get nestedState(): Pick<GuestState, "readVmcs"> {
+    return this.readVmcs ? { readVmcs: this.readVmcs } : {};
   }
 
   /** False where CR0 cannot have this value on this processor: real mode needs "unrestricted guest". */
@@ -99,6 +99,10 @@ class VmcsStore implements FieldStore {
     ["RIP", field.rip],
     ["RFLAGS", field.rflags],
     ["DR7", field.dr7],
+    ["GDTR.BASE", vmcsEncoding("GUEST_GDTR_BASE")],
+    ["GDTR.LIMIT", vmcsEncoding("GUEST_GDTR_LIMIT")],
+    ["IDTR.BASE", vmcsEncoding("GUEST_IDTR_BASE")],
+    ["IDTR.LIMIT", vmcsEncoding("GUEST_IDTR_LIMIT")],
   ]);
 
   constructor(private readonly vmx: VmxOperations) {}
@@ -121,5 +125,14 @@ class VmcsStore implements FieldStore {
       limitBytes: vmx.read32(fields.limit),
       rights: (rights & unusable) !== 0 ? 0 : rights,
     };
+  }
+
+  setSegment(name: SegmentRegisterName, { selector, base, limitBytes, rights }: SegmentState): void {
+    const { vmx } = this;
+    const fields = segmentField[name];
+    vmx.write(fields.selector, BigInt(selector));
+    vmx.write(fields.base, base);
+    vmx.write(fields.limit, BigInt(limitBytes >>> 0));
+    vmx.write(fields.rights, BigInt(rights === 0 ? unusable : rights));
   }
 }

@@ -2,8 +2,8 @@
 // there what the guest's own ring 0 would have done, and the guest goes on.
 
 import { pageFaultBits } from "../../../isa/index.js";
-import type { DeliveredEvent, Stop } from "../../../machine/index.js";
-import type { BundledVmm, GuestProcessor, GuestState, VmmStop } from "../../bundled.js";
+import type { DeliveredEvent } from "../../../machine/index.js";
+import type { BundledVmm, GuestProcessor, GuestState, LevelStop, VmmStop } from "../../bundled.js";
 import { denyMemory } from "../../hardware/memory-denied.js";
 import { ExitBudget } from "../../hardware/exit-budget.js";
 import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
@@ -29,7 +29,7 @@ const idtBit = 2;
 const longestInstruction = 15n;
 
 /** Why the guest came back to the VMM. */
-export type GuestRun = Stop | VmmStop | { readonly kind: "handled" };
+export type GuestRun = LevelStop | { readonly kind: "handled" };
 
 export abstract class SoftwareVcpu implements BundledVmm {
   readonly guest: SoftwareGuest;
@@ -284,7 +284,7 @@ function accessOf(code: bigint): "read" | "write" | "execute" {
 }
 
 /** Nothing exits from the outer rings. */
-function withoutExit(stop: Stop | VmmStop): VmmStop {
+function withoutExit(stop: LevelStop): VmmStop {
   if (stop.kind === "vm-exit") throw new Error("internal error: a guest of a software VMM is in no virtual machine");
   return stop;
 }

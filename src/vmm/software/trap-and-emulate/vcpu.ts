@@ -1,7 +1,7 @@
 // `trap_and_emulate`: whatever the guest does runs as it is. What traps is carried out by the VMM; what does not trap goes
 // wrong, and that is the point.
 
-import type { Stop } from "../../../machine/index.js";
+import type { LevelStop } from "../../bundled.js";
 import { privilegedInstructions } from "../shared/privileged.js";
 import type { SoftwareGuestParts } from "../shared/software-guest.js";
 import { SoftwareVcpu } from "../shared/software-vcpu.js";
@@ -11,7 +11,7 @@ export class TrapAndEmulateVcpu extends SoftwareVcpu {
     super(parts, privilegedInstructions);
   }
 
-  protected runGuest(budgetInstructions: number): Stop {
+  protected runGuest(budgetInstructions: number): LevelStop {
     return this.guest.processor.run(budgetInstructions);
   }
 }

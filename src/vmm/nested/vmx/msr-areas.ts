@@ -1,9 +1,9 @@
 // The MSR areas of a guest's VMM, walked by this VMM for it: none of its own MSRs is among them.
 // Intel SDM vol. 3C, "VM Entries", "Loading MSRs"; "VM Exits", "Saving MSRs", "Loading MSRs".
 
-import { eferBits } from "../../isa/index.js";
-import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
-import type { Processor } from "../virtualization.js";
+import { eferBits } from "../../../isa/index.js";
+import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
+import type { Processor } from "../../virtualization.js";
 
 const entryBytes = 16n;
 const fsBase = 0xc000_0100;

@@ -1,10 +1,11 @@
 // EPT for a guest's guest: what both the guest's VMM and this one allow, filled page by page at EPT violations, as a
 // TLB would be. Intel SDM vol. 3C, "The Extended Page Table Mechanism (EPT)".
 
-import type { PageAllocator } from "../page-allocator.js";
-import type { MemoryPolicy } from "../policy.js";
-import { allMemoryRights, isGuestMemory } from "../hardware/identity-tables.js";
-import type { Processor } from "../virtualization.js";
+import type { PageAllocator } from "../../page-allocator.js";
+import type { MemoryPolicy } from "../../policy.js";
+import { allMemoryRights, backingFrame } from "../../hardware/identity-tables.js";
+import { FilledTables } from "../filled-tables.js";
+import type { Processor } from "../../virtualization.js";
 
 const rightsMask = 7n;
 const large = 0x80n;
@@ -15,20 +16,24 @@ const executeOnly = 1n;
 const page1g = 1n << 17n;
 /** Write without read: an entry that the processor refuses. */
 const refusedEntry = 2n;
-const poolPages = 128;
 
 /** What the tables of the guest's VMM say of an address. */
 type Walk =
   | { readonly kind: "absent" }
   | { readonly kind: "misconfigured" }
-  | { readonly kind: "mapped"; readonly physical: bigint; readonly rights: bigint; readonly memoryType: bigint };
+  | {
+      readonly kind: "mapped";
+      readonly physical: bigint;
+      readonly rights: bigint;
+      readonly memoryType: bigint;
+      readonly places: readonly bigint[];
+    };
 
 /** Whose a violation is: settled by a filled entry, the guest's VMM's, or denied by the declared policy. */
 export type ViolationOutcome = "filled" | "inner" | "denied";
 
 export class MergedEpt {
-  private readonly pool: bigint;
-  private used = 1;
+  private readonly tables: FilledTables;
   private readonly capabilities: bigint;
 
   constructor(
@@ -36,19 +41,23 @@ export class MergedEpt {
     pages: PageAllocator,
     private readonly rules: readonly MemoryPolicy[],
   ) {
-    this.pool = BigInt(pages.take(poolPages));
+    this.tables = new FilledTables(processor, pages, rightsMask);
     this.capabilities = processor.readMsr(eptVpidCap) ?? 0n;
   }
 
   /** The EPT pointer that the processor runs the inner guest with. */
   get pointer(): bigint {
-    return this.pool | eptpBits;
+    return this.tables.root | eptpBits;
   }
 
   /** Drops every translation. */
   flush(): void {
-    this.processor.writePhysical(this.pool, new Uint8Array(this.used * 0x1000));
-    this.used = 1;
+    this.tables.flush();
+  }
+
+  /** Drops every translation if the guest's VMM has changed an entry that one came from. */
+  revalidate(): void {
+    if (this.tables.isStale) this.tables.flush();
   }
 
   /** Settles an EPT violation at an address of the inner guest. */
@@ -56,7 +65,7 @@ export class MergedEpt {
     const walk = this.walk(inner, address);
     if (walk.kind === "absent") return "inner";
     if (walk.kind === "misconfigured") {
-      this.enter(address, refusedEntry);
+      this.tables.enter(address, refusedEntry);
       return "filled";
     }
     const allowed = walk.rights & this.ownRights(walk.physical);
@@ -64,7 +73,8 @@ export class MergedEpt {
     if ((wanted & ~walk.rights) === 0n && (wanted & ~allowed) !== 0n) return "denied";
     // What the processor found is all that the guest's VMM allows: the violation is that one's.
     if ((wanted & ~allowed) !== 0n && ((qualification >> 3n) & rightsMask) === allowed) return "inner";
-    this.enter(address, (walk.physical & frameMask) | allowed | walk.memoryType);
+    this.tables.enter(address, backingFrame(this.processor, walk.physical) | allowed | walk.memoryType);
+    for (const place of walk.places) this.tables.cameFrom(place);
     return "filled";
   }
 
@@ -77,6 +87,7 @@ export class MergedEpt {
   private walk(inner: bigint, address: bigint): Walk {
     let table = inner & frameMask;
     let rights = rightsMask;
+    const places: bigint[] = [];
     for (let level = 4; level > 0; level--) {
       const shift = BigInt(12 + 9 * (level - 1));
       const place = table + ((address >> shift) & 0x1ffn) * 8n;
@@ -85,10 +96,11 @@ export class MergedEpt {
       const leaf = level === 1 || (entry & large) !== 0n;
       if (this.isMisconfigured(entry, level, leaf)) return { kind: "misconfigured" };
       rights &= entry;
+      places.push(place);
       if (leaf) {
         const inPage = (1n << shift) - 1n;
         const physical = (entry & frameMask & ~inPage) | (address & inPage);
-        return { kind: "mapped", physical, rights, memoryType: entry & 0x78n };
+        return { kind: "mapped", physical, rights, memoryType: entry & 0x78n, places };
       }
       table = entry & frameMask;
     }
@@ -107,9 +119,8 @@ export class MergedEpt {
     return type === 2n || type === 3n || type === 7n;
   }
 
-  /** What this VMM allows of a page: everything in the guest's memory but what a declared rule takes away. */
+  /** What this VMM allows of a page: everything but what a declared rule takes away. */
   private ownRights(physical: bigint): bigint {
-    if (!isGuestMemory(this.processor.platform, physical)) return 0n;
     const page = physical & frameMask;
     const touching = this.rules.filter((rule) => rule.start <= page + 0xfffn && rule.end >= page);
     const all = touching.length === 0 ? [allMemoryRights] : touching.map((rule) => rule.rights);
@@ -117,21 +128,5 @@ export class MergedEpt {
     const write = read && all.every((rights) => rights.write);
     const execute = read && all.every((rights) => rights.execute);
     return (read ? 1n : 0n) | (write ? 2n : 0n) | (execute ? 4n : 0n);
-  }
-
-  private enter(address: bigint, entry: bigint): void {
-    // No page left for a table: everything goes, as a TLB forgets when it is full.
-    if (this.used + 3 > poolPages) this.flush();
-    let table = this.pool;
-    for (let level = 4; level > 1; level--) {
-      const place = table + ((address >> BigInt(12 + 9 * (level - 1))) & 0x1ffn) * 8n;
-      let next = this.processor.readU64(place);
-      if (next === 0n) {
-        next = (this.pool + BigInt(this.used++ * 0x1000)) | rightsMask;
-        this.processor.writeU64(place, next);
-      }
-      table = next & frameMask;
-    }
-    this.processor.writeU64(table + ((address >> 12n) & 0x1ffn) * 8n, entry);
   }
 }

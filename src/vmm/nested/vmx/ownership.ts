@@ -1,7 +1,7 @@
 // Whose an exit of a guest's guest is: the same question is asked of the controls of both VMMs.
 // Intel SDM vol. 3C, "Instructions That Cause VM Exits" and "Other Causes of VM Exits".
 
-import { vmxExitByNumber, type VmxControlName } from "../../isa/index.js";
+import { vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
 
 /** What one VMM asked the processor to exit at. */
 export interface Interceptions {

@@ -8,8 +8,8 @@ import {
   vmcsEncoding,
   widthOfEncoding,
   type VmxControlName,
-} from "../../isa/index.js";
-import type { Processor } from "../virtualization.js";
+} from "../../../isa/index.js";
+import type { Processor } from "../../virtualization.js";
 import type { VmcsControlWord } from "./offer.js";
 
 const wordField = {

@@ -8,7 +8,7 @@ import {
   type CpuModel,
   type VmxControlName,
   type VmxControlWord,
-} from "../../isa/index.js";
+} from "../../../isa/index.js";
 
 /** Controls whose structures the VMM would have to shadow, and does not. */
 const withheld: readonly VmxControlName[] = [

@@ -2,10 +2,10 @@
 // Intel SDM vol. 3C, "Information for VM Exits Due to Instruction Execution", tables "Format of the VM-Exit
 // Instruction-Information Field".
 
-import { pageFaultBits } from "../../isa/index.js";
-import type { InjectedEvent } from "../hardware/exited-guest.js";
-import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
-import { field } from "../hardware/vmx/vmcs-fields.js";
+import { pageFaultBits } from "../../../isa/index.js";
+import type { InjectedEvent } from "../../hardware/exited-guest.js";
+import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
+import { field } from "../../hardware/vmx/vmcs-fields.js";
 
 const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 const addressSizes = [16, 32, 64] as const;

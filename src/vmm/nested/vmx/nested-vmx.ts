@@ -1,30 +1,28 @@
 // VMX for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that
 // the processor runs them on a VMCS of this VMM. docs/decisions/0009-nesting.md.
 
-import { cr4Bits, featureControlBits, vmcsEncoding, vmxExitByNumber } from "../../isa/index.js";
-import type { VmmStop } from "../bundled.js";
-import type { PageAllocator } from "../page-allocator.js";
-import { findRange, type VmmPolicy } from "../policy.js";
-import type { EntryFailure, Processor, VmxOperations } from "../virtualization.js";
-import { emulateCpuid } from "../hardware/cpuid.js";
-import { gpr } from "../hardware/exited-guest.js";
-import { msrBitmapBytes, ioBitmapBytes } from "../hardware/vmx/bitmaps.js";
-import { placeOf, type ControlValues } from "../hardware/vmx/controls.js";
-import type { VmxSetup } from "../hardware/vmx/setup.js";
-import { field } from "../hardware/vmx/vmcs-fields.js";
-import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
+import { cr4Bits, vmcsEncoding, vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
+import type { PageAllocator } from "../../page-allocator.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
+import { emulateCpuid } from "../../hardware/cpuid.js";
+import { eventTypes, gpr } from "../../hardware/exited-guest.js";
+import type { ReflectedExit } from "../../bundled.js";
+import { msrBitmapBytes, ioBitmapBytes } from "../../hardware/vmx/bitmaps.js";
+import { placeOf, type ControlValues } from "../../hardware/vmx/controls.js";
+import type { VmxSetup } from "../../hardware/vmx/setup.js";
+import { field } from "../../hardware/vmx/vmcs-fields.js";
+import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
+import type { Taken } from "../taken.js";
 import { VmxInstructions } from "./instructions.js";
+import { VmxMsrs } from "./vmx-msrs.js";
 import { MergedEpt } from "./merged-ept.js";
 import { loadHostState, mergeControls, saveInner, writeControls, writeInner } from "./merge.js";
 import { loadArea, storeArea } from "./msr-areas.js";
 import { offeredMsr, withheldBits } from "./offer.js";
+import { interceptionsOf, mergeInterceptions } from "./interceptions.js";
 import { causesExit, type ExitFacts, type Interceptions } from "./ownership.js";
 import type { Vmcs12 } from "./vmcs12.js";
-
-/** An exit that was dealt with here; with a stop where the guest ends. */
-export interface Taken {
-  readonly stop?: VmmStop;
-}
 
 export interface NestedVmxParts {
   readonly processor: Processor;
@@ -36,15 +34,11 @@ export interface NestedVmxParts {
   readonly regions: readonly [own: bigint, inner: bigint];
   /** IA32_FEATURE_CONTROL as the firmware left it. */
   readonly featureControl: bigint;
+  /** Takes the guest that runs out of the processor. */
+  readonly suspend: () => void;
 }
 
 const parameters = {
-  exceptionBitmap: vmcsEncoding("EXCEPTION_BITMAP"),
-  pageFaultMask: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MASK"),
-  pageFaultMatch: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MATCH"),
-  ioA: vmcsEncoding("ADDRESS_OF_IO_BITMAP_A"),
-  ioB: vmcsEncoding("ADDRESS_OF_IO_BITMAP_B"),
-  msr: vmcsEncoding("ADDRESS_OF_MSR_BITMAPS"),
   eptp: vmcsEncoding("EPT_POINTER"),
   vpid: vmcsEncoding("VIRTUAL_PROCESSOR_IDENTIFIER"),
   link: vmcsEncoding("VMCS_LINK_POINTER"),
@@ -58,24 +52,23 @@ const parameters = {
 } as const;
 
 const reasons = {
+  exceptionOrNmi: 0,
   externalInterrupt: 1,
   cpuid: 10,
   rdmsr: 31,
   wrmsr: 32,
   guestState: 33,
   msrLoading: 34,
+  monitorTrap: 37,
   cr: 28,
 } as const;
 const ept = { violation: 48, misconfiguration: 49 } as const;
 const entryFailed = 0x8000_0000n;
-const featureControl = 0x3a;
-const vmxMsrs = { first: 0x480, last: 0x491, cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
+const vmxMsrs = { cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
 const vmxFeature = 1n << 5n;
 const nmiType = 2;
-const pageFaultBit = 1n << 14n;
 const noLink = 0xffff_ffff_ffff_ffffn;
 const innerVpid = 2n;
-const generalProtection = { vector: 13, errorCode: 0 } as const;
 const words = ["pin", "primary", "secondary", "exit", "entry"] as const;
 
 const instructionNames: ReadonlySet<string> = new Set([
@@ -85,12 +78,17 @@ const instructionNames: ReadonlySet<string> = new Set([
 
 export class NestedVmx {
   private readonly instructions: VmxInstructions;
+  readonly held: VmxMsrs;
   private readonly merged: MergedEpt;
   private readonly io: bigint;
   private readonly msrs: bigint;
   private readonly own: Interceptions;
   private inner: { readonly vmcs: Vmcs12; readonly controls: ControlValues } | undefined;
   private lastEptPointer = 0n;
+  /** The guest's VMM is a bundled one: what comes back to it stops the run. */
+  handsOver = false;
+  /** Id of the rule that the last refused entry broke. */
+  brokenRule: string | undefined;
 
   constructor(
     private readonly parts: NestedVmxParts,
@@ -101,8 +99,9 @@ export class NestedVmx {
     this.merged = new MergedEpt(processor, pages, parts.policy.memory);
     this.io = BigInt(pages.take(ioBitmapBytes / 0x1000));
     this.msrs = BigInt(pages.take(msrBitmapBytes / 0x1000));
-    this.instructions = new VmxInstructions(guest, processor, parts, () => this.dropTranslations());
-    this.own = interceptions(
+    this.held = new VmxMsrs(guest, parts);
+    this.instructions = new VmxInstructions(guest, processor, this.held, () => this.dropTranslations());
+    this.own = interceptionsOf(
       (name) => {
         const { word, mask } = placeOf(name);
         return (setup.controls[word] & mask) !== 0;
@@ -136,9 +135,11 @@ export class NestedVmx {
 
   /** Deals with an exit if it concerns VMX of the guest; undefined where it is handled as any other. */
   take(reason: number): Taken | undefined {
-    if (this.inner) return this.fromInner(this.inner.vmcs, reason);
+    const taken = this.inner && this.fromInner(this.inner.vmcs, reason);
+    if (taken) return taken;
+    if (reason === reasons.rdmsr || reason === reasons.wrmsr) return this.held.take(reason === reasons.wrmsr);
+    if (this.inner) return undefined;
     if (reason === reasons.cpuid) return this.cpuid();
-    if (reason === reasons.rdmsr || reason === reasons.wrmsr) return this.msr(reason === reasons.wrmsr);
     const name = vmxExitByNumber(reason)?.name ?? "";
     return instructionNames.has(name) ? this.instruction(name) : undefined;
   }
@@ -154,40 +155,25 @@ export class NestedVmx {
     return {};
   }
 
-  /** IA32_FEATURE_CONTROL and the capability MSRs. */
-  private msr(write: boolean): Taken | undefined {
-    const { guest } = this;
-    const address = Number(guest.general(gpr.rcx) & 0xffff_ffffn);
-    const isOurs = address === featureControl || (address >= vmxMsrs.first && address <= vmxMsrs.last);
-    if (!isOurs || findRange(guest.policy.msrs, address)) return undefined;
-    guest.classify("public");
-    const done = write ? this.writeMsr(address) : this.readMsr(address);
-    if (done) {
-      guest.emulated(write ? "WRMSR" : "RDMSR");
-      guest.advance();
-    } else guest.inject(generalProtection);
-    return {};
+  get isInnerRunning(): boolean {
+    return this.inner !== undefined;
   }
 
-  private readMsr(address: number): boolean {
-    const { guest } = this;
-    const { firmware } = this.instructions;
-    const value = address === featureControl ? firmware.featureControl : offeredMsr(guest.platform.cpu, address);
-    if (value === undefined) return false;
-    guest.setGeneral(gpr.rax, value & 0xffff_ffffn);
-    guest.setGeneral(gpr.rdx, value >> 32n);
-    return true;
+  /** The checks of VM entry on the guest's current VMCS. */
+  checkCurrent(): EntryFailure | undefined {
+    const vmcs = this.instructions.current;
+    return vmcs && (withheldControls(vmcs, this.instructions) ?? this.check(vmcs));
   }
 
-  private writeMsr(address: number): boolean {
-    const { firmware } = this.instructions;
-    if (address !== featureControl || (firmware.featureControl & featureControlBits.LOCK) !== 0n) return false;
-    const half = (register: number): bigint => this.guest.general(register) & 0xffff_ffffn;
-    const value = (half(gpr.rdx) << 32n) | half(gpr.rax);
-    if ((value & ~(featureControlBits.LOCK | featureControlBits.VMX | featureControlBits.VMX_IN_SMX)) !== 0n)
-      return false;
-    firmware.featureControl = value;
-    return true;
+  /** Takes a guest's guest that runs out of the processor: its state is then in the VMCS of its VMM. */
+  leaveInner(): void {
+    const { vmx, suspend, processor } = this.parts;
+    suspend();
+    const vmcs = this.inner?.vmcs;
+    if (vmcs === undefined) return;
+    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
+    this.putBack(vmcs);
+    loadHostState(this.guest, processor, vmcs, left);
   }
 
   private instruction(name: string): Taken {
@@ -217,6 +203,7 @@ export class NestedVmx {
       return {};
     }
     const failure = withheldControls(vmcs, instructions) ?? this.check(vmcs);
+    this.brokenRule = failure?.rule;
     if (failure?.kind === "fail") {
       instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
       return {};
@@ -256,7 +243,7 @@ export class NestedVmx {
     vmx.load(regions[1]);
     writeControls(vmx, controls);
     writeInner(parts, vmcs, inherited);
-    this.writeInterceptions(vmcs);
+    mergeInterceptions(parts, this.own, vmcs, { io: this.io, msrs: this.msrs });
     vmx.write(parameters.link, noLink);
     vmx.write(parameters.vpid, innerVpid);
     this.chooseEpt(vmcs);
@@ -274,36 +261,6 @@ export class NestedVmx {
     return {};
   }
 
-  /** What exits: all that either VMM asks for. */
-  private writeInterceptions(vmcs: Vmcs12): void {
-    const { own } = this;
-    const { vmx, processor } = this.parts;
-    const theirs = interceptions(
-      (name) => vmcs.control(name),
-      (encoding) => vmcs.read(encoding),
-    );
-    const ownFault = (BigInt(own.exceptionBitmap) & pageFaultBit) !== 0n;
-    const all = own.exceptionBitmap | theirs.exceptionBitmap;
-    vmx.write(parameters.exceptionBitmap, BigInt(all >>> 0));
-    vmx.write(parameters.pageFaultMask, ownFault ? 0n : BigInt(theirs.pageFaultMask));
-    vmx.write(parameters.pageFaultMatch, ownFault ? 0n : BigInt(theirs.pageFaultMatch));
-    const usesIo = vmcs.control("USE_IO_BITMAPS");
-    const everyPort = !usesIo && vmcs.control("UNCONDITIONAL_IO_EXITING");
-    own.ioBitmaps.forEach((mine, i) => {
-      const merged = processor.readPhysical(mine, 0x1000).slice();
-      if (everyPort) merged.fill(0xff);
-      if (usesIo) addBits(merged, processor.readPhysical(theirs.ioBitmaps[i] ?? 0n, 0x1000));
-      processor.writePhysical(this.io + BigInt(i * 0x1000), merged);
-    });
-    const msrs = processor.readPhysical(own.msrBitmaps, 0x1000).slice();
-    if (vmcs.control("USE_MSR_BITMAPS")) addBits(msrs, processor.readPhysical(theirs.msrBitmaps, 0x1000));
-    else msrs.fill(0xff);
-    processor.writePhysical(this.msrs, msrs);
-    vmx.write(parameters.ioA, this.io);
-    vmx.write(parameters.ioB, this.io + 0x1000n);
-    vmx.write(parameters.msr, this.msrs);
-  }
-
   /** Without EPT of its VMM the inner guest has the guest's memory; with it, what both allow. */
   private chooseEpt(vmcs: Vmcs12): void {
     const { vmx, setup } = this.parts;
@@ -312,7 +269,7 @@ export class NestedVmx {
     if (nested && pointer !== this.lastEptPointer) {
       this.merged.flush();
       this.lastEptPointer = pointer;
-    }
+    } else if (nested) this.merged.revalidate();
     vmx.write(parameters.eptp, nested ? this.merged.pointer : setup.eptp);
     // One VPID serves all inner guests: entries start without translations of another one.
     vmx.invalidateEpt(setup.eptp);
@@ -328,6 +285,9 @@ export class NestedVmx {
       return this.reflect(vmcs, reason, "internal");
     }
     if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
+    // Without the control this exit is one that the guest's VMM injected.
+    const steps = ((this.inner?.controls.primary ?? 0) & placeOf("MONITOR_TRAP_FLAG").mask) !== 0;
+    if (reason === reasons.monitorTrap && !steps) return this.reflect(vmcs, reason, "internal");
     const facts: ExitFacts = {
       reason,
       qualification: vmx.read(field.exitQualification),
@@ -335,7 +295,7 @@ export class NestedVmx {
       errorCode: Number(vmx.read(field.exitErrorCode) & 0xffff_ffffn),
       rcx: Number(this.guest.general(gpr.rcx) & 0xffff_ffffn),
     };
-    const theirs = interceptions(
+    const theirs = interceptionsOf(
       (name) => vmcs.control(name),
       (encoding) => vmcs.read(encoding),
     );
@@ -367,26 +327,79 @@ export class NestedVmx {
     vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
   }
 
+  /** Whether a guest's guest runs whose VMM asked for a control. */
+  wants(name: VmxControlName): boolean {
+    return this.inner?.vmcs.control(name) === true;
+  }
+
+  /** An interrupt or NMI that waited for the guest is an exit of its guest. */
+  interrupt({ vector, type }: { readonly vector: number; readonly type: number }): Taken {
+    const vmcs = this.inner?.vmcs;
+    if (vmcs === undefined) return {};
+    const { vmx } = this.parts;
+    const reason = type === eventTypes.nmi ? reasons.exceptionOrNmi : reasons.externalInterrupt;
+    vmx.write(field.exitReason, BigInt(reason));
+    vmx.write(field.exitQualification, 0n);
+    vmx.write(field.exitInterruption, entryFailed | BigInt((type << 8) | vector));
+    vmx.write(field.idtVectoring, 0n);
+    const isNmi = type === eventTypes.nmi;
+    const subject = isNmi ? "EXCEPTION_NMI" : "EXTERNAL_INTERRUPT";
+    return this.reflect(vmcs, reason, "internal", { subject, fields: { vector: BigInt(vector) } });
+  }
+
+  /** An exception that this VMM raised in the guest's guest is an exit where that one's VMM asks for it. */
+  settle(): Taken | undefined {
+    const vmcs = this.inner?.vmcs;
+    const { vmx, processor } = this.parts;
+    const event = Number(vmx.read(field.entryInterruption) & 0xffff_ffffn);
+    const isException = (event & 0x8000_0000) !== 0 && ((event >> 8) & 7) === eventTypes.hardwareException;
+    if (vmcs === undefined || !isException) return undefined;
+    const errorCode = vmx.read32(field.entryErrorCode);
+    const facts = { reason: 0, qualification: 0n, interruption: event, errorCode, rcx: 0 };
+    const theirs = interceptionsOf(
+      (name) => vmcs.control(name),
+      (encoding) => vmcs.read(encoding),
+    );
+    if (!causesExit(theirs, facts, () => 0)) return undefined;
+    const vector = event & 0xff;
+    const hasCode = (event & 0x800) !== 0;
+    vmx.write(field.entryInterruption, 0n);
+    vmx.write(field.exitReason, 0n);
+    vmx.write(field.exitQualification, vector === 14 ? processor.register("CR2") : 0n);
+    vmx.write(field.exitInterruption, BigInt(event >>> 0));
+    vmx.write(field.exitErrorCode, BigInt(errorCode));
+    vmx.write(field.idtVectoring, 0n);
+    const fields = { vector: BigInt(vector), ...(hasCode && { code: BigInt(errorCode) }) };
+    return this.reflect(vmcs, 0, "internal", { subject: "EXCEPTION_NMI", fields });
+  }
+
   /** The exit goes on to the guest's VMM. */
-  private reflect(vmcs: Vmcs12, reason: number, exitClass: "public" | "internal"): Taken {
+  private reflect(vmcs: Vmcs12, reason: number, exitClass: "public" | "internal", as?: ReflectedExit): Taken {
     const { guest } = this;
-    const { processor, vmx, regions } = this.parts;
-    guest.classify(exitClass);
-    if (guest.events.listening) guest.events.reflect(vmcs.address);
+    const { processor, vmx } = this.parts;
+    if (!as) guest.classify(exitClass);
+    if (guest.events.listening) guest.events.reflect(vmcs.address, as);
     const interruption = vmx.read(field.exitInterruption);
     const isNmi = reason === 0 && Number((interruption >> 8n) & 7n) === nmiType;
     const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: isNmi };
-    saveInner(vmx, vmcs);
     const at = vmcs.read(parameters.storeAddress);
     const stored = storeArea(guest, processor, at, Number(vmcs.read(parameters.storeCount)));
-    this.inner = undefined;
-    vmx.load(regions[0]);
+    this.putBack(vmcs);
     if (!stored) return this.abort();
-    if (reason === reasons.externalInterrupt && !vmcs.control("ACKNOWLEDGE_INTERRUPT_ON_EXIT")) {
+    const isAcknowledged = (interruption & entryFailed) !== 0n;
+    if (reason === reasons.externalInterrupt && isAcknowledged && !vmcs.control("ACKNOWLEDGE_INTERRUPT_ON_EXIT")) {
       vmcs.write(field.exitInterruption, 0n);
       this.queueInterrupt(Number(interruption & 0xffn));
     }
     return this.goOn(vmcs, left);
+  }
+
+  /** The state of the inner guest goes into 12, and 01 is current again. */
+  private putBack(vmcs: Vmcs12): void {
+    const { vmx, regions } = this.parts;
+    saveInner(vmx, vmcs);
+    this.inner = undefined;
+    vmx.load(regions[0]);
   }
 
   private reject(vmcs: Vmcs12, qualification: bigint, rule: string): Taken {
@@ -418,7 +431,8 @@ export class NestedVmx {
     const { processor } = this.parts;
     loadHostState(guest, processor, vmcs, left);
     const at = vmcs.read(parameters.exitLoadAddress);
-    return loadArea(guest, processor, at, Number(vmcs.read(parameters.exitLoadCount))) ? this.abort() : {};
+    if (loadArea(guest, processor, at, Number(vmcs.read(parameters.exitLoadCount)))) return this.abort();
+    return this.handsOver ? { stop: { kind: "vm-exit" } } : {};
   }
 
   /** "VMX Aborts": the guest's processor shuts down. */
@@ -444,18 +458,6 @@ export class NestedVmx {
   }
 }
 
-function interceptions(control: Interceptions["control"], read: (encoding: number) => bigint): Interceptions {
-  const number = (encoding: number): number => Number(read(encoding) & 0xffff_ffffn);
-  return {
-    control,
-    exceptionBitmap: number(parameters.exceptionBitmap),
-    pageFaultMask: number(parameters.pageFaultMask),
-    pageFaultMatch: number(parameters.pageFaultMatch),
-    ioBitmaps: [read(parameters.ioA), read(parameters.ioB)],
-    msrBitmaps: read(parameters.msr),
-  };
-}
-
 /** What the processor would allow and the guest is not offered. */
 function withheldControls(vmcs: Vmcs12, instructions: VmxInstructions): EntryFailure | undefined {
   const word = words.find((name) => (vmcs.word(name) & withheldBits(name)) !== 0);
@@ -464,8 +466,4 @@ function withheldControls(vmcs: Vmcs12, instructions: VmxInstructions): EntryFai
   return wrong && !instructions.isEptPointer(vmcs.read(parameters.eptp))
     ? { kind: "fail", number: 7, rule: "controls.eptp.accessed_dirty" }
     : undefined;
-}
-
-function addBits(to: Uint8Array, from: Uint8Array): void {
-  from.forEach((byte, i) => (to[i] = (to[i] ?? 0) | byte));
 }

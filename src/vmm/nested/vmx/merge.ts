@@ -10,11 +10,11 @@ import {
   vmcsEncoding,
   vmcsFields,
   type VmxControlName,
-} from "../../isa/index.js";
-import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
-import type { ControlValues } from "../hardware/vmx/controls.js";
-import { field, segmentField } from "../hardware/vmx/vmcs-fields.js";
-import type { Processor, VmxOperations } from "../virtualization.js";
+} from "../../../isa/index.js";
+import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
+import type { ControlValues } from "../../hardware/vmx/controls.js";
+import { field, segmentField } from "../../hardware/vmx/vmcs-fields.js";
+import type { Processor, VmxOperations } from "../../virtualization.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
 const named = (...names: readonly string[]): number[] => names.map(vmcsEncoding);
@@ -89,12 +89,16 @@ export interface Inherited {
 export function mergeControls(own: ControlValues, vmcs12: Vmcs12): ControlValues {
   const ia32e = vmcs12.control("IA32E_MODE_GUEST") ? bit("IA32E_MODE_GUEST") : 0;
   const timerSave = vmcs12.control("ACTIVATE_VMX_PREEMPTION_TIMER") ? bit("SAVE_VMX_PREEMPTION_TIMER_VALUE") : 0;
+  // Who has the exits of interrupts says whether they acknowledge.
+  const isOwn = (own.pin & bit("EXTERNAL_INTERRUPT_EXITING")) !== 0;
+  const acknowledge = bit("ACKNOWLEDGE_INTERRUPT_ON_EXIT");
+  const acknowledged = (isOwn ? own.exit : vmcs12.word("exit")) & acknowledge;
   return {
     pin: (own.pin | vmcs12.word("pin")) >>> 0,
     // Bitmaps are always in use, so that unconditional I/O exiting is theirs to express.
     primary: ((own.primary & ~notInherited.primary) | vmcs12.word("primary")) >>> 0,
     secondary: ((own.secondary & ~notInherited.secondary) | vmcs12.word("secondary")) >>> 0,
-    exit: (own.exit | timerSave | bits("EXIT_SAVE_IA32_PAT")) >>> 0,
+    exit: ((own.exit & ~acknowledge) | acknowledged | timerSave | bits("EXIT_SAVE_IA32_PAT")) >>> 0,
     entry: ((own.entry & ~bit("IA32E_MODE_GUEST")) | ia32e | bits("ENTRY_LOAD_IA32_PAT")) >>> 0,
   };
 }

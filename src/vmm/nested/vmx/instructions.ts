@@ -8,11 +8,11 @@ import {
   slotOf,
   slotsOffsetBytes,
   vmcsEncoding,
-} from "../../isa/index.js";
-import type { InjectedEvent } from "../hardware/exited-guest.js";
-import { field } from "../hardware/vmx/vmcs-fields.js";
-import type { VmxGuest } from "../hardware/vmx/vmx-guest.js";
-import type { Processor } from "../virtualization.js";
+} from "../../../isa/index.js";
+import type { InjectedEvent } from "../../hardware/exited-guest.js";
+import { field } from "../../hardware/vmx/vmcs-fields.js";
+import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
+import type { Processor } from "../../virtualization.js";
 import { offeredFields, offeredMsr } from "./offer.js";
 import { operandBytes, Operands, privilege, readLinear, writeLinear } from "./operands.js";
 import { Vmcs12 } from "./vmcs12.js";
@@ -46,7 +46,7 @@ export class VmxInstructions {
     private readonly guest: VmxGuest,
     private readonly processor: Processor,
     /** IA32_FEATURE_CONTROL as the guest sees it. */
-    readonly firmware: { featureControl: bigint },
+    private readonly firmware: { readonly featureControl: bigint },
     private readonly dropTranslations: () => void,
   ) {}
 

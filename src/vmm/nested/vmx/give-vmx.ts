@@ -1,10 +1,10 @@
 // Makes a virtual processor of the `hardware` VMM one that has VMX.
 
-import type { PageAllocator } from "../page-allocator.js";
-import type { VmmPolicy } from "../policy.js";
-import type { Processor, VmxOperations } from "../virtualization.js";
-import type { VmxVcpu } from "../hardware/vmx/vcpu.js";
-import { writeHostState } from "../hardware/vmx/root-state.js";
+import type { PageAllocator } from "../../page-allocator.js";
+import type { VmmPolicy } from "../../policy.js";
+import type { Processor, VmxOperations } from "../../virtualization.js";
+import type { VmxVcpu } from "../../hardware/vmx/vcpu.js";
+import { writeHostState } from "../../hardware/vmx/root-state.js";
 import { NestedVmx } from "./nested-vmx.js";
 
 const basicMsr = 0x480;
@@ -30,7 +30,8 @@ export function giveVmx(vcpu: VmxVcpu, given: GivenVmx): void {
   vmx.load(inner);
   writeHostState(processor, (field, value) => vmx.write(field, value));
   vmx.load(region);
-  const parts = { ...given, setup: vcpu.setup, regions: [region, inner] as const };
+  const suspend = (): void => void vcpu.suspend();
+  const parts = { ...given, setup: vcpu.setup, regions: [region, inner] as const, suspend };
   const nested = new NestedVmx(parts, vcpu.guest, (vector) => vcpu.queueInterrupt(vector));
   vcpu.nested = nested;
   vcpu.guest.readVmcs = (encoding) => nested.readVmcs(encoding);

@@ -1,0 +1,9 @@
+// The tests of VMX in the core, one level deeper: a VMM that is the guest of `hardware nested` owes the same.
+
+import { bed } from "../vmx/driver.js";
+import { levelMachine } from "./level-machine.js";
+
+bed.isDeeper = true;
+bed.make = levelMachine;
+await import("../vmx/events.test.js");
+await import("../vmx/exits.test.js");
