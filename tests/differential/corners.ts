@@ -251,6 +251,20 @@ const protection: readonly Corner[] = [
     processor: "zen",
     wrong: ["Bochs"],
   }),
+  corner("a double fault through a task gate saves the instruction whose fault could not be delivered", {
+    mode: "paged32",
+    code: `mov esp, ${room.data + 0x1800}\npush eax`,
+    change: {
+      patches: [
+        {
+          address: tables.table32 + ((room.data + 0x1000) >> 12) * 4,
+          bytes: eight(BigInt(room.data + 0x1000) | 6n).subarray(0, 4),
+        },
+      ],
+    },
+    expected: { vector: 8n, error: 0n, tr: BigInt(selector.taskDoubleFault) },
+    memory: { [tables.tss + 0x20]: room.code + 5 },
+  }),
   corner("the protection key's flag of a page fault stands beside that of the write right", {
     mode: "long64",
     ring: 3,
