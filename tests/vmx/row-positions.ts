@@ -71,12 +71,7 @@ export const positions: Readonly<Partial<Record<VmxControlName, Positions>>> = {
     on: 1n,
     off: 0n,
   },
-  HLT_EXITING: {
-    code: "f4",
-    near: (v) => v.set("ACTIVATE_VMX_PREEMPTION_TIMER").write("VMX_PREEMPTION_TIMER_VALUE", 9),
-    on: "HLT",
-    off: "PREEMPTION_TIMER",
-  },
+  HLT_EXITING: { code: "f4", see: (v) => v.events().at(-1)?.kind, on: "exit", off: "halt" },
   INVLPG_EXITING: { code: "0f 01 38", ...exits("INVLPG") },
   MWAIT_EXITING: { code: "0f 01 c9", registers: { RCX: 0n }, ...exits("MWAIT") },
   RDPMC_EXITING: {
