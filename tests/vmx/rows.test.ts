@@ -3,7 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import {
-  allowedOnes, controlMask, findVmxControl, requiredOnes, vmInstructionErrors, vmxControls, vmxExitReasons, vmxModels, vmxRules,
+  allowedOnes, controlMask, findVmxControl, requiredOnes, vmInstructionErrors, vmxControls, vmxExitReasons, vmxModels,
+  vmxRules,
 } from "../../src/isa/index.js"; // prettier-ignore
 import type { VmxControlName } from "../../src/isa/index.js";
 import { causes, noCause, prepare } from "./row-causes.js";
