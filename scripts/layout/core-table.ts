@@ -342,7 +342,6 @@ export const regions: readonly (readonly [name: string, address: number, bytes: 
   ["VIRTUALIZATION", 0x3800, 0x2000, "state of VMX and SVM that does not lie in guest memory"],
   ["CPUID", 0x6000, 0x2000, "CPUID records"],
   ["MSRS", 0x8000, 0x4000, "MSR records"],
-  ["TLB", 0x1_0000, 0x1_0000, "translations"],
   ["TRACE_SLOTS", 0x4_0000, 0x4_0000, "table from code address to trace"],
   ["EVENTS", 0x8_0000, 0x4_0000, "event ring"],
   ["OVERHEAD", 0xc_0000, 0x2_0000, "a bit for each byte of translated code: the instruction there does not count"],
@@ -354,6 +353,8 @@ export const regions: readonly (readonly [name: string, address: number, bytes: 
   ["CODE_CHUNKS", 0x110_0000, 0x80_0000, "for each page, which of its 64-byte chunks hold decoded code"],
   ["PAGE_TRACES", 0x190_0000, 0x40_0000, "for each page, the first trace that starts in it"],
   ["CODE_PAGES", 0x1d0_0000, 0x40_0000, "numbers of the pages that hold decoded code"],
+  ["TLB", 0x210_0000, 0x10_0000, "translations"],
+  ["TLB_USE", 0x220_0000, 0x1000, "a byte for each 128 translations: 1 where one was kept since all were cleared"],
   ["RAM", 0x240_0000, 0, "guest memory: physical address 0 lies here"],
 ];
 

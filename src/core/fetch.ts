@@ -8,7 +8,7 @@ import {
 import { code64, isCanonical, NO_ADDRESS, segment } from "./state";
 import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
 import { isRam, physicalRead } from "./physical";
-import { hostPage, tagOf, tlbEntry } from "./tlb";
+import { entryToFill, hostPage, tagOf, tlbEntry } from "./tlb";
 import { decode, DECODE_SHORT, placeInTrace } from "./decode";
 import { endsTrace, Op, quietFlags } from "./ops";
 import { findPoint, newTrace, NO_TRACE, publishTrace, TRACE_LIMIT, traceKey, traceSlot } from "./trace";
@@ -78,10 +78,8 @@ function fetchPage(linear: u64): bool {
     cpu.codePage = 0;
     return true;
   }
-  const entry = tlbEntry(linear);
   const tag = tagOf(linear, cpu.tlbContext);
-  if (entry.readTag != tag) entry.readTag = 0;
-  if (entry.writeTag != tag) entry.writeTag = 0;
+  const entry = entryToFill(linear, tag);
   entry.executeTag = tag;
   entry.physicalPage = <u32>(physical >> 12);
   entry.page = hostPage(entry.physicalPage, linear);

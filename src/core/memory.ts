@@ -14,7 +14,7 @@ import {
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
 import { watchAccess } from "./debug";
-import { hostPage, tagOf, tlbEntry } from "./tlb";
+import { entryToFill, hostPage, tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
 import { guestAccessAddress } from "./virtualization";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
@@ -190,11 +190,9 @@ function alignmentChecked(access: u32): bool {
 }
 
 function cacheTranslation(linear: u64, physical: u64, access: u32): void {
-  const entry = tlbEntry(linear);
   const tag = tagOf(linear, cpu.tlbContext);
+  const entry = entryToFill(linear, tag);
   const page = <u32>(physical >> 12);
-  if (entry.writeTag != tag) entry.writeTag = 0;
-  if (entry.executeTag != tag) entry.executeTag = 0;
   // A store that may be done could be a load as well: no x86 page is write-only, EPT refuses that as well.
   entry.readTag = tag;
   entry.page = hostPage(page, linear);

@@ -1,11 +1,16 @@
 // Cached translations. The manual leaves their organisation open: ours is direct mapped by linear page, and a tag holds
-// a context number, so that a flush, a change of address space and a VM entry or exit cost one addition.
+// a context number, so that a flush, a change of address space and a VM entry or exit cost one addition. There are many
+// entries, for 128 MiB of 4-KByte pages; what looks at all of them looks at those parts only that are in use.
 // Bits 1:0 of the context are the kind of access (user, alignment or SMAP override), the rest numbers address spaces.
 
-import { cpu, RAM_BASE, TLB_BASE, TLB_BYTES, TLB_ENTRY_SIZE, TlbEntry } from "./layout.generated";
+import { cpu, RAM_BASE, TLB_BASE, TLB_BYTES, TLB_ENTRY_SIZE, TLB_USE_BASE, TlbEntry } from "./layout.generated";
 import { updateContext } from "./state";
 
 const ENTRIES: u32 = TLB_BYTES / TLB_ENTRY_SIZE;
+/** Entries of a part, and their bytes. */
+const PART: u32 = 128;
+const PART_BYTES: u32 = PART * TLB_ENTRY_SIZE;
+const PARTS: u32 = ENTRIES / PART;
 const CONTEXT_STEP: u64 = 4;
 const CONTEXT_LIMIT: u64 = 0x1000;
 
@@ -20,6 +25,36 @@ export function tlbEntry(linear: u64): TlbEntry {
 @inline
 export function tagOf(linear: u64, context: u64): u64 {
   return (linear & ~0xfff) | context;
+}
+
+/** The entry of a linear page, to be filled: its tags of other pages are cleared. */
+export function entryToFill(linear: u64, tag: u64): TlbEntry {
+  const entry = tlbEntry(linear);
+  if (entry.readTag != tag) entry.readTag = 0;
+  if (entry.writeTag != tag) entry.writeTag = 0;
+  if (entry.executeTag != tag) entry.executeTag = 0;
+  store<u8>(TLB_USE_BASE + ((changetype<usize>(entry) - TLB_BASE) / PART_BYTES), 1);
+  return entry;
+}
+
+// @ts-ignore: decorator
+@inline
+function partInUse(part: u32): bool {
+  return load<u8>(TLB_USE_BASE + part) != 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function entryOfPart(part: u32, number: u32): TlbEntry {
+  return changetype<TlbEntry>(TLB_BASE + part * PART_BYTES + number * TLB_ENTRY_SIZE);
+}
+
+function clearEntries(): void {
+  for (let part: u32 = 0; part < PARTS; part++) {
+    if (!partInUse(part)) continue;
+    memory.fill(TLB_BASE + part * PART_BYTES, 0, PART_BYTES);
+    store<u8>(TLB_USE_BASE + part, 0);
+  }
 }
 
 /** What an entry holds for a physical page at a linear address: the host pointer of the page less that address. */
@@ -37,7 +72,7 @@ export function flushTlb(): void {
 /** An address-space number that no entry carries. */
 export function newTlbSpace(): u64 {
   if (cpu.tlbNext < CONTEXT_STEP || cpu.tlbNext >= CONTEXT_LIMIT) {
-    memory.fill(TLB_BASE, 0, TLB_BYTES);
+    clearEntries();
     cpu.tlbNext = CONTEXT_STEP;
     cpu.tlbWraps++;
   }
@@ -77,10 +112,16 @@ export function flushTlbPage(linear: u64): void {
     dropEntry(tlbEntry(linear));
     return;
   }
-  for (let i: u32 = 0; i < ENTRIES; i++) {
-    const entry = changetype<TlbEntry>(TLB_BASE + i * TLB_ENTRY_SIZE);
-    const tag = entry.readTag | entry.executeTag;
-    if (((tag ^ linear) >> largestShift) == 0) dropEntry(entry);
+  // The entries of one page lie side by side, at most once around.
+  const parts = <u32>min<u64>(((<u64>1) << (largestShift - 12)) / PART, PARTS);
+  const first = ((<u32>(linear >> 12)) & (ENTRIES - 1) & ~(parts * PART - 1)) / PART;
+  for (let part = first; part < first + parts; part++) {
+    if (!partInUse(part)) continue;
+    for (let i: u32 = 0; i < PART; i++) {
+      const entry = entryOfPart(part, i);
+      const tag = entry.readTag | entry.executeTag;
+      if (((tag ^ linear) >> largestShift) == 0) dropEntry(entry);
+    }
   }
 }
 
@@ -92,8 +133,11 @@ function dropEntry(entry: TlbEntry): void {
 
 /** A physical page now holds decoded code, or is clean again: stores must come through the slow path. */
 export function forbidFastWrites(page: u32): void {
-  for (let i: u32 = 0; i < ENTRIES; i++) {
-    const entry = changetype<TlbEntry>(TLB_BASE + i * TLB_ENTRY_SIZE);
-    if (entry.physicalPage == page) entry.writeTag = 0;
+  for (let part: u32 = 0; part < PARTS; part++) {
+    if (!partInUse(part)) continue;
+    for (let i: u32 = 0; i < PART; i++) {
+      const entry = entryOfPart(part, i);
+      if (entry.physicalPage == page) entry.writeTag = 0;
+    }
   }
 }

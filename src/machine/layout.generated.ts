@@ -22,9 +22,6 @@ export const CPUID_BYTES = 0x2000;
 /** MSR records. */
 export const MSRS_BASE = 0x8000;
 export const MSRS_BYTES = 0x4000;
-/** Translations. */
-export const TLB_BASE = 0x10000;
-export const TLB_BYTES = 0x10000;
 /** Table from code address to trace. */
 export const TRACE_SLOTS_BASE = 0x40000;
 export const TRACE_SLOTS_BYTES = 0x40000;
@@ -58,6 +55,12 @@ export const PAGE_TRACES_BYTES = 0x400000;
 /** Numbers of the pages that hold decoded code. */
 export const CODE_PAGES_BASE = 0x1d00000;
 export const CODE_PAGES_BYTES = 0x400000;
+/** Translations. */
+export const TLB_BASE = 0x2100000;
+export const TLB_BYTES = 0x100000;
+/** A byte for each 128 translations: 1 where one was kept since all were cleared. */
+export const TLB_USE_BASE = 0x2200000;
+export const TLB_USE_BYTES = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
 export const CPU_SIZE = 992;
@@ -188,7 +191,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x2141bb7c;
+export const LAYOUT_DIGEST = 0x440fd151;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
