@@ -84,6 +84,7 @@ export function endsTrace(op: MicroOp): bool {
 
 /** True where the instruction at `rip`, which is done, was a branch and went somewhere. */
 export function takesBranch(op: MicroOp, rip: u64): bool {
+  if (op.op == <u8>Op.FALL) return false;
   const execute = executeOf(op);
   const conditional = execute == EXEC_JCC || execute == EXEC_LOOPCC || execute == EXEC_JRCXZ;
   if (conditional) return cpu.rip != rip + op.length;

