@@ -54,12 +54,12 @@ export interface Reporter<F> {
 /** Declares a catalogue entry. Codes are permanent and never used again for something else. */
 export function diagnostic<F>(entry: Entry<F>): Reporter<F> {
   const report = (facts: F, site: Site): Diagnostic => {
-    const label = entry.label?.(facts);
-    const help = entry.help?.(facts);
+    const label = shortened(entry.label?.(facts));
+    const help = shortened(entry.help?.(facts));
     return {
       code: entry.code,
       severity: entry.severity,
-      message: entry.message(facts),
+      message: shortened(entry.message(facts)) ?? "",
       ...(site.span && { span: site.span }),
       ...(label !== undefined && { label }),
       ...(site.secondary && { secondary: site.secondary }),
@@ -68,6 +68,13 @@ export function diagnostic<F>(entry: Entry<F>): Reporter<F> {
     };
   };
   return Object.assign(report, { entry });
+}
+
+/** Texts quote names as they are written; no name is so long that it may bury the message. */
+const longestText = 1000;
+
+function shortened(text: string | undefined): string | undefined {
+  return text !== undefined && text.length > longestText ? `${text.slice(0, longestText)}…` : text;
 }
 
 /** The result of a phase: its output, as good as it could be made, and what was wrong with the input. */

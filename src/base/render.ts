@@ -21,14 +21,27 @@ export function renderDiagnostic(d: Diagnostic): string {
 /** The source line of a span with carets below the marked part; a span over several lines marks its first. */
 export function markedSource(span: Span, label: string): string[] {
   const start = positionAt(span.source, span.start);
-  const text = lineText(span.source, start.line);
-  const length = Math.max(1, Math.min(span.end - span.start, text.length - start.column + 1));
+  const { text, column } = excerpt(lineText(span.source, start.line), start.column);
+  const length = Math.max(1, Math.min(span.end - span.start, text.length - column + 1));
   const gutter = String(start.line);
   // Tabs stay tabs in the padding, so that the carets stand below the text in any terminal.
-  const padding = text.slice(0, start.column - 1).replace(/[^\t]/g, " ");
+  const padding = text.slice(0, column - 1).replace(/[^\t]/g, " ");
   const carets = "^".repeat(length);
   const blank = " ".repeat(gutter.length);
   return [` ${gutter} | ${text}`, ` ${blank} | ${padding}${carets}${label === "" ? "" : ` ${label}`}`];
+}
+
+/** Lines that are longer are shown from a little before the marked place, with dots where something is left out. */
+const longestLine = 240;
+const shownBefore = 80;
+
+function excerpt(line: string, column: number): { text: string; column: number } {
+  if (line.length <= longestLine) return { text: line, column };
+  const from = Math.max(0, column - 1 - shownBefore);
+  const part = line.slice(from, from + longestLine);
+  const before = from > 0 ? "…" : "";
+  const after = from + longestLine < line.length ? "…" : "";
+  return { text: `${before}${part}${after}`, column: column - from + before.length };
 }
 
 /** Sorts by source name, then offset, then code, so that output never depends on the order of discovery. */

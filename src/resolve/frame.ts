@@ -30,8 +30,15 @@ export class Reports {
     return this.diagnostics.length >= maxMistakes;
   }
 
+  /** What comes behind the last place is one diagnostic: that there is more. */
   add(found: Diagnostic): void {
     const { span } = found;
+    if (this.isFull) {
+      if (this.diagnostics.length > maxMistakes || !span) return;
+      const isLast = found.code === resolving.tooManyMistakes.entry.code;
+      this.diagnostics.push(isLast ? found : resolving.tooManyMistakes({ limit: maxMistakes }, { span }));
+      return;
+    }
     const key = `${found.code} ${span?.source.name} ${span?.start} ${span?.end} ${found.message}`;
     if (this.seen.has(key)) return;
     this.seen.add(key);

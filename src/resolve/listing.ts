@@ -1,6 +1,6 @@
 // Plain code without tests: what `trapline asm` assembles. Macros, constants, data and labels work as in a guest.
 
-import { inSourceOrder, resolving, type Phase } from "../base/index.js";
+import { inSourceOrder, resolving, type Phase, type Span } from "../base/index.js";
 import type { CodeBits } from "../codec/index.js";
 import type { SourceFile, Statement } from "../syntax/index.js";
 import type { GuestBuild } from "./build.js";
@@ -36,6 +36,15 @@ export function resolveListing(file: SourceFile, bits: CodeBits, modules: Module
   collectLabels(statements, frame);
   resolveCode(statements, frame, { resolve: resolveCode, items: code, guest: build, ring: 0, isData: false });
   addModuleData(frame, build);
-  for (const { span } of [...build.maps, ...build.handlers]) report(frame, resolving.onlyInGuest, {}, span);
-  return { output: { code, data: build.data }, diagnostics: inSourceOrder(reports.diagnostics) };
+  const ofGuest = [...build.maps, ...build.handlers, ...build.starts, ...build.placed];
+  const spans = [...ofGuest.map(({ span }) => span), ...code.flatMap((item) => guestSpan(item) ?? [])];
+  for (const span of spans) report(frame, resolving.onlyInGuest, {}, span);
+  const plain = code.filter((item) => guestSpan(item) === undefined);
+  return { output: { code: plain, data: build.data }, diagnostics: inSourceOrder(reports.diagnostics) };
+}
+
+/** Where an item stands that only a guest of a test can have. */
+function guestSpan(item: Item): Span | undefined {
+  if (item.kind === "ring" || item.kind === "raise" || item.kind === "done") return item.span;
+  return item.kind === "expect" ? item.expectation.span : undefined;
 }

@@ -52,6 +52,7 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
     return first === undefined;
   };
   for (const statement of file.statements) {
+    if (reports.isFull) break;
     const word = statement.head?.text;
     if (word === "use") {
       for (const used of namesOf(statement.args, frame, "modules")) {

@@ -4,7 +4,7 @@
 
 import type { IToken, TokenType } from "chevrotain";
 import { lexical, syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
-import { mostMistakes } from "./limits.js";
+import { mostMistakes, mostTokens } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
 import * as t from "./token-types.js";
@@ -118,7 +118,7 @@ class Lexer {
 
   run(): Lexed {
     const { text } = this;
-    while (this.at < text.length && this.diagnostics.length < mostMistakes) {
+    while (this.at < text.length && this.diagnostics.length < mostMistakes && !this.isTooLong()) {
       const code = text.charCodeAt(this.at);
       const kind = code < 128 ? classes[code] : OTHER;
       if (kind === SPACE) this.at++;
@@ -132,6 +132,7 @@ class Lexer {
       }
     }
     if (this.tokens.length === 0) this.endFileDoc();
+    if (this.isTooLong()) return this.tooLong();
     if (this.at < text.length) {
       this.report((span) => syntactic.tooManyMistakes({ limit: mostMistakes }, { span }), this.at);
     }
@@ -142,6 +143,17 @@ class Lexer {
       ...(this.fileDoc !== undefined && { fileDoc: this.fileDoc }),
       diagnostics: this.diagnostics,
     };
+  }
+
+  private isTooLong(): boolean {
+    return this.tokens.length + this.comments.length > mostTokens;
+  }
+
+  /** Nothing is read of a file that is too long: a part of it would only bring mistakes of its own. */
+  private tooLong(): Lexed {
+    const span = { source: this.source, start: this.at, end: this.at };
+    const diagnostics = [syntactic.tooLong({ limit: mostTokens }, { span })];
+    return { tokens: [], comments: [], docs: new Map(), diagnostics };
   }
 
   private push(type: TokenType, start: number, payload?: bigint | string): void {

@@ -9,5 +9,8 @@ export const mostOperators = 100;
 /** Mistakes in one file after which the rest is not read: it is probably no source. */
 export const mostMistakes = 100;
 
+/** Words, signs and comments in one file, some three hundred thousand lines; no phase is slow with so many. */
+export const mostTokens = 1_000_000;
+
 /** Tokens of statements at file level that are parsed in one go; the parser's own tree of them is dropped then. */
 export const tokensAtOnce = 2000;

@@ -201,6 +201,18 @@ export const tooManyMistakes = diagnostic<{ limit: number }>({
   help: () => "mend the mistakes above first",
 });
 
+export const tooLong = diagnostic<{ limit: number }>({
+  code: "E2025",
+  severity: "error",
+  title: "A file that is too long",
+  explanation:
+    "A file may have a million words, signs and comments, some three hundred thousand lines. Longer ones are not read, " +
+    "so that time and memory stay in hand; a folder may hold any number of files.",
+  message: (f) => `the file has more than ${f.limit} words, signs and comments, and is not read`,
+  label: () => "so many stand before this place",
+  help: () => "split it into several files",
+});
+
 export const onWithoutNames = diagnostic({
   code: "E2018",
   severity: "error",
