@@ -22,7 +22,7 @@ import { push } from "./stack";
 import { ACCESS_LONG_STACK, ACCESS_USER, ACCESS_WRITE } from "./paging";
 import {
   entersHost, raiseCode, stopBeforeRing0, VECTOR_DB, VECTOR_DE, VECTOR_DF, VECTOR_GP, VECTOR_MC, VECTOR_NP, VECTOR_PF,
-  VECTOR_SS, VECTOR_TS, VECTOR_VE,
+  VECTOR_SS, VECTOR_SX, VECTOR_TS, VECTOR_VE,
 } from "./faults"; // prettier-ignore
 import {
   RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
@@ -39,7 +39,8 @@ const PAGE_FAULT: u32 = 2;
 
 function classOf(vector: u32): u32 {
   if (vector == VECTOR_PF || vector == VECTOR_VE) return PAGE_FAULT;
-  if (vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP) || vector == 21) return CONTRIBUTORY;
+  if (vector == VECTOR_DE || (vector >= VECTOR_TS && vector <= VECTOR_GP)) return CONTRIBUTORY;
+  if (vector == 21 || vector == VECTOR_SX) return CONTRIBUTORY;
   return BENIGN;
 }
 

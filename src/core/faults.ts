@@ -25,6 +25,7 @@ export const VECTOR_AC: u32 = 17;
 export const VECTOR_MC: u32 = 18;
 export const VECTOR_XM: u32 = 19;
 export const VECTOR_VE: u32 = 20;
+export const VECTOR_SX: u32 = 30;
 
 /** An exception without error code. */
 export function raise(vector: u32): u32 {

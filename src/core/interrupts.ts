@@ -7,7 +7,7 @@ import {
   TYPE_NMI,
 } from "./layout.generated"; // prettier-ignore
 import { CR4_MCE, IF, NO_ADDRESS, updateAttention } from "./state";
-import { raise, VECTOR_MC, VECTOR_NMI } from "./faults";
+import { raise, raiseCode, VECTOR_MC, VECTOR_NMI, VECTOR_SX } from "./faults";
 import { appendEvent, eventsFull } from "./events";
 import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
@@ -22,6 +22,9 @@ const RIPV: u64 = 1;
 const MCIP: u64 = 4;
 /** IA32_MC0_STATUS: valid, uncorrected, enabled, and the error code "unclassified". */
 const BANK_STATUS: u64 = 0xb000000000000001;
+/** VM_CR, and the error code of #SX (AMD APM vol. 2, chapter "Secure Virtual Machine", "INIT Support"). */
+const VM_CR_R_INIT: u64 = 2;
+const SX_INIT: u32 = 1;
 
 /** Delivers an event before the next instruction; a fault in between is left pending for the run loop. */
 export function injectEvent(vector: u32, type: u32, errorCode: u32, hasErrorCode: u32): void {
@@ -74,6 +77,12 @@ function takeSignal(): bool {
   cpu.instructionRip = cpu.rip;
   cpu.instructionLength = 0;
   if (cpu.guestMode != 0 && interceptSignal(isInit, vector)) {
+    settle();
+    return cpu.stopKind == 0;
+  }
+  if (isInit && (cpu.vmCr & VM_CR_R_INIT) != 0) {
+    // "INIT Support": INIT redirection makes it an exception.
+    raiseCode(VECTOR_SX, SX_INIT);
     settle();
     return cpu.stopKind == 0;
   }

@@ -16,7 +16,7 @@ import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer 
 import { watchAccess } from "./debug";
 import { entryToFill, hostPage, tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
-import { guestAccessAddress } from "./virtualization";
+import { guestAccessAddress, guestAccessIsVirtual } from "./virtualization";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
 
 // Effective addresses -------------------------------------------------------------------------------------------------
@@ -158,7 +158,8 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   if (physical == NO_ADDRESS) return 0;
   if (cpu.guestMode != 0) {
     const place = guestAccessAddress(physical, bytes, access);
-    if (place != physical) return place == NO_ADDRESS ? 0 : throughScratch(place, 0, bytes, bytes, access);
+    if (place == NO_ADDRESS) return 0;
+    if (place != physical || guestAccessIsVirtual()) return throughScratch(place, 0, bytes, bytes, access);
   }
   if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
   if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);

@@ -6,6 +6,7 @@ import { VECTOR_BR, VECTOR_OF } from "./faults";
 import { cpu } from "./layout.generated";
 import { validPdptes } from "./paging";
 import { CR0_CD, CR0_NW, CR0_PE, CR0_PG, CR4_PAE, EFER_LMA, EFER_LME, EFER_SVME, hasFeature } from "./state";
+import { avicEnabled, avicPointersFit } from "./svm-avic";
 import * as S from "./svm-facts.generated";
 import { asidCount, intercepted, vmcb32, vmcb64 } from "./svm-state";
 import { validPat } from "./vmx-check-host";
@@ -110,6 +111,7 @@ function checkAsid(): u32 {
 }
 
 function checkNestedPaging(): u32 {
+  if (avicEnabled() && !avicPointersFit()) return S.RULE_VMCB_AVIC_POINTERS;
   if ((vmcb64(S.VMCB_NESTED_CTL) & NESTED_PAGING) == 0) return 0;
   if (!hasFeature(FEATURE_NP)) return S.RULE_VMCB_NESTED_SUPPORTED;
   if ((cpu.cr0 & CR0_PG) == 0) return S.RULE_VMCB_NESTED_HOST_PAGING;

@@ -9,6 +9,7 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import { VECTOR_BP, VECTOR_BR, VECTOR_DB, VECTOR_NMI, VECTOR_OF, VECTOR_PF } from "./faults";
 import { injectEvent } from "./interrupts";
+import { afterAvicWrite, avicPending, avicTake, readAvicTpr, writeAvicTpr } from "./svm-avic";
 import { IF, RF, hasFeature } from "./state";
 import { exitSvm } from "./svm-exit";
 import * as S from "./svm-facts.generated";
@@ -68,7 +69,10 @@ export function interceptSvmNmi(): bool {
 }
 
 export function interceptSvmInit(): bool {
-  return exitAtBoundary(S.INTERCEPT_INIT, S.VMEXIT_INIT);
+  if (!exitAtBoundary(S.INTERCEPT_INIT, S.VMEXIT_INIT)) return false;
+  // As with an NMI: it waits for the host's GIF, unless a host program takes it with the exit.
+  if (cpu.hostOwned == 0) cpu.initPending = 1;
+  return true;
 }
 
 /** Task switches: the new selector, and what started the switch. Sources: 0 CALL, 1 IRET, 2 JMP, 3 task gate. */
@@ -86,10 +90,15 @@ export function interceptSvmTaskSwitch(selector: u32, source: u32): bool {
 
 /** CR8 of a guest with V_INTR_MASKING is V_TPR. */
 export function readSvmTpr(value: u64): u64 {
+  if (svm.avic != 0) return readAvicTpr();
   return vintr(V_INTR_MASKING) ? vmcb64(S.VMCB_VINTR) & 15 : value;
 }
 
 export function writeSvmTpr(value: u64): bool {
+  if (svm.avic != 0) {
+    writeAvicTpr(value);
+    return true;
+  }
   if (!vintr(V_INTR_MASKING)) return false;
   setVmcb64(S.VMCB_VINTR, (vmcb64(S.VMCB_VINTR) & ~V_TPR) | value);
   return true;
@@ -102,13 +111,18 @@ function physicalEventOpen(): bool {
   return (cpu.attention & ATTENTION_INTERRUPT) != 0 && svmInterruptsOpen();
 }
 
+/** True when a guest takes virtual interrupts at all. */
+function takesVirtualInterrupts(): bool {
+  if ((cpu.systemFlags & IF) == 0 || cpu.shadow != 0 || cpu.gif == 0) return false;
+  return (!virtualGif() || vintr(V_GIF)) && !physicalEventOpen();
+}
+
 /** True when the virtual interrupt of the VMCB can be taken ("Virtual Interrupts"). */
 function virtualInterruptOpen(): bool {
-  if (!vintr(V_IRQ) || (cpu.systemFlags & IF) == 0 || cpu.shadow != 0 || cpu.gif == 0) return false;
-  if (virtualGif() && !vintr(V_GIF)) return false;
+  if (!vintr(V_IRQ) || !takesVirtualInterrupts()) return false;
   const field = vmcb64(S.VMCB_VINTR);
   const priority = (field & V_INTR_PRIO) >> 16;
-  return ((field & V_IGN_TPR) != 0 || priority > (field & 15)) && !physicalEventOpen();
+  return (field & V_IGN_TPR) != 0 || priority > (field & 15);
 }
 
 /** Between two instructions: an event that VMRUN injects, then virtual interrupts. True: look again. */
@@ -118,17 +132,34 @@ export function svmBoundary(): bool {
     injectFromVmcb();
     return true;
   }
+  if (svm.avic != 0) return avicBoundary();
   if (virtualInterruptOpen()) {
     if (exitAtBoundary(S.INTERCEPT_VINTR, S.VMEXIT_VINTR)) return true;
     const field = vmcb64(S.VMCB_VINTR);
     setVmcb64(S.VMCB_VINTR, field & ~V_IRQ);
-    cpu.instructionRip = cpu.rip;
-    cpu.instructionLength = 0;
-    injectEvent(<u32>(field >> 32) & 0xff, TYPE_EXTERNAL, 0, 0);
+    takeVirtual(<u32>(field >> 32) & 0xff);
     return true;
   }
   if (!vintr(V_IRQ)) cpu.attention &= ~ATTENTION_VIRTUALIZATION;
   return false;
+}
+
+function takeVirtual(vector: u32): void {
+  cpu.instructionRip = cpu.rip;
+  cpu.instructionLength = 0;
+  cpu.rule = 0;
+  injectEvent(vector, TYPE_EXTERNAL, 0, 0);
+}
+
+/** With AVIC: what follows a write to the APIC page, then the interrupts of the backing page. V_IRQ is not looked at. */
+function avicBoundary(): bool {
+  if (svm.avicWrite != 0 && afterAvicWrite()) return true;
+  const vector = avicPending();
+  if (vector == 0) cpu.attention &= ~ATTENTION_VIRTUALIZATION;
+  if (vector == 0 || !takesVirtualInterrupts()) return false;
+  avicTake(vector);
+  takeVirtual(vector);
+  return true;
 }
 
 /** An injected event's TYPE_ number: exceptions 3 and 4 are those of INT3 and INTO. */

@@ -36,10 +36,18 @@ let errorBits: u64 = 0;
 let probing: bool = false;
 let guestAddress: u64 = 0;
 
+/** Guest-physical address of the last access that the nested tables let pass. */
+let lastAddress: u64 = 0;
+
+export function lastGuestPhysical(): u64 {
+  return lastAddress;
+}
+
 /** System-physical address, or NO_ADDRESS with #VMEXIT(NPF) pending. Guest accesses count as user accesses. */
 export function translateNested(address: u64, access: u32, walk: bool): u64 {
   probing = (access & ACCESS_PROBE) != 0;
   guestAddress = address;
+  if (!walk) lastAddress = address;
   // Accesses to the guest's page tables count as writes, for its accessed and dirty bits.
   const write = walk || (access & ACCESS_WRITE) != 0;
   const fetch = (access & ACCESS_FETCH) != 0 && !walk;

@@ -9,6 +9,7 @@ import { loadPdptes } from "./paging";
 import {
   CR0_PE, CR0_PG, EFER_LMA, EFER_LME, IF, UNUSABLE, VM, canonical, refresh, segment, updateAttention, writeFlags,
 } from "./state"; // prettier-ignore
+import { avicEnabled } from "./svm-avic";
 import { checkVmcb } from "./svm-checks";
 import { performSvmReject } from "./svm-exit";
 import { loadBranches, saveHostBranches, saveHostState } from "./svm-host-state";
@@ -62,7 +63,9 @@ export function runGuest(vmcb: u64, nextRip: u64): u32 {
   // Step 4: an event to be injected, and virtual interrupts, wait for the first boundary.
   svm.injectionPending = <u32>(vmcb64(S.VMCB_EVENTINJ) >> 31) & 1;
   updateAttention();
-  if (svm.injectionPending != 0 || vintr(V_IRQ)) cpu.attention |= ATTENTION_VIRTUALIZATION;
+  svm.avic = avicEnabled() ? 1 : 0;
+  svm.avicWrite = 0;
+  if (svm.injectionPending != 0 || vintr(V_IRQ) || svm.avic != 0) cpu.attention |= ATTENTION_VIRTUALIZATION;
   return 0;
 }
 

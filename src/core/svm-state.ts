@@ -46,7 +46,8 @@ export class Svm {
   guestTagCr3: u64;
   guestTagModes: u64;
   guestTagNested: u32;
-  reserved2: u32;
+  /** 1 when the AVIC serves the guest. */
+  avic: u32;
   guestTagNestedCr3: u64;
   hostTag: u64;
   hostTagCr3: u64;

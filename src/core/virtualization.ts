@@ -27,8 +27,9 @@ import {
   interceptBySvm, interceptSvmClts, interceptSvmCrRead, interceptSvmCrWrite, interceptSvmDr, interceptSvmIo,
   interceptSvmMsr,
 } from "./svm-intercepts"; // prettier-ignore
-import { translateNested } from "./svm-nested-paging";
-import { guestTimeStampSvm } from "./svm-state";
+import { avicTookAccess, redirectAvicAccess } from "./svm-avic";
+import { lastGuestPhysical, translateNested } from "./svm-nested-paging";
+import { guestTimeStampSvm, svm } from "./svm-state";
 import {
   MSR_NORMAL, readVirtualTpr, readsVirtualMsr, redirectApicAccess, virtualMsr, writeVirtualMsr, writeVirtualTpr,
 } from "./vmx-apic"; // prettier-ignore
@@ -242,7 +243,13 @@ export function guestIretUnblocksNmi(): void {
  * for it, or nowhere (NO_ADDRESS) with an exit pending. `access` has ACCESS_ bits.
  */
 export function guestAccessAddress(physical: u64, bytes: u32, access: u32): u64 {
-  return cpu.guestMode == GUEST_VMX && vmx.apicPage != 0 ? redirectApicAccess(physical, bytes, access) : physical;
+  if (cpu.guestMode == GUEST_VMX) return vmx.apicPage != 0 ? redirectApicAccess(physical, bytes, access) : physical;
+  return svm.avic != 0 ? redirectAvicAccess(lastGuestPhysical(), physical, access) : physical;
+}
+
+/** Where the address is the same all the same: true when the page stands for registers and must not be cached. */
+export function guestAccessIsVirtual(): bool {
+  return cpu.guestMode == GUEST_SVM && svm.avic != 0 && avicTookAccess();
 }
 
 /** RDMSR of a register of the local APIC (800H to 8FFH) in a guest: true where the guest's APIC has it. */

@@ -86,6 +86,24 @@ describe("NMIs", () => {
   });
 });
 
+describe("INIT", () => {
+  const run = (r: bigint): string[] => {
+    const host = new Host().intercept("INIT").code("90 90") as Host;
+    host.machine.writeMsr(0xc001_0114, r);
+    host.machine.view.setUint32(layout.CPU_BASE + cpu.gif.offset, 0, true);
+    host.machine.raiseInit();
+    return host.execute(`90 ${vmrun} 90 ${stgi} 90`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
+  };
+
+  test("an intercepted one waits for the host's GIF, and then ends the run", () => {
+    expect(run(0n)).toEqual(["enter", "exit INIT", "shutdown"]);
+  });
+
+  test("VM_CR.R_INIT makes it #SX", () => {
+    expect(run(2n)).toEqual(["enter", "exit INIT", "trap #SX"]);
+  });
+});
+
 describe("the virtual TPR", () => {
   test("is CR8 of a guest with V_INTR_MASKING, and the host's stays", () => {
     const vmm = new Vmm().intercept("CPUID").write("VINTR", masking | 5n);

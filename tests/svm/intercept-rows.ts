@@ -251,6 +251,7 @@ const events: readonly InterceptRow[] = [
     near: (v) => (v.write("RFLAGS", 0x202), v.machine.setInterruptLine(true)),
   }),
   one("NMI", "an NMI", "90", 0, { near: (v) => v.machine.raiseNmi() }),
+  one("INIT", "an INIT signal", "90", 0, { near: (v) => v.machine.raiseInit() }),
   one("VINTR", "a virtual interrupt", "90", 0, {
     near: (v) => v.write("VINTR", 0x10_0100n | (0x20n << 32n)).write("RFLAGS", 0x202),
   }),
@@ -294,7 +295,6 @@ const reasons: readonly (readonly [string, readonly string[]])[] = [
   ["no exception has this vector on the models", numbered("EXCP", "", [9, 15, ...range(20, 31)])],
   ["floating-point arithmetic is not executed", ["EXCP16", "EXCP19", "FERR_FREEZE"]],
   ["the machine has no system management mode", ["SMI"]],
-  ["nothing in the machine sends INIT", ["INIT"]],
   ["no model reports SKINIT, which is #UD there before it could exit", ["SKINIT"]],
   ["no model reports the instruction", ["RDPRU", "INVLPGB", "INVLPGB_ILLEGAL", "INVPCID", "MCOMMIT", "TLBSYNC"]],
   [

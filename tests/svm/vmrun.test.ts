@@ -50,6 +50,11 @@ const consistency: Readonly<Record<string, RuleCase>> = {
   "vmcb.tlb_control": { breaks: write("TLB_CONTROL", 2), keeps: write("TLB_CONTROL", 3) },
   "vmcb.asid": { breaks: write("GUEST_ASID", 0) },
   "vmcb.asid.count": { breaks: write("GUEST_ASID", 0x8000), keeps: write("GUEST_ASID", 0x7fff) },
+  "vmcb.avic.pointers": {
+    near: write("VINTR", 0x8000_0000n),
+    breaks: write("AVIC_BACKING_PAGE", 1n << 50n),
+    keeps: write("AVIC_BACKING_PAGE", (1n << 48n) - 0x1000n),
+  },
   "vmcb.nested.supported": { model: "turion", breaks: write("NESTED_CTL", 1) },
   "vmcb.nested.host_paging": {
     near: (v) => v.withNestedPaging(),

@@ -68,6 +68,10 @@ const taskSwitchFields: readonly DecodedField[] = [
   onlyWhen(numberField("code", "exitinfo2", 0, 32, "error code to push in the new task"), "exitinfo2", 44, 1, 1),
 ];
 
+const incompleteCauses = [
+  "invalid_interrupt_type", "target_not_running", "invalid_target", "invalid_backing_page", "invalid_vector",
+] as const; // prettier-ignore
+
 const plain = (mnemonic: string) => ({ instructions: [mnemonic] });
 
 /** Every exit code, ascending as unsigned numbers. */
@@ -163,11 +167,19 @@ export const svmExitCodes: readonly SvmExitCode[] = [
   exit(0xa5n, "BUSLOCK", "a bus lock was used up to the threshold"),
   exit(0xa6n, "IDLE_HLT", "HLT was executed with no virtual interrupt pending", plain("hlt")),
   exit(0x400n, "NPF", "the nested page tables do not allow an access", { fields: nestedFaultFields }),
-  exit(0x401n, "AVIC_INCOMPLETE_IPI", "the AVIC could not deliver an IPI", { trapLike: true }),
+  exit(0x401n, "AVIC_INCOMPLETE_IPI", "the AVIC could not deliver an IPI", {
+    trapLike: true,
+    fields: [
+      numberField("icr", "exitinfo1", 0, 64, "the interrupt command register"),
+      wordField("cause", "exitinfo2", 32, 32, incompleteCauses, "why it was not delivered"),
+      numberField("index", "exitinfo2", 0, 32, "entry of the table in question"),
+    ],
+  }),
   exit(0x402n, "AVIC_NOACCEL", "an APIC access that the AVIC does not accelerate", {
     fields: [
       numberField("offset", "exitinfo1", 4, 8, "register, in units of 16 bytes"),
       wordField("access", "exitinfo1", 32, 1, ["read", "write"], "direction"),
+      numberField("vector", "exitinfo2", 0, 32, "of an end of interrupt: the vector that was in service"),
     ],
   }),
   exit(0xffff_ffff_ffff_fffen, "BUSY", "the VMSA was in use"),

@@ -55,6 +55,9 @@ export const svmRules: readonly Rule[] = numberRules(svmRuleBase, [
   ruleGroup(invalid, apm2(chapter, "TLB Flush"), [
     ["vmcb.tlb_control", "TLB_CONTROL is a command that the processor has"],
   ]),
+  ruleGroup(invalid, apm2(chapter, "Advanced Virtual Interrupt Controller"), [
+    ["vmcb.avic.pointers", "the AVIC's backing page and tables lie within the physical-address width"],
+  ]),
   ruleGroup(invalid, apm2(chapter, "Enabling Nested Paging"), [
     ["vmcb.nested.supported", "nested paging is enabled only where supported"],
     ["vmcb.nested.host_paging", "nested paging needs paging in the host"],
