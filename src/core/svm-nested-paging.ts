@@ -5,7 +5,7 @@ import { FEATURE_PAGE1GB } from "./decode-table.generated";
 import { cpu } from "./layout.generated";
 import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE } from "./paging";
 import { physicalRead, physicalWrite } from "./physical";
-import { CR4_PAE, EFER_LMA, EFER_NXE, NO_ADDRESS, hasFeature } from "./state";
+import { CR4_PAE, CR4_SMEP, EFER_LMA, EFER_NXE, NO_ADDRESS, hasFeature } from "./state";
 import { exitSvm } from "./svm-exit";
 import * as S from "./svm-facts.generated";
 import { svm } from "./svm-state";
@@ -51,9 +51,16 @@ export function translateNested(address: u64, access: u32, walk: bool): u64 {
   // Accesses to the guest's page tables count as writes, for its accessed and dirty bits.
   const write = walk || (access & ACCESS_WRITE) != 0;
   const fetch = (access & ACCESS_FETCH) != 0 && !walk;
-  errorBits = ERROR_USER | (write ? ERROR_WRITE : 0) | (fetch ? ERROR_FETCH : 0) | (walk ? STAGE_WALK : STAGE_FINAL);
+  errorBits = ERROR_USER | (write ? ERROR_WRITE : 0) | (walk ? STAGE_WALK : STAGE_FINAL);
+  if (fetch && reportsFetch()) errorBits |= ERROR_FETCH;
   if (!longWalk() && (svm.hostCr4 & CR4_PAE) == 0) return walkLegacy(address, write);
   return walkWide(address, write, fetch);
+}
+
+/** As in #PF's error code the bit of fetches exists where the host's paging has no-execute, or SMEP. */
+function reportsFetch(): bool {
+  const noExecute = (svm.hostEfer & EFER_NXE) != 0 && (longWalk() || (svm.hostCr4 & CR4_PAE) != 0);
+  return noExecute || (svm.hostCr4 & CR4_SMEP) != 0;
 }
 
 function longWalk(): bool {

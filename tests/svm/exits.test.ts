@@ -98,6 +98,88 @@ describe("nested paging", () => {
   });
 });
 
+describe("the error code of nested page faults", () => {
+  const final = 1n << 32n;
+  const walk = 2n << 32n;
+  const page = place.nested + 0x2018n;
+  const cases: readonly (readonly [
+    title: string,
+    code: string,
+    entry: bigint,
+    info: bigint,
+    near?: (v: Vmm) => unknown,
+  ])[] = [
+    ["a read of a page that is not there", "8a 00", 0n, final | 4n],
+    ["a write to a read-only page", "88 00", 0x60_00e5n, final | 7n],
+    ["a read of a supervisor page", "8a 00", 0x60_00e3n, final | 5n],
+    ["a read of an entry with a reserved bit", "8a 00", 0x60_20e7n, final | 13n],
+    ["a fetch, without no-execute", "ff e0", 0n, final | 4n],
+    ["a fetch, with SMEP", "ff e0", 0n, final | 0x14n, (v) => v.machine.setRegister("CR4", 0x10_0020n)],
+    ["a fetch of a no-execute page", "ff e0", (1n << 63n) | 0x60_00e7n, final | 0x15n, withNx],
+    ["a no-execute bit that is reserved", "8a 00", (1n << 63n) | 0x60_00e7n, final | 13n],
+    ["a walk through a page that is not there", "90", 0n, walk | 6n, (v) => v.write("CR3", 0x60_0000n)],
+    [
+      "a walk through a read-only page, which it would mark",
+      "90",
+      0x60_00e5n,
+      walk | 7n,
+      (v) => v.write("CR3", 0x60_0000n),
+    ],
+    ["a walk through a page with a reserved bit", "90", 0x60_20e7n, walk | 15n, (v) => v.write("CR3", 0x60_0000n)],
+  ];
+  for (const [title, code, entry, info, near] of cases) {
+    test(title, () => {
+      const vmm = new Vmm().withNestedPaging().write("RAX", 0x60_0000n).code(code);
+      vmm.machine.writeU64(page, entry);
+      near?.(vmm);
+      vmm.run();
+      expect(vmm.exit().subject).toBe("NPF");
+      expect(vmm.read("EXITINFO1")).toBe(info);
+      expect(vmm.read("EXITINFO2")).toBe(0x60_0000n);
+    });
+  }
+
+  test("accessed and dirty bits are set in the nested tables", () => {
+    const vmm = new Vmm().withNestedPaging().intercept("CPUID").write("RAX", 0x60_0000n).code("8a 00 88 00 0f a2");
+    vmm.machine.writeU64(page, 0x60_0087n);
+    vmm.run();
+    expect(vmm.machine.readU64(page)).toBe(0x60_00e7n);
+    const read = new Vmm().withNestedPaging().intercept("CPUID").write("RAX", 0x60_0000n).code("8a 00 0f a2");
+    read.machine.writeU64(page, 0x60_0087n);
+    read.run();
+    expect(read.machine.readU64(page)).toBe(0x60_00a7n);
+  });
+
+  test("1-GByte pages", () => {
+    const vmm = new Vmm().withNestedPaging().intercept("CPUID").code("0f a2");
+    vmm.machine.writeU64(place.nested + 0x1000n, 0xe7n);
+    vmm.run();
+    expect(vmm.exit().subject).toBe("CPUID");
+    const reserved = new Vmm().withNestedPaging().code("0f a2");
+    reserved.machine.writeU64(place.nested + 0x1000n, 0x20_00e7n);
+    reserved.run();
+    expect(reserved.read("EXITINFO1") & 8n).toBe(8n);
+  });
+
+  test("a host with 32-bit paging walks two levels, one with PAE three", () => {
+    const legacy = new Vmm().withNestedPaging().intercept("CPUID").code("0f a2").write("N_CR3", place.operand);
+    for (let i = 0; i < 4; i++) legacy.machine.writeU32(place.operand + BigInt(i * 4), (i << 22) | 0xe7);
+    legacy.machine.setRegister("EFER", 0x1000n);
+    legacy.machine.setRegister("CR4", 0x10n);
+    legacy.run();
+    expect(legacy.exit().subject).toBe("CPUID");
+    const pae = new Vmm().withNestedPaging().intercept("CPUID").code("0f a2").write("N_CR3", place.operand);
+    pae.machine.writeU64(place.operand, (place.nested + 0x2000n) | 1n);
+    pae.machine.setRegister("EFER", 0x1000n);
+    pae.run();
+    expect(pae.exit().subject).toBe("CPUID");
+  });
+});
+
+function withNx(v: Vmm): void {
+  v.machine.setRegister("EFER", 0x1d00n);
+}
+
 describe("events of a guest", () => {
   const story = (vmm: Vmm): string[] => vmm.events().map((e) => `${e.kind} ${e.subject ?? ""}`);
 
