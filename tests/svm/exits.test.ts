@@ -128,7 +128,7 @@ describe("the error code of nested page faults", () => {
     ["a walk through a page with a reserved bit", "90", 0x60_20e7n, walk | 15n, (v) => v.write("CR3", 0x60_0000n)],
   ];
   for (const [title, code, entry, info, near] of cases) {
-    test(title, () => {
+    test(`${title}: EXITINFO1 ${info.toString(16)}`, () => {
       const vmm = new Vmm().withNestedPaging().write("RAX", 0x60_0000n).code(code);
       vmm.machine.writeU64(page, entry);
       near?.(vmm);
