@@ -51,21 +51,27 @@ export function mergeInterceptions(
   vmx.write(place.pageFaultMatch, ownFault ? 0n : BigInt(theirs.pageFaultMatch));
   const usesIo = vmcs12.control("USE_IO_BITMAPS");
   const everyPort = !usesIo && vmcs12.control("UNCONDITIONAL_IO_EXITING");
-  own.ioBitmaps.forEach((mine, i) => {
-    const merged = processor.readPhysical(mine, 0x1000).slice();
-    if (everyPort) merged.fill(0xff);
-    if (usesIo) addBits(merged, processor.readPhysical(theirs.ioBitmaps[i] ?? 0n, 0x1000));
-    processor.writePhysical(into.io + BigInt(i * 0x1000), merged);
-  });
-  const msrs = processor.readPhysical(own.msrBitmaps, 0x1000).slice();
+  if (usesIo || everyPort) {
+    own.ioBitmaps.forEach((mine, i) => {
+      const merged = processor.readPhysical(mine, 0x1000);
+      if (everyPort) merged.fill(0xff);
+      else addBits(merged, processor.readPhysical(theirs.ioBitmaps[i] ?? 0n, 0x1000));
+      processor.writePhysical(into.io + BigInt(i * 0x1000), merged);
+    });
+  }
+  const msrs = processor.readPhysical(own.msrBitmaps, 0x1000);
   if (vmcs12.control("USE_MSR_BITMAPS")) addBits(msrs, processor.readPhysical(theirs.msrBitmaps, 0x1000));
   else msrs.fill(0xff);
   processor.writePhysical(into.msrs, msrs);
-  vmx.write(place.ioA, into.io);
-  vmx.write(place.ioB, into.io + 0x1000n);
+  // Where the guest's VMM asks for no ports, this VMM's own bitmaps say all.
+  const [ioA, ioB] = usesIo || everyPort ? [into.io, into.io + 0x1000n] : own.ioBitmaps;
+  vmx.write(place.ioA, ioA);
+  vmx.write(place.ioB, ioB);
   vmx.write(place.msr, into.msrs);
 }
 
 function addBits(to: Uint8Array, from: Uint8Array): void {
-  from.forEach((byte, i) => (to[i] = (to[i] ?? 0) | byte));
+  const words = new Uint32Array(to.buffer, to.byteOffset, to.length / 4);
+  const added = new Uint32Array(from.buffer, from.byteOffset, from.length / 4);
+  for (let i = 0; i < words.length; i++) words[i] = (words[i] ?? 0) | (added[i] ?? 0);
 }
