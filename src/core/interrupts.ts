@@ -11,7 +11,7 @@ import { raise, raiseCode, VECTOR_MC, VECTOR_NMI, VECTOR_SX } from "./faults";
 import { appendEvent, eventsFull } from "./events";
 import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
-import { IA32_MC0_STATUS, IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
+import { IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
 import {
   guestTakesInterrupts, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
@@ -20,8 +20,6 @@ import {
 /** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
 const RIPV: u64 = 1;
 const MCIP: u64 = 4;
-/** IA32_MC0_STATUS: valid, uncorrected, enabled, and the error code "unclassified". */
-const BANK_STATUS: u64 = 0xb000000000000001;
 /** VM_CR, and the error code of #SX (AMD APM vol. 2, chapter "Secure Virtual Machine", "INIT Support"). */
 const VM_CR_R_INIT: u64 = 2;
 const SX_INIT: u32 = 1;
@@ -57,7 +55,6 @@ function takeMachineCheck(): bool {
   cpu.instructionLength = 0;
   const status = msrValue(IA32_MCG_STATUS);
   setMsrValue(IA32_MCG_STATUS, RIPV | MCIP);
-  setMsrValue(IA32_MC0_STATUS, BANK_STATUS);
   if ((cpu.cr4 & CR4_MCE) == 0 || (status & MCIP) != 0) tripleFault();
   else raise(VECTOR_MC);
   settle();

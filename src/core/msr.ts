@@ -35,7 +35,6 @@ const IA32_PAT: u32 = 0x277;
 const IA32_MTRR_DEF_TYPE: u32 = 0x2ff;
 const IA32_TSC_DEADLINE: u32 = 0x6e0;
 export const IA32_MCG_STATUS: u32 = 0x17a;
-export const IA32_MC0_STATUS: u32 = 0x401;
 export const IA32_XSS: u32 = 0xda0;
 const IA32_EFER: u32 = 0xc0000080;
 const IA32_STAR: u32 = 0xc0000081;
@@ -186,10 +185,6 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
     return 0;
   }
   if (address == IA32_TSC_DEADLINE && msrWrite(address, value) != 0) return 0;
-  if (isMachineCheckRecord(address)) {
-    if (value == 0) setMsrValue(address, 0);
-    return value == 0 ? 0 : RULE_MSR_RESERVED;
-  }
   const old = msrValue(address);
   if (((value ^ old) & ~record.writable) != 0) return RULE_MSR_RESERVED;
   if (address == IA32_FEATURE_CONTROL && (old & 1) != 0) return RULE_MSR_LOCKED;
@@ -230,11 +225,6 @@ function validApicState(old: u64, value: u64): bool {
   if (to == APIC_EXTD) return false;
   if (to == (APIC_EN | APIC_EXTD)) return from != 0;
   return to == 0 || from != (APIC_EN | APIC_EXTD);
-}
-
-/** Status, address and further information of a machine check: software can only clear them. */
-function isMachineCheckRecord(address: u32): bool {
-  return address >= IA32_MC0_STATUS && address <= IA32_MC0_STATUS + 2;
 }
 
 function holdsAddress(address: u32): bool {

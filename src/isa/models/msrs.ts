@@ -93,19 +93,11 @@ function sysenterMsrs({ features }: MsrFacts): MsrModel[] {
 }
 
 /**
- * Machine check: one bank, whose status, address and further information software can only clear (Intel SDM vol. 3B,
- * "Machine-Check MSRs"). Real processors have more; none of theirs would ever report anything here.
+ * Machine check without error-reporting banks (Intel SDM vol. 3B, "Machine-Check Global Control MSRs"): real processors
+ * have some, and none of theirs would ever report anything here.
  */
 function machineCheckMsrs(): MsrModel[] {
-  const banks = 1n;
-  return [
-    constant("IA32_MCG_CAP", banks),
-    named("IA32_MCG_STATUS", 0n, 0b111n),
-    numbered("IA32_MC0_CTL", 0x400, 0n, all64),
-    numbered("IA32_MC0_STATUS", 0x401, 0n, 0n),
-    numbered("IA32_MC0_ADDR", 0x402, 0n, 0n),
-    numbered("IA32_MC0_MISC", 0x403, 0n, 0n),
-  ];
+  return [constant("IA32_MCG_CAP", 0n), named("IA32_MCG_STATUS", 0n, 0b111n)];
 }
 
 function mtrrMsrs(facts: MsrFacts): MsrModel[] {
