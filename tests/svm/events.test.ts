@@ -59,7 +59,7 @@ describe("physical interrupts", () => {
   });
 });
 
-describe("NMIs", () => {
+describe("NMIs and INIT", () => {
   for (const title of onMachine("an intercepted one stays pending and waits for the host's GIF"))
     test(`${title}`, () => {
       const host = new Host().intercept("NMI").code("90 90") as Host;
@@ -84,10 +84,8 @@ describe("NMIs", () => {
     expect(story(vmm)).toEqual(["enter", "interrupt NMI", "exit HLT"]);
     expect(word(vmm, cpu.nmiBlocked)).toBe(0);
   });
-});
 
-describe("INIT", () => {
-  const run = (r: bigint): string[] => {
+  const withInit = (r: bigint): string[] => {
     const host = new Host().intercept("INIT").code("90 90") as Host;
     host.machine.writeMsr(0xc001_0114, r);
     host.machine.view.setUint32(layout.CPU_BASE + cpu.gif.offset, 0, true);
@@ -95,12 +93,12 @@ describe("INIT", () => {
     return host.execute(`90 ${vmrun} 90 ${stgi} 90`).map((e) => `${e.kind} ${e.subject ?? ""}`.trim());
   };
 
-  test("an intercepted one waits for the host's GIF, and then ends the run", () => {
-    expect(run(0n)).toEqual(["enter", "exit INIT", "shutdown"]);
+  test.each(onMachine("an intercepted INIT waits for the host's GIF, and then ends the run"))("%s", () => {
+    expect(withInit(0n)).toEqual(["enter", "exit INIT", "shutdown"]);
   });
 
-  test("VM_CR.R_INIT makes it #SX", () => {
-    expect(run(2n)).toEqual(["enter", "exit INIT", "trap #SX"]);
+  test.each(onMachine("VM_CR.R_INIT makes an INIT #SX"))("%s", () => {
+    expect(withInit(2n)).toEqual(["enter", "exit INIT", "trap #SX"]);
   });
 });
 

@@ -7,8 +7,9 @@ import { interceptRows, unreachableIntercepts, type InterceptRow } from "./inter
 
 const trapLike = new Set(["a physical interrupt", "#DB by single step", "MWAIT after MONITOR"]);
 
-/** A machine check that waits is the host's before its VMRUN, where the host has instructions of its own. */
-const rows = interceptRows.filter((row) => row.title !== "#MC" || !bed.isDeeper);
+/** What waits at VMRUN is the host's before it, where the host has instructions of its own. */
+const waiting = ["#MC", "an INIT signal"];
+const rows = interceptRows.filter((row) => !waiting.includes(row.title) || !bed.isDeeper);
 
 /** A guest that is about to run a row's code, VMMCALL behind it being intercepted. */
 function prepared(row: InterceptRow, model = "zen"): Vmm {

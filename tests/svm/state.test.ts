@@ -145,6 +145,7 @@ describe("guest instruction bytes", () => {
   for (const title of onMachine("they end where the next page cannot be read"))
     test(`${title}`, () => {
       const vmm = new Vmm().intercept("EXCP14").write("RAX", 0x4000_0000n).write("RIP", 0xff_fffcn);
+      vmm.machine.writeU64(place.guestTables + 0x2040n, 0n);
       vmm.machine.writePhysical(0xff_fffcn, Uint8Array.from([0x8a, 0, 0x90, 0x90]));
       vmm.run();
       expect(bytes(vmm)).toEqual([0x8a, 0, 0x90, 0x90]);
