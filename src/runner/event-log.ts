@@ -123,8 +123,9 @@ export class EventLog implements VmmEvents {
       this.takeVisit(raw);
       return;
     }
-    // Every entry of the hardware is the bundled VMM's own where there is one; it tells what its guest must see.
-    if (raw.kind === layout.EVENT_ENTER && this.depth > 0) return;
+    // Entries of the hardware, refused or not, are the bundled VMM's own where there is one; it tells what its guest
+    // must see.
+    if (this.depth > 0 && (raw.kind === layout.EVENT_ENTER || raw.kind === layout.EVENT_REJECT)) return;
     const { kind, subject, fields, rip, retired, rule } = decodeEvent(raw, this.vendor);
     const guest = this.parties.guestAt(rip, raw.context);
     // One literal, completed in place: this runs for every event of every run, and spreading costs microseconds.

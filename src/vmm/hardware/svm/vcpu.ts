@@ -71,7 +71,8 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
     const { budget } = this;
     budget.begin(budgetInstructions);
     for (;;) {
-      if (!this.inGuest) this.enter();
+      const refused = this.inGuest ? undefined : this.enter();
+      if (refused) return refused;
       const stop = this.processor.run(budget.left);
       if (stop.kind !== "vm-exit") return stop;
       this.inGuest = false;
@@ -85,7 +86,8 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
   step(): LevelStop | undefined {
     const rip = this.state.register("RIP");
     for (;;) {
-      if (!this.inGuest) this.enter();
+      const refused = this.inGuest ? undefined : this.enter();
+      if (refused) return refused;
       const stop = this.processor.run(1);
       if (stop.kind === "events-full") this.guest.events.drain();
       else if (stop.kind === "budget-spent") return undefined;
@@ -193,12 +195,13 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
     return this.store.vmcb;
   }
 
-  private enter(): void {
+  private enter(): LevelStop | undefined {
     this.guest.hasInjected = false;
     this.nested?.beforeEntry();
     const failure = this.svm.enter(this.vmcb.address);
-    if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${failure.rule ?? "INVALID"}`);
+    if (failure) return this.refuse(`VMRUN refuses the guest's state: ${failure.rule ?? "INVALID"}`);
     this.inGuest = true;
+    return undefined;
   }
 
   private handle(): LevelStop | undefined {

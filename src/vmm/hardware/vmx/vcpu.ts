@@ -207,7 +207,7 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
       if (this.hasPendingEvent) this.offerPendingEvent();
     }
     const failure = this.vmx.enter();
-    if (failure) throw new Error(`internal error: the VMM could not enter its guest: ${describe(failure)}`);
+    if (failure) return this.refuse(`VM entry refuses the guest's state: ${describe(failure)}`);
     this.inGuest = true;
     return undefined;
   }
