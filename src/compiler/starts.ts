@@ -1,7 +1,7 @@
 // The states in which guests start: what their modes give, with what `start` lines declare put in.
 
 import { hex, imaging, toUnsigned, type Diagnostic } from "../base/index.js";
-import { cr0Bits, cr4Allowed, cr4Bits, eferBits } from "../isa/index.js";
+import { cr0Allowed, cr0Bits, cr4Allowed, cr4Bits, eferBits } from "../isa/index.js";
 import type { SegmentName, SegmentState, StartState } from "../program/index.js";
 import type { ResolvedCase, StartName, StartRule, Value } from "../resolve/index.js";
 import type { GuestSetup } from "./environment/index.js";
@@ -46,8 +46,6 @@ const modeBits = {
   CR4: cr4Bits.PAE | cr4Bits.LA57,
   EFER: eferBits.LME | eferBits.LMA,
 } as const;
-/** PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG. */
-const cr0Defined = 0xe005_003fn;
 
 function problem(rule: StartRule, value: bigint, setup: GuestSetup, input: ResolvedCase): Diagnostic | undefined {
   const { target, span } = rule;
@@ -74,7 +72,7 @@ function problem(rule: StartRule, value: bigint, setup: GuestSetup, input: Resol
 }
 
 function allowedBits(target: "CR0" | "CR4" | "EFER", features: readonly string[]): bigint {
-  if (target === "CR0") return cr0Defined;
+  if (target === "CR0") return cr0Allowed;
   if (target === "CR4") return cr4Allowed(features);
   return (features.includes("SYSCALL") ? eferBits.SCE : 0n) | (features.includes("NX") ? eferBits.NXE : 0n);
 }

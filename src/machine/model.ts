@@ -1,34 +1,9 @@
 // Writes a CPU model into a core: features, CPUID leaves, MSRs, and the control-register bits that follow.
 
 import { assert } from "../base/index.js";
-import { featureNumber, type CpuModel, type Platform, type Variation } from "../isa/index.js";
+import { cr0Allowed, cr4Allowed, featureNumber, type CpuModel, type Platform, type Variation } from "../isa/index.js";
 import { cpuLayout as cpu, cpuidRecordLayout, msrRecordLayout } from "./layout.generated.js";
 import * as layout from "./layout.generated.js";
-
-/** CR4 bits by the feature that brings them. PCE came with the first performance counters and is always there. */
-const cr4Bits: readonly (readonly [feature: string, bits: bigint])[] = [
-  ["VME", 0x3n],
-  ["TSC", 0x4n],
-  ["DE", 0x8n],
-  ["PSE", 0x10n],
-  ["PAE", 0x20n],
-  ["MCE", 0x40n],
-  ["PGE", 0x80n],
-  ["FXSR", 0x200n],
-  ["SSE", 0x400n],
-  ["UMIP", 0x800n],
-  ["LA57", 0x1000n],
-  ["VMX", 0x2000n],
-  ["SMX", 0x4000n],
-  ["FSGSBASE", 0x1_0000n],
-  ["PCID", 0x2_0000n],
-  ["XSAVE", 0x4_0000n],
-  ["SMEP", 0x10_0000n],
-  ["SMAP", 0x20_0000n],
-  ["PKU", 0x40_0000n],
-  ["CET_SS", 0x80_0000n],
-  ["PKS", 0x100_0000n],
-];
 
 /** EFER bits by the feature that brings them. */
 const eferBits: readonly (readonly [feature: string, bits: bigint])[] = [
@@ -41,7 +16,6 @@ const eferBits: readonly (readonly [feature: string, bits: bigint])[] = [
 
 const featureControl = 0x3a;
 const vmCr = 0xc001_0114;
-const performanceCounterEnable = 0x100n;
 
 /** Writes everything about the model that no run changes. */
 export function writeModel(view: DataView, platform: Platform): void {
@@ -54,8 +28,8 @@ export function writeModel(view: DataView, platform: Platform): void {
   word(cpu.variation, variationBits(platform.variation));
   word(cpu.physicalAddressBits, model.physicalAddressBits);
   word(cpu.linearAddressBits, model.linearAddressBits);
-  long(cpu.cr0Fixed1, 0xe005_003fn);
-  long(cpu.cr4Allowed, bitsFor(model, cr4Bits) | performanceCounterEnable);
+  long(cpu.cr0Fixed1, cr0Allowed);
+  long(cpu.cr4Allowed, cr4Allowed(model.features));
   long(cpu.eferAllowed, bitsFor(model, eferBits) | (hasSegmentLimits(model) ? 0x2000n : 0n));
   featureWords(model).forEach((value, index) => {
     const fields = [cpu.features0, cpu.features1, cpu.features2, cpu.features3] as const;

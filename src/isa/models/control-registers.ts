@@ -1,7 +1,10 @@
-// Bits of CR4 that a model has: each came with a feature. Intel SDM vol. 3, "Control Registers".
+// Bits of CR0 and CR4 that a model has: those of CR4 each came with a feature. Intel SDM vol. 3, "Control Registers".
 
 import { cr4Bits } from "../constants.js";
 import type { CpuFeature } from "../features.js";
+
+/** Bits of CR0 that software may set: PE, MP, EM, TS, ET, NE, WP, AM, NW, CD, PG. */
+export const cr0Allowed = 0xe005_003fn;
 
 /** The feature that brings each bit. PCE came with the first performance counters and is there on all models. */
 const bringers: Readonly<Record<keyof typeof cr4Bits, CpuFeature | "always">> = {

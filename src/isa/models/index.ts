@@ -1,6 +1,6 @@
 // CPU models and platforms: which exist, what their CPUID answers, how a user's platform is derived.
 
-export { cr4Allowed } from "./control-registers.js";
+export { cr0Allowed, cr4Allowed } from "./control-registers.js";
 export { cpuid } from "./cpuid.js";
 export { notExecuted } from "./not-executed.js";
 export {
