@@ -1,16 +1,14 @@
-// The `hardware` VMM on SVM: one guest on one virtual processor. VMRUN, run, handle the #VMEXIT, and VMRUN again.
+// The `hardware` VMM on SVM: VMRUN, and what a #VMEXIT asks for.
 
-import { assert } from "../../../base/index.js";
 import { flagBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
-import type { BundledVmm, GuestState, LevelStop, VmmStop } from "../../bundled.js";
+import type { LevelStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
-import type { Processor, SvmOperations } from "../../virtualization.js";
+import type { SvmOperations } from "../../virtualization.js";
 import { eventTypes } from "../exited-guest.js";
-import type { LevelVcpu } from "../../stack/level.js";
 import { guestMsr } from "../msr.js";
-import { ExitBudget } from "../exit-budget.js";
 import type { GuestParts } from "../guest-base.js";
+import { HardwareVcpu } from "../hardware-vcpu.js";
 import { handleExit } from "./exits.js";
 import { mapNestedHole, openNestedPage } from "./nested-tables.js";
 import type { ShadowTables } from "../shadow-paging.js";
@@ -32,16 +30,13 @@ export interface SvmVcpuParts extends GuestParts {
   readonly tables: ShadowTables | undefined;
 }
 
-export class SvmVcpu implements BundledVmm, LevelVcpu {
+export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   readonly guest: SvmGuest;
   readonly shadow: SvmShadow | undefined;
-  private readonly processor: Processor;
   private readonly svm: SvmOperations;
   readonly store: VmcbStore;
   private readonly nestedRoot: bigint;
   private readonly pages: PageAllocator;
-  private readonly budget: ExitBudget;
-  private inGuest = false;
   private steps: (() => void)[] = [];
   private onExit: (() => void)[] = [];
   /** SVM for the guest, where it is given. */
@@ -49,67 +44,15 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
   private flagsBeforeStep: bigint | undefined;
 
   constructor(parts: SvmVcpuParts) {
+    super(parts.processor, parts.svm);
     const { vmcb } = parts.setup;
     const { tables, svm, start } = parts;
     this.shadow = tables && new SvmShadow(tables, vmcb, svm, start);
     this.store = new VmcbStore(vmcb);
     this.guest = new SvmGuest({ ...parts, store: this.store, shadow: this.shadow });
-    this.processor = parts.processor;
-    this.budget = new ExitBudget(parts.processor);
     this.svm = parts.svm;
     this.pages = parts.pages;
     this.nestedRoot = parts.setup.nestedRoot;
-  }
-
-  run(budgetInstructions: number): VmmStop {
-    const stop = this.runLevel(budgetInstructions);
-    assert(stop.kind !== "vm-exit", "exits go on to a VMM of the level only where one runs there");
-    return stop;
-  }
-
-  runLevel(budgetInstructions: number): LevelStop {
-    const { budget } = this;
-    budget.begin(budgetInstructions);
-    for (;;) {
-      const refused = this.inGuest ? undefined : this.enter();
-      if (refused) return refused;
-      const stop = this.processor.run(budget.left);
-      if (stop.kind !== "vm-exit") return stop;
-      this.inGuest = false;
-      const over = this.handle();
-      if (over) return over;
-      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
-    }
-  }
-
-  /** One instruction of the guest: it retires, or its exit does its work. */
-  step(): LevelStop | undefined {
-    const rip = this.state.register("RIP");
-    for (;;) {
-      const refused = this.inGuest ? undefined : this.enter();
-      if (refused) return refused;
-      const stop = this.processor.run(1);
-      if (stop.kind === "events-full") this.guest.events.drain();
-      else if (stop.kind === "budget-spent") return undefined;
-      else if (stop.kind !== "vm-exit") return stop;
-      else {
-        this.inGuest = false;
-        const over = this.handle();
-        // An exit that only made memory ready leaves the instruction to be run again.
-        if (over || this.guest.rip !== rip) return over;
-      }
-    }
-  }
-
-  get isInGuest(): boolean {
-    return this.inGuest;
-  }
-
-  /** Takes the guest out of the processor: every register of it can then be set. */
-  suspend(): SvmGuest {
-    if (this.inGuest) this.svm.suspend();
-    this.inGuest = false;
-    return this.guest;
   }
 
   levelMsr(address: number): bigint | undefined {
@@ -118,17 +61,6 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
 
   setLevelMsr(address: number, value: bigint): boolean {
     return this.nested?.setHeldMsr(address, value) ?? this.guest.wrmsr(address, value);
-  }
-
-  get state(): GuestState {
-    return this.inGuest ? this.guest.running : this.guest;
-  }
-
-  /** Ends the guest with a reason. */
-  refuse(why: string): VmmStop {
-    const { events, rip } = this.guest;
-    if (events.listening) events.append({ kind: "refuse", rip, note: why });
-    return { kind: "refused", why };
   }
 
   /** The NMI that the exit took arrives again. */
@@ -195,16 +127,15 @@ export class SvmVcpu implements BundledVmm, LevelVcpu {
     return this.store.vmcb;
   }
 
-  private enter(): LevelStop | undefined {
+  protected enter(): LevelStop | undefined {
     this.guest.hasInjected = false;
     this.nested?.beforeEntry();
     const failure = this.svm.enter(this.vmcb.address);
     if (failure) return this.refuse(`VMRUN refuses the guest's state: ${failure.rule ?? "INVALID"}`);
-    this.inGuest = true;
     return undefined;
   }
 
-  private handle(): LevelStop | undefined {
+  protected handle(): LevelStop | undefined {
     const { vmcb } = this;
     this.svm.save(vmcb.address);
     const code = vmcb.get("exitcode");

@@ -1,16 +1,15 @@
-// The `hardware` VMM on VT-x: one guest on one virtual processor. Enters, runs, handles the exit, and enters again.
+// The `hardware` VMM on VT-x: VM entry, events that wait for it, and what a VM exit asks for.
 
 import { assert } from "../../../base/index.js";
 import { flagBits, type VmxControlName } from "../../../isa/index.js";
-import type { BundledVmm, GuestState, LevelStop, VmmStop } from "../../bundled.js";
+import type { LevelStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
-import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
+import type { EntryFailure, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { placeOf, type ControlValues } from "./controls.js";
 import { mapEptHole, openEptPage } from "./ept.js";
-import type { LevelVcpu } from "../../stack/level.js";
 import { guestMsr } from "../msr.js";
-import { ExitBudget } from "../exit-budget.js";
+import { HardwareVcpu } from "../hardware-vcpu.js";
 import { handleExit } from "./exits.js";
 import type { NestedVmx, Taken } from "../../nested/index.js";
 import type { ShadowTables } from "../shadow-paging.js";
@@ -34,15 +33,12 @@ const controlFields = {
   secondary: field.secondaryControls,
 } as const;
 
-export class VmxVcpu implements BundledVmm, LevelVcpu {
+export class VmxVcpu extends HardwareVcpu<VmxGuest> {
   readonly guest: VmxGuest;
   readonly shadow: ShadowTables | undefined;
   readonly setup: VmxSetup;
-  private readonly processor: Processor;
   private readonly vmx: VmxOperations;
   private readonly pages: PageAllocator;
-  private readonly budget: ExitBudget;
-  private inGuest = false;
   private haltedAt: bigint | undefined;
   private nmiWaits = false;
   private readonly interrupts: number[] = [];
@@ -52,65 +48,12 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
   nested: NestedVmx | undefined;
 
   constructor(parts: VmxGuestParts & { readonly pages: PageAllocator }) {
-    this.processor = parts.processor;
-    this.budget = new ExitBudget(parts.processor);
+    super(parts.processor, parts.vmx);
     this.vmx = parts.vmx;
     this.pages = parts.pages;
     this.setup = parts.setup;
     this.shadow = parts.shadow;
     this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
-  }
-
-  run(budgetInstructions: number): VmmStop {
-    const stop = this.runLevel(budgetInstructions);
-    assert(stop.kind !== "vm-exit", "exits go on to a VMM of the level only where one runs there");
-    return stop;
-  }
-
-  runLevel(budgetInstructions: number): LevelStop {
-    const { budget } = this;
-    budget.begin(budgetInstructions);
-    for (;;) {
-      const refused = this.inGuest ? undefined : this.enter();
-      if (refused) return refused;
-      const stop = this.processor.run(budget.left);
-      if (stop.kind === "halted") this.tellHalt();
-      if (stop.kind !== "vm-exit") return stop;
-      this.inGuest = false;
-      const over = this.handle();
-      if (over) return over;
-      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
-    }
-  }
-
-  /** One instruction of the guest: it retires, or its exit does its work. */
-  step(): LevelStop | undefined {
-    const rip = this.state.register("RIP");
-    for (;;) {
-      const refused = this.inGuest ? undefined : this.enter();
-      if (refused) return refused;
-      const stop = this.processor.run(1);
-      if (stop.kind === "events-full") this.guest.events.drain();
-      else if (stop.kind === "budget-spent") return undefined;
-      else if (stop.kind !== "vm-exit") return stop;
-      else {
-        this.inGuest = false;
-        const over = this.handle();
-        // An exit that only made memory ready leaves the instruction to be run again.
-        if (over || this.guest.rip !== rip) return over;
-      }
-    }
-  }
-
-  get isInGuest(): boolean {
-    return this.inGuest;
-  }
-
-  /** Takes the guest out of the processor: every register of it can then be set. */
-  suspend(): VmxGuest {
-    if (this.inGuest) this.vmx.suspend();
-    this.inGuest = false;
-    return this.guest;
   }
 
   levelMsr(address: number): bigint | undefined {
@@ -119,10 +62,6 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
 
   setLevelMsr(address: number, value: bigint): boolean {
     return this.nested?.held.write(address, value) ?? this.guest.wrmsr(address, value);
-  }
-
-  get state(): GuestState {
-    return this.inGuest ? this.guest.running : this.guest;
   }
 
   get hasPendingEvent(): boolean {
@@ -176,13 +115,6 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
     mapEptHole(this.processor, this.pages, this.setup.eptp, guestPhysical);
   }
 
-  /** Ends the guest with a reason. */
-  refuse(why: string): VmmStop {
-    const { events, rip } = this.guest;
-    if (events.listening) events.append({ kind: "refuse", rip, note: why });
-    return { kind: "refused", why };
-  }
-
   /** What to do when the step under way ends. */
   afterStep(action: () => void): void {
     this.steps.push(action);
@@ -194,13 +126,13 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
   }
 
   /** The HLT itself exited, so that the processor does not know that the guest halted there. */
-  private tellHalt(): void {
+  protected override tellHalt(): void {
     const { events } = this.guest;
     if (this.haltedAt !== undefined && events.listening) events.append({ kind: "halt", rip: this.haltedAt });
   }
 
   /** Enters; a stop where an event that waited goes on to a VMM of the level instead. */
-  private enter(): LevelStop | undefined {
+  protected enter(): LevelStop | undefined {
     if (this.hasPendingEvent) {
       const handed = this.handOver();
       if (handed?.stop) return handed.stop;
@@ -208,7 +140,6 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
     }
     const failure = this.vmx.enter();
     if (failure) return this.refuse(`VM entry refuses the guest's state: ${describe(failure)}`);
-    this.inGuest = true;
     return undefined;
   }
 
@@ -226,7 +157,7 @@ export class VmxVcpu implements BundledVmm, LevelVcpu {
     return nested.interrupt({ vector, type: eventTypes.externalInterrupt });
   }
 
-  private handle(): LevelStop | undefined {
+  protected handle(): LevelStop | undefined {
     this.haltedAt = undefined;
     const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
