@@ -5,7 +5,7 @@
 // data breakpoint must not be in the TLB, so a guest that enters with breakpoints starts with none too.
 
 import { cpu } from "./layout.generated";
-import { newTlbSpace, setTlbSpace } from "./tlb";
+import { hasBreakpoints, newTlbSpace, setTlbSpace, translationModes } from "./tlb";
 import * as S from "./svm-facts.generated";
 import { svm, vmcb32 } from "./svm-state";
 
@@ -16,19 +16,19 @@ export function leaveHostAsid(): void {
   svm.hostTag = cpu.tlbContext;
   svm.hostTagWraps = cpu.tlbWraps;
   svm.hostTagCr3 = cpu.cr3;
-  svm.hostTagModes = modes();
+  svm.hostTagModes = translationModes();
   svm.hostTagValid = 1;
 }
 
 /** After the guest state is loaded. TLB_CONTROL other than 0 forgets the guest's translations. */
 export function enterGuestAsid(): void {
   const asid = vmcb32(S.VMCB_GUEST_ASID);
-  const flush = (vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL) != 0 || (cpu.dr7 & 0xff) != 0;
+  const flush = (vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL) != 0 || hasBreakpoints();
   const same =
     !flush &&
     asid == svm.guestTagAsid &&
     cpu.cr3 == svm.guestTagCr3 &&
-    modes() == svm.guestTagModes &&
+    translationModes() == svm.guestTagModes &&
     svm.nested == svm.guestTagNested &&
     svm.nestedCr3 == svm.guestTagNestedCr3 &&
     svm.guestTagWraps == cpu.tlbWraps;
@@ -40,7 +40,7 @@ export function leaveGuestAsid(): void {
   svm.guestTag = cpu.tlbContext;
   svm.guestTagWraps = cpu.tlbWraps;
   svm.guestTagCr3 = cpu.cr3;
-  svm.guestTagModes = modes();
+  svm.guestTagModes = translationModes();
   svm.guestTagNested = svm.nested;
   svm.guestTagNestedCr3 = svm.nestedCr3;
 }
@@ -49,7 +49,7 @@ export function returnToHostAsid(): void {
   const same =
     svm.hostTagValid != 0 &&
     cpu.cr3 == svm.hostTagCr3 &&
-    modes() == svm.hostTagModes &&
+    translationModes() == svm.hostTagModes &&
     svm.hostTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? svm.hostTag : newTlbSpace());
 }
@@ -57,9 +57,4 @@ export function returnToHostAsid(): void {
 /** INVLPGA and whatever drops a guest's translations. */
 export function forgetGuestAsid(): void {
   svm.guestTagAsid = 0;
-}
-
-/** PE, WP and PG of CR0, CR4 and EFER in one word: on these translations depend besides CR3 and memory. */
-function modes(): u64 {
-  return (cpu.cr0 & 1) | ((cpu.cr0 >> 15) & 2) | ((cpu.cr0 >> 29) & 4) | (cpu.cr4 << 8) | (cpu.efer << 40);
 }

@@ -88,6 +88,16 @@ export function setTlbSpace(space: u64): void {
   updateContext();
 }
 
+/** PE, WP and PG of CR0, CR4 and EFER in one word: on these translations depend besides CR3 and memory. */
+export function translationModes(): u64 {
+  return (cpu.cr0 & 1) | ((cpu.cr0 >> 15) & 2) | ((cpu.cr0 >> 29) & 4) | (cpu.cr4 << 8) | (cpu.efer << 40);
+}
+
+/** Breakpoints are enabled: the pages of data breakpoints must not be in the TLB. */
+export function hasBreakpoints(): bool {
+  return (cpu.dr7 & 0xff) != 0;
+}
+
 /** Bits of the offset in the largest page that entries may stem from. */
 let largestShift: u32 = 12;
 

@@ -43,11 +43,12 @@ export function enterGuest(rip: u64): u32 {
   const known = isKnownEntry();
   const rule = known ? 0 : checkControlsAndHost();
   if (rule != 0) return fail(errorOfCheck(rule), rule);
+  // From here on the entry ends in the guest or in a VM exit that loads the host state.
+  leaveHostTlb();
   const guestRule = known ? checkChangingState() : checkGuestState();
   if (guestRule != 0) return reject(X.EXIT_INVALID_GUEST_STATE, guestRule, qualificationOf(guestRule), rip);
   if (!known) keepEntry();
   unpackControls();
-  leaveHostTlb();
   loadGuestState();
   cpu.guestMode = 1;
   cpu.nestedPaging = vmx.eptp != 0 ? 1 : 0;

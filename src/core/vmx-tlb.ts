@@ -2,29 +2,25 @@
 // Intel SDM vol. 3, chapter "VMX Support for Address Translation", "Caching Translation Information".
 //
 // Without VPID every transition forgets all translations. With VPID those of the guest and those of the host stay,
-// each under its own tag, as long as nothing they depend on was changed behind the processor's back.
+// each under its own tag, as long as nothing they depend on was changed behind the processor's back. Pages with a data
+// breakpoint must not be in the TLB, so a guest that runs with breakpoints starts with none.
 
 import { cpu } from "./layout.generated";
-import { newTlbSpace, setTlbSpace } from "./tlb";
+import { hasBreakpoints, newTlbSpace, setTlbSpace, translationModes } from "./tlb";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { read32, vmx } from "./vmx-state";
-
-/** The bits of CR0, CR4 and EFER on which translations depend, in one word. */
-function modes(): u64 {
-  return (cpu.cr0 & 0x80010001) ^ (cpu.cr4 << 8) ^ (cpu.efer << 40);
-}
 
 function vpidOfGuest(): u32 {
   return (vmx.secondary & X.ENABLE_VPID) != 0 ? read32(F.VIRTUAL_PROCESSOR_IDENTIFIER) & 0xffff : 0;
 }
 
-/** Before the guest state is loaded: remembers the host's translations. */
+/** Before anything of the guest is loaded or refused: remembers the host's translations. */
 export function leaveHostTlb(): void {
   vmx.hostTag = cpu.tlbContext;
   vmx.hostTagWraps = cpu.tlbWraps;
   vmx.hostTagCr3 = cpu.cr3;
-  vmx.hostTagModes = modes();
+  vmx.hostTagModes = translationModes();
   vmx.hostTagValid = vpidOfGuest() != 0 ? 1 : 0;
 }
 
@@ -33,11 +29,12 @@ export function switchToGuestTlb(): void {
   const vpid = vpidOfGuest();
   const same =
     vpid != 0 &&
+    !hasBreakpoints() &&
     vpid == vmx.guestTagVpid &&
     vmx.eptp == vmx.guestTagEptp &&
     vmx.apicPage == vmx.guestTagApicPage &&
     cpu.cr3 == vmx.guestTagCr3 &&
-    modes() == vmx.guestTagModes &&
+    translationModes() == vmx.guestTagModes &&
     vmx.guestTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? vmx.guestTag : newTlbSpace());
 }
@@ -50,7 +47,7 @@ export function leaveGuestTlb(): void {
   vmx.guestTagEptp = vmx.eptp;
   vmx.guestTagApicPage = vmx.apicPage;
   vmx.guestTagCr3 = cpu.cr3;
-  vmx.guestTagModes = modes();
+  vmx.guestTagModes = translationModes();
 }
 
 /** After the host state is loaded. */
@@ -58,7 +55,7 @@ export function switchToHostTlb(): void {
   const same =
     vmx.hostTagValid != 0 &&
     cpu.cr3 == vmx.hostTagCr3 &&
-    modes() == vmx.hostTagModes &&
+    translationModes() == vmx.hostTagModes &&
     vmx.hostTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? vmx.hostTag : newTlbSpace());
 }
