@@ -1,7 +1,8 @@
 // The language's operators on 64-bit values: one meaning for constants, addresses at layout and `expect`.
 //
 // A value is a 64-bit pattern, kept as a signed bigint (-1, not 2^64 - 1), so that "does it fit in n bits" has one
-// answer. `/`, `%`, `>>` and the comparisons read the pattern as unsigned, as NASM and addresses do.
+// answer. `/`, `%`, `>>` read the pattern as unsigned, `//`, `%%`, `>>>` and `<=>` as signed, all as NASM does.
+// The other comparisons are unsigned, as addresses and what a guest holds are.
 
 /** The canonical form of a value: its low 64 bits, as a signed number. */
 export function toValue(value: bigint): bigint {
@@ -33,9 +34,12 @@ const shifted = (count: bigint, shift: (by: bigint) => bigint): bigint => (unsig
 
 const binaryOperators: Readonly<Record<string, Binary>> = {
   "||": (a, b) => truth(a !== 0n || b !== 0n),
+  "^^": (a, b) => truth((a !== 0n) !== (b !== 0n)),
   "&&": (a, b) => truth(a !== 0n && b !== 0n),
   "==": (a, b) => truth(a === b),
   "!=": (a, b) => truth(a !== b),
+  "<>": (a, b) => truth(a !== b),
+  "<=>": (a, b) => (a < b ? -1n : truth(a > b)),
   "<": (a, b) => truth(unsigned(a) < unsigned(b)),
   "<=": (a, b) => truth(unsigned(a) <= unsigned(b)),
   ">": (a, b) => truth(unsigned(a) > unsigned(b)),
@@ -44,12 +48,16 @@ const binaryOperators: Readonly<Record<string, Binary>> = {
   "^": (a, b) => a ^ b,
   "&": (a, b) => a & b,
   "<<": (a, b) => shifted(b, (by) => toValue(a << by)),
+  "<<<": (a, b) => shifted(b, (by) => toValue(a << by)),
   ">>": (a, b) => shifted(b, (by) => toValue(unsigned(a) >> by)),
+  ">>>": (a, b) => a >> (unsigned(b) > 63n ? 63n : b),
   "+": (a, b) => toValue(a + b),
   "-": (a, b) => toValue(a - b),
   "*": (a, b) => toValue(a * b),
   "/": (a, b) => (b === 0n ? undefined : toValue(unsigned(a) / unsigned(b))),
   "%": (a, b) => (b === 0n ? undefined : toValue(unsigned(a) % unsigned(b))),
+  "//": (a, b) => (b === 0n ? undefined : toValue(a / b)),
+  "%%": (a, b) => (b === 0n ? undefined : toValue(a % b)),
 };
 
 /** Applies a binary operator to canonical values; undefined is a division by zero. */

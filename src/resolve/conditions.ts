@@ -7,7 +7,7 @@ import { findVmcbField, vmcbFields, vmcsFields } from "../isa/index.js";
 import type { Arg, Expr, Statement, Term } from "../syntax/index.js";
 import { bindAddress } from "./addresses.js";
 import { bindEvent } from "./events.js";
-import { binary, evaluate, evaluateKnown, unary } from "./expressions.js";
+import { binary, constant, evaluate, evaluateKnown, unary } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { findName, onlyExpr, reportUnknown } from "./names.js";
 import { patternOf } from "./patterns.js";
@@ -80,16 +80,34 @@ function bind(expr: Expr, frame: Frame): BoundCondition | undefined {
       const right = bind(expr.right, frame);
       return left && right && join(expr.op, left, right, expr.span, frame);
     }
+    case "conditional":
+      return bindConditional(expr, frame);
     default:
       return asValue(evaluate(expr, frame));
   }
+}
+
+/** What is read is read whichever part is chosen: `otherwise + (chosen - otherwise) * (condition != 0)`. */
+function bindConditional(expr: Extract<Expr, { kind: "conditional" }>, frame: Frame): BoundCondition | undefined {
+  const condition = bind(expr.condition, frame);
+  if (condition?.kind === "value" && condition.value.kind === "constant") {
+    return bind(condition.value.value === 0n ? expr.otherwise : expr.chosen, frame);
+  }
+  const chosen = bind(expr.chosen, frame);
+  const otherwise = bind(expr.otherwise, frame);
+  if (!condition || !chosen || !otherwise) return undefined;
+  const node = (op: string, left: BoundCondition, right: BoundCondition): BoundCondition => {
+    return { kind: "binary", op, left, right };
+  };
+  const holds = node("!=", condition, { kind: "value", value: constant(0n) });
+  return node("+", otherwise, node("*", node("-", chosen, otherwise), holds));
 }
 
 function asValue(value: Value | undefined): BoundCondition | undefined {
   return value && { kind: "value", value };
 }
 
-const comparisons: ReadonlySet<string> = new Set(["==", "!=", "<", "<=", ">", ">="]);
+const comparisons: ReadonlySet<string> = new Set(["==", "!=", "<>", "<", "<=", ">", ">="]);
 
 /** The number of bits that a read has; undefined for what has no width of its own. */
 function widthOf(condition: BoundCondition): number | undefined {

@@ -44,6 +44,8 @@ export function evaluate(expr: Expr, frame: Frame): Value | undefined {
       const right = evaluate(expr.right, frame);
       return left && right && binary(expr.op, left, right, expr.span, frame);
     }
+    case "conditional":
+      return conditional(expr, frame);
     case "missing":
       return undefined;
     case "memory":
@@ -77,6 +79,21 @@ export function binary(op: string, left: Value, right: Value, span: Span, frame:
   if (result !== undefined) return constant(result);
   report(frame, resolving.divisionByZero, {}, span);
   return undefined;
+}
+
+/** Chooses at once where the condition is known; only the chosen part is looked at then. */
+function conditional(expr: Extract<Expr, { kind: "conditional" }>, frame: Frame): Value | undefined {
+  const condition = evaluate(expr.condition, frame);
+  if (condition?.kind === "constant") return evaluate(condition.value === 0n ? expr.otherwise : expr.chosen, frame);
+  const chosen = evaluate(expr.chosen, frame);
+  const otherwise = evaluate(expr.otherwise, frame);
+  return condition && chosen && otherwise && choice(condition, chosen, otherwise, expr.span);
+}
+
+/** `otherwise + (chosen - otherwise) * (condition != 0)`: the same number in 64 bits, whatever the three are. */
+function choice(condition: Value, chosen: Value, otherwise: Value, span: Span): Value {
+  const join = (op: string, left: Value, right: Value): Value => ({ kind: "binary", op, left, right, span });
+  return join("+", otherwise, join("*", join("-", chosen, otherwise), join("!=", condition, constant(0n))));
 }
 
 function evaluateName(name: string, span: Span, frame: Frame): Value | undefined {

@@ -64,7 +64,7 @@ function hangBraces(source: Source, tokens: Token[]): Bracketed {
   return { tokens: misplaced.size === 0 ? tokens : tokens.filter((token) => !misplaced.has(token)), diagnostics };
 }
 
-/** Cuts a file off before the statement whose brackets are nested too deeply. */
+/** Cuts a file off before the statement whose brackets are nested too deeply. The parts of `a ? b : c` count as nested. */
 function boundNesting(source: Source, tokens: Token[]): Bracketed {
   let braces = 0;
   let others = 0;
@@ -74,7 +74,7 @@ function boundNesting(source: Source, tokens: Token[]): Bracketed {
     const type = token.tokenType;
     if (type === t.LCurly) braces++;
     else if (type === t.RCurly) braces = Math.max(0, braces - 1);
-    else if (type === t.LParen || type === t.CallParen || type === t.LBracket) others++;
+    else if (type === t.LParen || type === t.CallParen || type === t.LBracket || type === t.Hole) others++;
     else if (type === t.RParen || type === t.RBracket) others = Math.max(0, others - 1);
     else if (type === t.NewLine) {
       others = 0;

@@ -76,9 +76,28 @@ function buildPair(build: Build, left: Expr, joiner: Token, rest: readonly Part[
   return { term, used: (hasRight ? 1 : 0) + (end === undefined ? 0 : 2) };
 }
 
-/** A row of operands and operators becomes a tree: the operator that binds less stands higher. */
+/** A row of operands and operators, or two more expressions that it chooses between. */
 export function buildExpr(build: Build, node: CstNode): Expr {
   const parts = filledParts(build, node);
+  const question = parts.findIndex((part) => isToken(part) && part.tokenType === t.Hole);
+  if (question === -1) return buildRow(build, parts);
+  const condition = buildRow(build, parts.slice(0, question));
+  const [chosen, otherwise] = parts
+    .slice(question + 1)
+    .map((part) => (isToken(part) ? undefined : buildExpr(build, part)))
+    .filter((expr) => expr !== undefined);
+  const end = (otherwise ?? chosen ?? condition).span.end;
+  return {
+    kind: "conditional",
+    condition,
+    chosen: chosen ?? missing(build, end),
+    otherwise: otherwise ?? missing(build, end),
+    span: span(build, condition.span.start, end),
+  };
+}
+
+/** A row of operands and operators becomes a tree: the operator that binds less stands higher. */
+function buildRow(build: Build, parts: readonly Part[]): Expr {
   const only = parts[0];
   if (parts.length === 1 && only !== undefined && !isOperator(only)) return buildOperand(build, only);
   const row: Row = { build, parts, at: 0 };

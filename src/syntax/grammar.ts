@@ -163,6 +163,12 @@ export class Grammar extends CstParser {
         });
       },
     });
+    this.OPTION(() => {
+      this.CONSUME(t.Hole);
+      this.SUBRULE(this.expr);
+      this.CONSUME(t.Colon);
+      this.SUBRULE1(this.expr);
+    });
   });
 
   private readonly call = this.RULE("call", () => {

@@ -4,6 +4,7 @@
 
 import type { IToken, TokenType } from "chevrotain";
 import { lexical, syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
+import { registerByName } from "../isa/index.js";
 import { mostMistakes, mostTokens } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
@@ -42,12 +43,15 @@ for (const char of "\t\v\f\r ") classes[char.charCodeAt(0)] = SPACE;
 for (const char of "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_") classes[char.charCodeAt(0)] = LETTER;
 for (const char of "0123456789") classes[char.charCodeAt(0)] = DIGIT;
 
+/** Signs of three characters, looked up before shorter ones. */
+const triples: ReadonlySet<string> = new Set(["<=>", "<<<", ">>>"]);
+
 /** Signs of two characters, looked up before those of one. */
 const pairs: ReadonlyMap<string, TokenType> = new Map([
   ["=>", t.Arrow],
   ["..", t.Range],
   ["$$", t.SectionStart],
-  ...["==", "!=", "<=", ">=", "<<", ">>", "&&", "||"].map((text) => [text, t.Binary] as const),
+  ...["==", "!=", "<>", "<=", ">=", "<<", ">>", "&&", "^^", "||", "//", "%%"].map((text) => [text, t.Binary] as const),
 ]);
 
 const singles: ReadonlyMap<string, TokenType> = new Map([
@@ -251,12 +255,36 @@ class Lexer {
     if (char === "." && this.isLetter(start + 1)) return this.word();
     if (char === "%" && this.tokens.length === this.tokensAtLineStart && this.isLetter(start + 1))
       return this.directive();
-    if (char === "/" && (this.text[start + 1] === "/" || this.text[start + 1] === "*")) return this.foreignComment();
+    if (char === "/" && this.isForeignComment()) return this.foreignComment();
+    if (triples.has(this.text.slice(start, start + 3))) {
+      this.at += 3;
+      return this.push(t.Binary, start);
+    }
     const pair = pairs.get(this.text.slice(start, start + 2));
     const type = pair ?? (char === "(" ? this.parenthesis() : singles.get(char));
     if (type === undefined) return this.unknown(code);
     this.at += pair === undefined ? 1 : 2;
     this.push(type, start);
+  }
+
+  /** `//` divides two numbers; behind anything else, and before words that stand side by side, it begins a comment. */
+  private isForeignComment(): boolean {
+    const next = this.text[this.at + 1];
+    if (next !== "/") return next === "*";
+    const last = this.tokens[this.tokens.length - 1];
+    if (last === undefined || this.tokens.length === this.tokensAtLineStart || !isOperandEnd(last)) return true;
+    const rest = this.text.slice(this.at + 2, this.lineEnd());
+    // In code nothing divides a register; in `expect` it is what the register holds.
+    if (registerByName(last.image.toUpperCase()) !== undefined && !/^ *[\d(]/.test(rest)) return true;
+    return this.isFirstWord() || /^[ \t]*(?:$|[\w']+[ \t]+[\w'])/.test(rest);
+  }
+
+  /** Whether the last token is the word that begins a line, labels apart: no number stands there. */
+  private isFirstWord(): boolean {
+    const before = this.tokens.length - 2;
+    const type = this.tokens[before]?.tokenType;
+    const isFirst = before < this.tokensAtLineStart || type === t.LCurly;
+    return isFirst || (type === t.Colon && before === this.tokensAtLineStart + 1);
   }
 
   /** A parenthesis that touches the name before it opens arguments. */
@@ -379,6 +407,15 @@ class Lexer {
     const facts = { character, ...(hint !== undefined && { hint }) };
     this.report((span) => lexical.unknownCharacter(facts, { span, ...(fix && { fix: fix(span) }) }), start);
   }
+}
+
+const operandEnds: ReadonlySet<TokenType> = new Set([
+  ...[t.NumberToken, t.StringToken, t.Here, t.SectionStart, t.RParen],
+]);
+
+/** Whether a number can end with a token. */
+function isOperandEnd(token: Token): boolean {
+  return t.nameTypes.has(token.tokenType) || operandEnds.has(token.tokenType);
 }
 
 /** A token in one shape, whatever its kind, so that the parser stays fast. */

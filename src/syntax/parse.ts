@@ -9,6 +9,7 @@ import { lex, type Token } from "./lexer.js";
 import { mostMistakes, tokensAtOnce } from "./limits.js";
 import { describeMistakes, expectationNotes, TooManyMistakes } from "./mistakes.js";
 import { lineOf } from "./places.js";
+import { readStatements } from "./read-statements.js";
 import { dropSecondArrows } from "./second-arrows.js";
 import * as t from "./token-types.js";
 import type { SourceFile, Statement } from "./tree.js";
@@ -19,6 +20,15 @@ let grammar: Grammar | undefined;
 
 /** Parses a file. Whatever the text, a tree of what could be read comes out, and what was wrong with the rest. */
 export function parse(source: Source): Phase<SourceFile> {
+  return parseWith(source, true);
+}
+
+/** The same without the reader of well-formed text, which gives nothing else: for the test that says so. */
+export function parseByGrammar(source: Source): Phase<SourceFile> {
+  return parseWith(source, false);
+}
+
+function parseWith(source: Source, mayRead: boolean): Phase<SourceFile> {
   const lexed = lex(source);
   const arranged = arrangeBrackets(source, lexed.tokens);
   const single = dropSecondArrows(source, arranged.tokens);
@@ -30,7 +40,13 @@ export function parse(source: Source): Phase<SourceFile> {
   );
   const statements: Mutable<Statement>[] = [];
   notes.count = 0;
+  const canRead = mayRead && diagnostics.length === 0;
   for (const tokens of inChunks(single.tokens)) {
+    const read = canRead ? readStatements(source, docs, tokens) : undefined;
+    if (read !== undefined) {
+      for (const statement of read) statements.push(statement);
+      continue;
+    }
     const parsed = parseChunk(source, tokens, diagnostics);
     for (const { span } of parsed.mistakes) brokenLines.add(lineOf(source, span?.start ?? 0));
     diagnostics.push(...parsed.mistakes);

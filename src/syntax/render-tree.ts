@@ -114,6 +114,8 @@ export function renderExpr(expr: Expr): string {
       return `${expr.op}${renderExpr(expr.operand)}`;
     case "binary":
       return `{${renderExpr(expr.left)} ${expr.op} ${renderExpr(expr.right)}}`;
+    case "conditional":
+      return `{${renderExpr(expr.condition)} ? ${renderExpr(expr.chosen)} : ${renderExpr(expr.otherwise)}}`;
     case "group":
       return renderExpr(expr.inner);
     case "missing":

@@ -110,7 +110,10 @@ export type EventClause =
 
 export type UnaryOperator = "-" | "~" | "!" | "+";
 export type BinaryOperator =
-  "||" | "&&" | "==" | "!=" | "<" | "<=" | ">" | ">=" | "|" | "^" | "&" | "<<" | ">>" | "+" | "-" | "*" | "/" | "%";
+  | ("||" | "^^" | "&&")
+  | ("==" | "!=" | "<>" | "<" | "<=" | ">" | ">=" | "<=>")
+  | ("|" | "^" | "&" | "<<" | ">>" | "<<<" | ">>>")
+  | ("+" | "-" | "*" | "/" | "%" | "//" | "%%");
 
 export type Expr =
   | { readonly kind: "number"; readonly value: bigint; readonly span: Span }
@@ -140,6 +143,14 @@ export type Expr =
       readonly op: BinaryOperator;
       readonly left: Expr;
       readonly right: Expr;
+      readonly span: Span;
+    }
+  /** `condition ? chosen : otherwise`. */
+  | {
+      readonly kind: "conditional";
+      readonly condition: Expr;
+      readonly chosen: Expr;
+      readonly otherwise: Expr;
       readonly span: Span;
     }
   | { readonly kind: "group"; readonly inner: Expr; readonly span: Span }

@@ -118,6 +118,8 @@ describe("huge and deep files", () => {
     ["blocks", "", "b {\n", "nop\n", "}\n"],
     ["signs", "dd ", "-", "1", ""],
     ["operators", "dd 1", " + 1", "", ""],
+    ["choices", "dd 1", " ? 1", "", ""],
+    ["choices with their colons", "dd 1", " ? 1 : 1", "", ""],
     ["pairs", "dd 1", ":1", "", ""],
     ["judgements", "nop => ", "any of (", "halt", ")"],
     ["rounds", "nop => halt", " then halt", "", ""],

@@ -66,6 +66,21 @@ test("a file with too many mistakes is read up to the last that is told", () => 
   expect(output.statements).toHaveLength(100);
 });
 
+test("`//` divides numbers, and begins a comment of another language where no number can end or words follow", () => {
+  const codes = (text: string): string[] => parse({ name: "-e", text }).diagnostics.map((d) => d.code);
+  for (const text of ["dd 7 // 2", "dd a // b", "mov eax, (1) // (2)", "l: dd 7 // 2 ; half"])
+    expect(codes(text)).toEqual([]);
+  for (const text of [
+    "// all",
+    "ret // done",
+    "l: ret // x",
+    "xor eax, eax // clear",
+    "hlt => halt // it halts",
+    "inc ecx //",
+  ])
+    expect(codes(text)).toEqual([lexical.foreignComment.entry.code]);
+});
+
 test("one statement is parsed on its own, as `trapline asm` takes it", () => {
   const { output, diagnostics } = parseLine({ name: "-e", text: "lock add dword [eax], 1" });
   expect(diagnostics).toEqual([]);

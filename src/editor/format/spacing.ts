@@ -42,6 +42,8 @@ class Writer {
   private readonly open: string[] = [];
   /** The last token was a sign that belongs to its operand. */
   private signed = false;
+  /** The `?` or the `:` of a choice, which are written like operators with two operands. */
+  private choosing: SourceToken | undefined;
 
   constructor(
     private readonly tokens: readonly SourceToken[],
@@ -54,9 +56,11 @@ class Writer {
   run(): Piece[] {
     let last: SourceToken | undefined;
     for (const token of this.tokens) {
+      this.choose(last, token);
       if (last) this.between(last, token);
       this.text += this.write(token, this.open.includes("CallParen"));
-      this.signed = signs.has(token.kind) && (last === undefined || !operandEnds.has(last.kind) || this.signed);
+      const operandMayEnd = last !== undefined && operandEnds.has(last.kind) && last !== this.choosing;
+      this.signed = signs.has(token.kind) && (!operandMayEnd || this.signed);
       if (opening.has(token.kind)) this.open.push(token.kind);
       else if (token.kind === "RParen" || token.kind === "RBracket") this.open.pop();
       last = token;
@@ -65,10 +69,18 @@ class Writer {
     return this.pieces;
   }
 
+  /** `a ? b : c`: the question stands among the brackets until its colon comes. */
+  private choose(last: SourceToken | undefined, token: SourceToken): void {
+    if (token.kind === "Hole" && last !== undefined && operandEnds.has(last.kind)) this.open.push("Hole");
+    else if (token.kind !== "Colon" || this.open[this.open.length - 1] !== "Hole") return;
+    else this.open.pop();
+    this.choosing = token;
+  }
+
   private between(last: SourceToken, token: SourceToken): void {
     const lineBreak = this.sourceText.indexOf("\n", last.end);
     if (lineBreak !== -1 && lineBreak < token.start) {
-      const inParentheses = this.open.some((bracket) => bracket !== "LBracket");
+      const inParentheses = this.open.some((bracket) => bracket === "LParen" || bracket === "CallParen");
       this.pieces.push({ text: inParentheses ? this.text : `${this.text} \\`, start: this.start, end: last.end });
       this.text = "";
       this.start = token.start;
@@ -76,6 +88,7 @@ class Writer {
   }
 
   private isSpaced(last: SourceToken, token: SourceToken): boolean {
+    if (token === this.choosing || last === this.choosing) return true;
     if (neverSpaced.has(token.kind) || opening.has(last.kind) || last.kind === "Range" || this.signed) return false;
     // A colon outside brackets joins selector and offset, `8:start`; inside it introduces a value.
     if (last.kind === "Colon") return this.open.length > 0;
