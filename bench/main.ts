@@ -1,6 +1,7 @@
 // `npm run bench [-- --json]`: how fast the machine is, beside QEMU and Bochs where they are installed.
 
 import { measureCore } from "./core.js";
+import { measureNested } from "./nested.js";
 import { measurePairs } from "./pairs.js";
 import { measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
 
@@ -11,11 +12,12 @@ export function main(argv: readonly string[]): void {
   const exits = measureExits();
   const core = measureCore();
   const pairs = measurePairs();
+  const nested = measureNested();
   const loops = measureLoops();
   if (argv.includes("--json")) {
     console.log(
       JSON.stringify(
-        { startMilliseconds: start, testsPerSecond: tests, exitsPerSecond: exits, core, pairs, loops },
+        { startMilliseconds: start, testsPerSecond: tests, exitsPerSecond: exits, core, pairs, nested, loops },
         undefined,
         2,
       ),
@@ -31,6 +33,12 @@ export function main(argv: readonly string[]): void {
   for (const { name, pairsPerSecond } of pairs) {
     console.log(
       `entry and exit, ${name.padEnd(23)}${(pairsPerSecond / 1e6).toFixed(2)} million pairs a second in the core`,
+    );
+  }
+  for (const { name, exitsPerSecond } of nested) {
+    const microseconds = ((1 / exitsPerSecond) * 1e6).toFixed(1);
+    console.log(
+      `nested exit, ${name.padEnd(18)}${round(exitsPerSecond)} a second reflected and resumed, ${microseconds} us each`,
     );
   }
   for (const { name, instructionsPerSecond } of core.loops) {

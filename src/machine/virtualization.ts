@@ -5,7 +5,7 @@
 // VMCS fields lie in the VMCS region in guest memory at the places of isa/vmx/slots.ts and are reached directly.
 
 import { assert } from "../base/index.js";
-import { ruleIdByNumber, slotOffsetBytes } from "../isa/index.js";
+import { ruleIdByNumber, slotOffsetBytes, slotsOffsetBytes, type FieldList } from "../isa/index.js";
 import * as layout from "./layout.generated.js";
 import { cpuLayout as cpu } from "./layout.generated.js";
 
@@ -54,8 +54,12 @@ const outcomeReject = 0x2_0000;
 /** VMX instructions of root operation. Fields go by their encodings. */
 export class VmxOperations {
   #region = 0;
+  /** All of the core's memory; a region lies there at a multiple of four. */
+  readonly #words: Uint32Array;
 
-  constructor(private readonly host: VirtualizationHost) {}
+  constructor(private readonly host: VirtualizationHost) {
+    this.#words = new Uint32Array(host.view.buffer);
+  }
 
   /** VMXON; the processor must be in a state that allows it. The VMM owns root operation from here to the reset. */
   start(region: bigint): void {
@@ -98,6 +102,28 @@ export class VmxOperations {
   /** VMWRITE of a field of up to 32 bits. */
   write32(encoding: number, value: number): void {
     this.host.view.setUint32(this.#region + slotOffsetBytes(encoding), value >>> 0, true);
+  }
+
+  /** VMREAD of every field of a list into an image of a VMCS: two words of 32 bits a slot. */
+  readFields({ slots }: FieldList, into: Uint32Array): void {
+    const words = this.#words;
+    const base = (this.#region + slotsOffsetBytes) >> 2;
+    for (let i = 0; i < slots.length; i++) {
+      const at = 2 * (slots[i] ?? 0);
+      into[at] = words[base + at] ?? 0;
+      into[at + 1] = words[base + at + 1] ?? 0;
+    }
+  }
+
+  /** VMWRITE of every field of a list from an image, whose values have the fields' widths. */
+  writeFields({ slots }: FieldList, from: Uint32Array): void {
+    const words = this.#words;
+    const base = (this.#region + slotsOffsetBytes) >> 2;
+    for (let i = 0; i < slots.length; i++) {
+      const at = 2 * (slots[i] ?? 0);
+      words[base + at] = from[at] ?? 0;
+      words[base + at + 1] = from[at + 1] ?? 0;
+    }
   }
 
   /** VMLAUNCH or VMRESUME, by the launch state. After success the guest runs with the machine's next `run`. */

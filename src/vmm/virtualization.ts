@@ -1,7 +1,7 @@
 // The virtualization interface: what a bundled VMM drives. The machine's core offers one; a VMM that nests offers one
 // to its guest, so that VMMs stack. Through it a VMM can do what software in root operation could do, and no more.
 
-import type { Platform } from "../isa/index.js";
+import type { FieldList, Platform } from "../isa/index.js";
 import type { Transfer } from "../machine/index.js";
 import type { SegmentState } from "../program/index.js";
 import type { LevelStop } from "./bundled.js";
@@ -86,6 +86,9 @@ export interface VmxOperations {
   write(field: number, value: bigint): void;
   /** A field of 32 bits that the model has. */
   write32(field: number, value: number): void;
+  /** VMREAD and VMWRITE of every field of a list, to and from an image of a VMCS: two words of 32 bits a slot. */
+  readFields(fields: FieldList, into: Uint32Array): void;
+  writeFields(fields: FieldList, from: Uint32Array): void;
   /** VMLAUNCH or VMRESUME, as the launch state asks. The guest then runs with the processor's next `run`. */
   enter(): EntryFailure | undefined;
   /** The checks of VM entry on the current VMCS, without the entry. */

@@ -22,3 +22,17 @@ export function slotOf(encoding: number): number {
 export function slotOffsetBytes(encoding: number): number {
   return slotsOffsetBytes + 8 * slotOf(encoding);
 }
+
+/** Words of 32 bits of all slots: the values of every field of a VMCS, in memory order. */
+export const imageWords = 2 * slotCount;
+
+/** Fields that are moved together, with the slots where their values stand. */
+export interface FieldList {
+  readonly encodings: readonly number[];
+  readonly slots: readonly number[];
+}
+
+/** A list of fields by their encodings for full access. */
+export function fieldList(encodings: readonly number[]): FieldList {
+  return { encodings, slots: encodings.map(slotOf) };
+}

@@ -9,14 +9,25 @@ const pageBytes = 0x1000;
 const poolPages = 128;
 
 /** Accessed and dirty bits differ between the formats; both lie in bits 5 to 9 and say nothing of a translation. */
-const ignoredBits = 0x360n;
+const ignoredBits = 0x360;
+const wordBytes = 4;
+
+/** An entry of the guest's VMM as it was when it was used: its place in words of 32 bits, and its halves. */
+interface Source {
+  readonly at: number;
+  readonly low: number;
+  readonly high: number;
+}
 
 export class FilledTables {
   /** Physical address of the first of four levels. */
   readonly root: bigint;
   private used = 1;
-  /** Entries that fills came from, by their addresses. */
-  private readonly sources = new Map<bigint, bigint>();
+  /** Entries that fills came from, and which of them is which by its place. */
+  private sources: Source[] = [];
+  private readonly known = new Map<number, number>();
+  /** The guest's memory. */
+  private readonly memory: Uint32Array;
 
   constructor(
     private readonly processor: Processor,
@@ -25,6 +36,8 @@ export class FilledTables {
     private readonly tableBits: bigint,
   ) {
     this.root = BigInt(pages.take(poolPages));
+    const { buffer, byteOffset, byteLength } = processor.window(0n, processor.platform.memoryBytes);
+    this.memory = new Uint32Array(buffer, byteOffset, byteLength / wordBytes);
     this.flush();
   }
 
@@ -32,7 +45,8 @@ export class FilledTables {
   flush(): void {
     this.processor.writePhysical(this.root, new Uint8Array(this.used * pageBytes));
     this.used = 1;
-    this.sources.clear();
+    this.sources = [];
+    this.known.clear();
   }
 
   /** Enters the translation of a page. */
@@ -52,16 +66,26 @@ export class FilledTables {
     this.processor.writeU64(table + ((address >> 12n) & 0x1ffn) * 8n, entry);
   }
 
-  /** Remembers an entry of the guest's VMM that a fill came from. */
+  /** Remembers an entry of the guest's VMM that a fill came from; it lies in the guest's memory. */
   cameFrom(place: bigint): void {
-    this.sources.set(place, this.processor.readU64(place) & ~ignoredBits);
+    const at = Number(place) / wordBytes;
+    const known = this.known.get(at);
+    const index = known ?? this.sources.length;
+    if (known === undefined) this.known.set(at, index);
+    this.sources[index] = { at, low: this.low(at), high: this.memory[at + 1] ?? 0 };
   }
 
   /** Whether an entry changed that fills came from. A processor may keep such translations; nothing is lost without. */
   get isStale(): boolean {
-    for (const [place, entry] of this.sources) {
-      if ((this.processor.readU64(place) & ~ignoredBits) !== entry) return true;
+    const { sources, memory } = this;
+    for (let i = 0; i < sources.length; i++) {
+      const source = sources[i];
+      if (source && (source.low !== this.low(source.at) || source.high !== memory[source.at + 1])) return true;
     }
     return false;
+  }
+
+  private low(at: number): number {
+    return (this.memory[at] ?? 0) & ~ignoredBits;
   }
 }

@@ -1,7 +1,7 @@
 // VMX for a VMM that is the guest of another: every operation is an instruction of that guest.
 // Intel SDM vol. 3C, "VMX Instruction Reference".
 
-import { vmcsEncoding, widthOfEncoding } from "../../isa/index.js";
+import { vmcsEncoding, widthOfEncoding, type FieldList } from "../../isa/index.js";
 import type { EntryFailure, VmxOperations } from "../virtualization.js";
 import type { InstructionRunner } from "./instruction-runner.js";
 
@@ -76,6 +76,22 @@ export class ExecutedVmx implements VmxOperations {
 
   write32(field: number, value: number): void {
     this.write(field, BigInt(value >>> 0));
+  }
+
+  readFields({ encodings, slots }: FieldList, into: Uint32Array): void {
+    encodings.forEach((encoding, i) => {
+      const value = this.read(encoding);
+      const at = 2 * (slots[i] ?? 0);
+      into[at] = Number(value & 0xffff_ffffn);
+      into[at + 1] = Number(value >> 32n);
+    });
+  }
+
+  writeFields({ encodings, slots }: FieldList, from: Uint32Array): void {
+    encodings.forEach((encoding, i) => {
+      const at = 2 * (slots[i] ?? 0);
+      this.write(encoding, (BigInt(from[at + 1] ?? 0) << 32n) | BigInt(from[at] ?? 0));
+    });
   }
 
   enter(): EntryFailure | undefined {

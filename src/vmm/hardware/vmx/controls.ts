@@ -2,7 +2,7 @@
 // what they demand. Intel SDM vol. 3D, appendix "VMX Capability Reporting Facility".
 
 import { assert } from "../../../base/index.js";
-import { controlWords, findVmxControl, type VmxControlName, type VmxControlWord } from "../../../isa/index.js";
+import { controlWords, vmxControls, type VmxControlName, type VmxControlWord } from "../../../isa/index.js";
 
 /** Reads a capability MSR; undefined where the processor has none. */
 export type ReadMsr = (address: number) => bigint | undefined;
@@ -53,9 +53,19 @@ export class VmxControls {
   }
 }
 
+/** Where a control of the VMCS stands. */
+export interface ControlPlace {
+  readonly word: keyof ControlValues;
+  readonly mask: number;
+}
+
+const places = new Map(
+  vmxControls.flatMap(({ name, word, bit }) => (word === "vmfunc" ? [] : [[name, { word, mask: (1 << bit) >>> 0 }]])),
+);
+
 /** Where a control stands. */
-export function placeOf(name: VmxControlName): { readonly word: keyof ControlValues; readonly mask: number } {
-  const control = findVmxControl(name);
-  assert(control !== undefined && control.word !== "vmfunc", `${name} is a control of the VMCS`);
-  return { word: control.word, mask: (1 << control.bit) >>> 0 };
+export function placeOf(name: VmxControlName): ControlPlace {
+  const place = places.get(name);
+  assert(place !== undefined, `${name} is a control of the VMCS`);
+  return place;
 }

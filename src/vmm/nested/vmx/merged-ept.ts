@@ -55,9 +55,11 @@ export class MergedEpt {
     this.tables.flush();
   }
 
-  /** Drops every translation if the guest's VMM has changed an entry that one came from. */
-  revalidate(): void {
-    if (this.tables.isStale) this.tables.flush();
+  /** Drops every translation if the guest's VMM has changed an entry that one came from; true where it did. */
+  revalidate(): boolean {
+    const { isStale } = this.tables;
+    if (isStale) this.tables.flush();
+    return isStale;
   }
 
   /** Settles an EPT violation at an address of the inner guest. */

@@ -1,14 +1,13 @@
 // VMX for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that
 // the processor runs them on a VMCS of this VMM. docs/decisions/0009-nesting.md.
 
-import { cr4Bits, vmcsEncoding, vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
+import { cr4Bits, eferBits, vmcsEncoding, vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { eventTypes, gpr } from "../../hardware/exited-guest.js";
 import type { ReflectedExit } from "../../bundled.js";
-import { msrBitmapBytes, ioBitmapBytes } from "../../hardware/vmx/bitmaps.js";
 import { placeOf, type ControlValues } from "../../hardware/vmx/controls.js";
 import type { VmxSetup } from "../../hardware/vmx/setup.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
@@ -17,11 +16,11 @@ import type { Taken } from "../taken.js";
 import { VmxInstructions } from "./instructions.js";
 import { VmxMsrs } from "./vmx-msrs.js";
 import { MergedEpt } from "./merged-ept.js";
-import { loadHostState, mergeControls, saveInner, writeControls, writeInner } from "./merge.js";
+import { HostStateLoader, type Left } from "./host-state.js";
 import { loadArea, storeArea } from "./msr-areas.js";
 import { offeredMsr, withheldBits } from "./offer.js";
-import { interceptionsOf, mergeInterceptions } from "./interceptions.js";
-import { causesExit, type ExitFacts, type Interceptions } from "./ownership.js";
+import { causesExit, InnerInterceptions, ownInterceptions, type ExitFacts, type Interceptions } from "./ownership.js";
+import { Vmcs02 } from "./vmcs02.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
 export interface NestedVmxParts {
@@ -41,7 +40,6 @@ export interface NestedVmxParts {
 const parameters = {
   eptp: vmcsEncoding("EPT_POINTER"),
   vpid: vmcsEncoding("VIRTUAL_PROCESSOR_IDENTIFIER"),
-  link: vmcsEncoding("VMCS_LINK_POINTER"),
   virtualApic: vmcsEncoding("VIRTUAL_APIC_ADDRESS"),
   storeAddress: vmcsEncoding("VM_EXIT_MSR_STORE_ADDRESS"),
   storeCount: vmcsEncoding("VM_EXIT_MSR_STORE_COUNT"),
@@ -67,8 +65,8 @@ const entryFailed = 0x8000_0000n;
 const vmxMsrs = { cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
 const vmxFeature = 1n << 5n;
 const nmiType = 2;
-const noLink = 0xffff_ffff_ffff_ffffn;
-const innerVpid = 2n;
+/** VPIDs of this VMM: its guest has the first. */
+const vpids = { first: 2, last: 0xffff } as const;
 const words = ["pin", "primary", "secondary", "exit", "entry"] as const;
 
 const instructionNames: ReadonlySet<string> = new Set([
@@ -80,10 +78,13 @@ export class NestedVmx {
   private readonly instructions: VmxInstructions;
   readonly held: VmxMsrs;
   private readonly merged: MergedEpt;
-  private readonly io: bigint;
-  private readonly msrs: bigint;
   private readonly own: Interceptions;
-  private inner: { readonly vmcs: Vmcs12; readonly controls: ControlValues } | undefined;
+  private readonly vmcs02: Vmcs02;
+  private readonly hostState: HostStateLoader;
+  private inner: Vmcs12 | undefined;
+  /** Under which the translations of the last inner guest are known, and whose they are. */
+  private vpid: number = vpids.first;
+  private lastVpid = 0;
   private lastEptPointer = 0n;
   /** The guest's VMM is a bundled one: what comes back to it stops the run. */
   handsOver = false;
@@ -97,28 +98,22 @@ export class NestedVmx {
   ) {
     const { processor, vmx, pages, setup } = parts;
     this.merged = new MergedEpt(processor, pages, parts.policy.memory);
-    this.io = BigInt(pages.take(ioBitmapBytes / 0x1000));
-    this.msrs = BigInt(pages.take(msrBitmapBytes / 0x1000));
     this.held = new VmxMsrs(guest, parts);
     this.instructions = new VmxInstructions(guest, processor, this.held, () => this.dropTranslations());
-    this.own = interceptionsOf(
-      (name) => {
-        const { word, mask } = placeOf(name);
-        return (setup.controls[word] & mask) !== 0;
-      },
-      (encoding) => vmx.read(encoding),
-    );
+    this.own = ownInterceptions(vmx, setup.controls);
+    this.vmcs02 = new Vmcs02({ ...parts, region: parts.regions[1], own: this.own });
+    this.hostState = new HostStateLoader(guest, processor);
     guest.crRules = { cr4Offered: cr4Bits.VMXE, cr0Required: 0n, cr4Required: 0n };
   }
 
   /** The control words in force while an inner guest is the one that runs. */
   get innerControls(): ControlValues | undefined {
-    return this.inner?.controls;
+    return this.inner && this.vmcs02.controls;
   }
 
   /** Bits of an execution control word that the guest's VMM asked for: they stay whatever this VMM turns off. */
   kept(word: "pin" | "primary" | "secondary"): number {
-    return this.inner?.vmcs.word(word) ?? 0;
+    return this.inner?.word(word) ?? 0;
   }
 
   /** A field of the guest's current VMCS. */
@@ -128,14 +123,14 @@ export class NestedVmx {
 
   /** The guest's physical address behind one of the guest that runs. */
   physical(address: bigint): bigint | undefined {
-    const vmcs = this.inner?.vmcs;
+    const vmcs = this.inner;
     if (vmcs?.control("ENABLE_EPT") !== true) return address;
     return this.merged.translate(vmcs.read(parameters.eptp), address);
   }
 
   /** Deals with an exit if it concerns VMX of the guest; undefined where it is handled as any other. */
   take(reason: number): Taken | undefined {
-    const taken = this.inner && this.fromInner(this.inner.vmcs, reason);
+    const taken = this.inner && this.fromInner(this.inner, reason);
     if (taken) return taken;
     if (reason === reasons.rdmsr || reason === reasons.wrmsr) return this.held.take(reason === reasons.wrmsr);
     if (this.inner) return undefined;
@@ -167,13 +162,13 @@ export class NestedVmx {
 
   /** Takes a guest's guest that runs out of the processor: its state is then in the VMCS of its VMM. */
   leaveInner(): void {
-    const { vmx, suspend, processor } = this.parts;
+    const { suspend } = this.parts;
     suspend();
-    const vmcs = this.inner?.vmcs;
+    const vmcs = this.inner;
     if (vmcs === undefined) return;
-    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
+    const left = this.left(false);
     this.putBack(vmcs);
-    loadHostState(this.guest, processor, vmcs, left);
+    this.hostState.load(vmcs, left);
   }
 
   private instruction(name: string): Taken {
@@ -183,13 +178,19 @@ export class NestedVmx {
     if (fault) instructions.conclude(fault);
     else if (name === "VMLAUNCH" || name === "VMRESUME") return this.enter(name === "VMRESUME");
     else instructions.conclude(instructions.execute(name));
+    if (name === "VMXON" || name === "VMXOFF") this.obeyFixedBits();
+    return {};
+  }
+
+  /** VMX operation keeps bits of CR0 and CR4 at 1. */
+  private obeyFixedBits(): void {
+    const { guest, instructions } = this;
     const fixed = (msr: number): bigint => (instructions.isOn ? (offeredMsr(guest.platform.cpu, msr) ?? 0n) : 0n);
     guest.crRules = {
       cr4Offered: cr4Bits.VMXE,
       cr0Required: fixed(vmxMsrs.cr0Fixed0),
       cr4Required: fixed(vmxMsrs.cr4Fixed0),
     };
-    return {};
   }
 
   // Entry ---------------------------------------------------------------------------------------------------------
@@ -227,31 +228,26 @@ export class NestedVmx {
   private check(vmcs: Vmcs12): EntryFailure | undefined {
     const { processor, vmx, regions } = this.parts;
     const efer = processor.register("EFER");
-    processor.setRegister("EFER", this.guest.register("EFER"));
+    const theirs = this.guest.register("EFER");
+    const isOther = ((efer ^ theirs) & eferBits.LMA) !== 0n;
+    if (isOther) processor.setRegister("EFER", theirs);
     vmx.load(vmcs.address);
     const failure = vmx.check();
     vmx.load(regions[0]);
-    processor.setRegister("EFER", efer);
+    if (isOther) processor.setRegister("EFER", efer);
     return failure;
   }
 
   private run(vmcs: Vmcs12, rip: bigint): Taken {
     const { guest, parts } = this;
-    const { processor, vmx, setup, regions } = parts;
-    const inherited = { dr7: vmx.read(field.dr7), debugctl: vmx.read(field.debugctl), efer: guest.register("EFER") };
-    const controls = mergeControls(setup.controls, vmcs);
-    vmx.load(regions[1]);
-    writeControls(vmx, controls);
-    writeInner(parts, vmcs, inherited);
-    mergeInterceptions(parts, this.own, vmcs, { io: this.io, msrs: this.msrs });
-    vmx.write(parameters.link, noLink);
-    vmx.write(parameters.vpid, innerVpid);
-    this.chooseEpt(vmcs);
-    this.inner = { vmcs, controls };
-    const at = vmcs.read(parameters.entryLoadAddress);
-    const failed = loadArea(guest, processor, at, Number(vmcs.read(parameters.entryLoadCount)));
+    const { processor, vmx, regions } = parts;
+    const eptPointer = this.chooseEpt(vmcs);
+    this.vmcs02.enter(vmcs, { eptPointer, vpid: this.chooseVpid(vmcs) });
+    this.inner = vmcs;
+    const count = vmcs.read32(parameters.entryLoadCount);
+    const failed = count === 0 ? undefined : loadArea(guest, processor, vmcs.read(parameters.entryLoadAddress), count);
     if (failed) {
-      const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
+      const left = this.left(false);
       this.inner = undefined;
       vmx.load(regions[0]);
       return this.rejectWith(vmcs, reasons.msrLoading, BigInt(failed.entry), failed.rule, left);
@@ -262,17 +258,30 @@ export class NestedVmx {
   }
 
   /** Without EPT of its VMM the inner guest has the guest's memory; with it, what both allow. */
-  private chooseEpt(vmcs: Vmcs12): void {
-    const { vmx, setup } = this.parts;
-    const nested = vmcs.control("ENABLE_EPT");
-    const pointer = nested ? vmcs.read(parameters.eptp) : 0n;
-    if (nested && pointer !== this.lastEptPointer) {
-      this.merged.flush();
+  private chooseEpt(vmcs: Vmcs12): bigint {
+    if (!vmcs.control("ENABLE_EPT")) return this.parts.setup.eptp;
+    const { merged } = this;
+    const pointer = vmcs.read(parameters.eptp);
+    if (pointer !== this.lastEptPointer) {
+      merged.flush();
       this.lastEptPointer = pointer;
-    } else if (nested) this.merged.revalidate();
-    vmx.write(parameters.eptp, nested ? this.merged.pointer : setup.eptp);
-    // One VPID serves all inner guests: entries start without translations of another one.
-    vmx.invalidateEpt(setup.eptp);
+      this.lastVpid = 0;
+    } else if (merged.revalidate()) this.lastVpid = 0;
+    return merged.pointer;
+  }
+
+  /** An inner guest without a VPID, or with another one than before, starts without translations. */
+  private chooseVpid(vmcs: Vmcs12): number {
+    const theirs = vmcs.control("ENABLE_VPID") ? vmcs.read32(parameters.vpid) : 0;
+    if (theirs === 0 || theirs !== this.lastVpid) {
+      this.vpid++;
+      if (this.vpid > vpids.last) {
+        this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
+        this.vpid = vpids.first;
+      }
+    }
+    this.lastVpid = theirs;
+    return this.vpid;
   }
 
   // Exit ----------------------------------------------------------------------------------------------------------
@@ -281,27 +290,24 @@ export class NestedVmx {
     const { vmx, processor } = this.parts;
     if (reason === ept.violation && vmcs.control("ENABLE_EPT")) return this.eptViolation(vmcs);
     if (reason === ept.misconfiguration) {
-      this.merged.flush();
+      this.dropTranslations();
       return this.reflect(vmcs, reason, "internal");
     }
     if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
     // Without the control this exit is one that the guest's VMM injected.
-    const steps = ((this.inner?.controls.primary ?? 0) & placeOf("MONITOR_TRAP_FLAG").mask) !== 0;
+    const steps = (this.vmcs02.controls.primary & placeOf("MONITOR_TRAP_FLAG").mask) !== 0;
     if (reason === reasons.monitorTrap && !steps) return this.reflect(vmcs, reason, "internal");
     const facts: ExitFacts = {
       reason,
       qualification: vmx.read(field.exitQualification),
-      interruption: Number(vmx.read(field.exitInterruption) & 0xffff_ffffn),
-      errorCode: Number(vmx.read(field.exitErrorCode) & 0xffff_ffffn),
-      rcx: Number(this.guest.general(gpr.rcx) & 0xffff_ffffn),
+      interruption: vmx.read32(field.exitInterruption),
+      errorCode: vmx.read32(field.exitErrorCode),
+      rcx: this.guest.general32(gpr.rcx),
     };
-    const theirs = interceptionsOf(
-      (name) => vmcs.control(name),
-      (encoding) => vmcs.read(encoding),
-    );
     const readByte = (address: bigint): number => processor.readPhysical(address, 1)[0] ?? 0;
-    if (!causesExit(theirs, facts, readByte)) return undefined;
-    return this.reflect(vmcs, reason, causesExit(this.own, facts, readByte) ? "public" : "internal");
+    if (!causesExit(new InnerInterceptions(vmcs), facts, readByte)) return undefined;
+    const isPublic = this.guest.events.listening && causesExit(this.own, facts, readByte);
+    return this.reflect(vmcs, reason, isPublic ? "public" : "internal");
   }
 
   private eptViolation(vmcs: Vmcs12): Taken {
@@ -329,12 +335,12 @@ export class NestedVmx {
 
   /** Whether a guest's guest runs whose VMM asked for a control. */
   wants(name: VmxControlName): boolean {
-    return this.inner?.vmcs.control(name) === true;
+    return this.inner?.control(name) === true;
   }
 
   /** An interrupt or NMI that waited for the guest is an exit of its guest. */
   interrupt({ vector, type }: { readonly vector: number; readonly type: number }): Taken {
-    const vmcs = this.inner?.vmcs;
+    const vmcs = this.inner;
     if (vmcs === undefined) return {};
     const { vmx } = this.parts;
     const reason = type === eventTypes.nmi ? reasons.exceptionOrNmi : reasons.externalInterrupt;
@@ -349,18 +355,14 @@ export class NestedVmx {
 
   /** An exception that this VMM raised in the guest's guest is an exit where that one's VMM asks for it. */
   settle(): Taken | undefined {
-    const vmcs = this.inner?.vmcs;
+    const vmcs = this.inner;
     const { vmx, processor } = this.parts;
     const event = Number(vmx.read(field.entryInterruption) & 0xffff_ffffn);
     const isException = (event & 0x8000_0000) !== 0 && ((event >> 8) & 7) === eventTypes.hardwareException;
     if (vmcs === undefined || !isException) return undefined;
     const errorCode = vmx.read32(field.entryErrorCode);
     const facts = { reason: 0, qualification: 0n, interruption: event, errorCode, rcx: 0 };
-    const theirs = interceptionsOf(
-      (name) => vmcs.control(name),
-      (encoding) => vmcs.read(encoding),
-    );
-    if (!causesExit(theirs, facts, () => 0)) return undefined;
+    if (!causesExit(new InnerInterceptions(vmcs), facts, () => 0)) return undefined;
     const vector = event & 0xff;
     const hasCode = (event & 0x800) !== 0;
     vmx.write(field.entryInterruption, 0n);
@@ -379,43 +381,40 @@ export class NestedVmx {
     const { processor, vmx } = this.parts;
     if (!as) guest.classify(exitClass);
     if (guest.events.listening) guest.events.reflect(vmcs.address, as);
-    const interruption = vmx.read(field.exitInterruption);
-    const isNmi = reason === 0 && Number((interruption >> 8n) & 7n) === nmiType;
-    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: isNmi };
-    const at = vmcs.read(parameters.storeAddress);
-    const stored = storeArea(guest, processor, at, Number(vmcs.read(parameters.storeCount)));
+    const interruption = vmx.read32(field.exitInterruption);
+    const left = this.left(reason === reasons.exceptionOrNmi && ((interruption >> 8) & 7) === nmiType);
+    const count = vmcs.read32(parameters.storeCount);
+    const stored = count === 0 || storeArea(guest, processor, vmcs.read(parameters.storeAddress), count);
     this.putBack(vmcs);
     if (!stored) return this.abort();
-    const isAcknowledged = (interruption & entryFailed) !== 0n;
+    const isAcknowledged = (interruption & 0x8000_0000) !== 0;
     if (reason === reasons.externalInterrupt && isAcknowledged && !vmcs.control("ACKNOWLEDGE_INTERRUPT_ON_EXIT")) {
-      vmcs.write(field.exitInterruption, 0n);
-      this.queueInterrupt(Number(interruption & 0xffn));
+      vmcs.write32(field.exitInterruption, 0);
+      this.queueInterrupt(interruption & 0xff);
     }
     return this.goOn(vmcs, left);
+  }
+
+  /** What of the guest that the current VMCS is of survives an exit. */
+  private left(nmi: boolean): Left {
+    const { vmx } = this.parts;
+    return { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi };
   }
 
   /** The state of the inner guest goes into 12, and 01 is current again. */
   private putBack(vmcs: Vmcs12): void {
     const { vmx, regions } = this.parts;
-    saveInner(vmx, vmcs);
+    this.vmcs02.save(vmcs);
     this.inner = undefined;
     vmx.load(regions[0]);
   }
 
   private reject(vmcs: Vmcs12, qualification: bigint, rule: string): Taken {
-    const { vmx } = this.parts;
-    const left = { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi: false };
-    return this.rejectWith(vmcs, reasons.guestState, qualification, rule, left);
+    return this.rejectWith(vmcs, reasons.guestState, qualification, rule, this.left(false));
   }
 
   /** "VM-Entry Failures During or After Loading Guest State". */
-  private rejectWith(
-    vmcs: Vmcs12,
-    reason: number,
-    qualification: bigint,
-    rule: string,
-    left: Parameters<typeof loadHostState>[3],
-  ): Taken {
+  private rejectWith(vmcs: Vmcs12, reason: number, qualification: bigint, rule: string, left: Left): Taken {
     const { events, rip } = this.guest;
     const isState = reason === reasons.guestState;
     const fields = isState ? { qualification } : { entry: qualification };
@@ -426,12 +425,13 @@ export class NestedVmx {
     return this.goOn(vmcs, left);
   }
 
-  private goOn(vmcs: Vmcs12, left: Parameters<typeof loadHostState>[3]): Taken {
+  private goOn(vmcs: Vmcs12, left: Left): Taken {
     const { guest } = this;
     const { processor } = this.parts;
-    loadHostState(guest, processor, vmcs, left);
-    const at = vmcs.read(parameters.exitLoadAddress);
-    if (loadArea(guest, processor, at, Number(vmcs.read(parameters.exitLoadCount)))) return this.abort();
+    this.hostState.load(vmcs, left);
+    const count = vmcs.read32(parameters.exitLoadCount);
+    const failed = count !== 0 && loadArea(guest, processor, vmcs.read(parameters.exitLoadAddress), count);
+    if (failed) return this.abort();
     return this.handsOver ? { stop: { kind: "vm-exit" } } : {};
   }
 
@@ -450,7 +450,7 @@ export class NestedVmx {
 
   private dropTranslations(): void {
     this.merged.flush();
-    this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
+    this.lastVpid = 0;
   }
 
   private get memoryEnd(): bigint {

@@ -1,7 +1,10 @@
 // Whose an exit of a guest's guest is: the same question is asked of the controls of both VMMs.
 // Intel SDM vol. 3C, "Instructions That Cause VM Exits" and "Other Causes of VM Exits".
 
-import { vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
+import { vmcsEncoding, vmxExitByNumber, type VmxControlName } from "../../../isa/index.js";
+import { placeOf, type ControlValues } from "../../hardware/vmx/controls.js";
+import type { VmxOperations } from "../../virtualization.js";
+import type { Vmcs12 } from "./vmcs12.js";
 
 /** What one VMM asked the processor to exit at. */
 export interface Interceptions {
@@ -12,6 +15,56 @@ export interface Interceptions {
   /** Physical addresses of I/O bitmaps A and B and of the MSR bitmaps. */
   readonly ioBitmaps: readonly [a: bigint, b: bigint];
   readonly msrBitmaps: bigint;
+}
+
+export const interceptionFields = {
+  exceptionBitmap: vmcsEncoding("EXCEPTION_BITMAP"),
+  pageFaultMask: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MASK"),
+  pageFaultMatch: vmcsEncoding("PAGE_FAULT_ERROR_CODE_MATCH"),
+  ioBitmaps: [vmcsEncoding("ADDRESS_OF_IO_BITMAP_A"), vmcsEncoding("ADDRESS_OF_IO_BITMAP_B")],
+  msrBitmaps: vmcsEncoding("ADDRESS_OF_MSR_BITMAPS"),
+} as const;
+
+/** What this VMM asks for in the VMCS that is current; its control words may change later. */
+export function ownInterceptions(vmx: VmxOperations, controls: ControlValues): Interceptions {
+  const f = interceptionFields;
+  const control = (name: VmxControlName): boolean => {
+    const { word, mask } = placeOf(name);
+    return (controls[word] & mask) !== 0;
+  };
+  return {
+    control,
+    exceptionBitmap: vmx.read32(f.exceptionBitmap),
+    pageFaultMask: vmx.read32(f.pageFaultMask),
+    pageFaultMatch: vmx.read32(f.pageFaultMatch),
+    ioBitmaps: [vmx.read(f.ioBitmaps[0]), vmx.read(f.ioBitmaps[1])],
+    msrBitmaps: vmx.read(f.msrBitmaps),
+  };
+}
+
+/** What the guest's VMM asks for, read when it is asked. */
+export class InnerInterceptions implements Interceptions {
+  constructor(private readonly vmcs12: Vmcs12) {}
+
+  control(name: VmxControlName): boolean {
+    return this.vmcs12.control(name);
+  }
+  get exceptionBitmap(): number {
+    return this.vmcs12.read32(interceptionFields.exceptionBitmap);
+  }
+  get pageFaultMask(): number {
+    return this.vmcs12.read32(interceptionFields.pageFaultMask);
+  }
+  get pageFaultMatch(): number {
+    return this.vmcs12.read32(interceptionFields.pageFaultMatch);
+  }
+  get ioBitmaps(): readonly [a: bigint, b: bigint] {
+    const [a, b] = interceptionFields.ioBitmaps;
+    return [this.vmcs12.read(a), this.vmcs12.read(b)];
+  }
+  get msrBitmaps(): bigint {
+    return this.vmcs12.read(interceptionFields.msrBitmaps);
+  }
 }
 
 /** The exit that happened. */

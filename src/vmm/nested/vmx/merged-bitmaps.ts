@@ -1,0 +1,55 @@
+// I/O and MSR bitmaps of a guest's guest: what either VMM asks for. They are merged again only where the bitmap of the
+// guest's VMM differs from what it was. Intel SDM vol. 3C, "I/O-Bitmap Addresses", "MSR-Bitmap Address".
+
+import type { Processor } from "../../virtualization.js";
+
+const bitmapBytes = 0x1000;
+
+export class MergedBitmap {
+  /** What the guest's VMM had in it when this one was made; undefined where it had every bit. */
+  private theirs: Uint8Array | undefined;
+  private isMade = false;
+  private seenAt = -1n;
+  private seen: Uint8Array | undefined;
+
+  constructor(
+    private readonly processor: Processor,
+    private readonly own: bigint,
+    /** Where the merged bitmap lies. */
+    readonly address: bigint,
+  ) {}
+
+  /** Every bit: exits whatever the guest's VMM has in its bitmap. */
+  fill(): void {
+    if (this.isMade && this.theirs === undefined) return;
+    this.processor.writePhysical(this.address, new Uint8Array(bitmapBytes).fill(0xff));
+    this.theirs = undefined;
+    this.isMade = true;
+  }
+
+  /** The bits of both. */
+  merge(address: bigint): void {
+    const theirs = this.at(address);
+    if (this.theirs !== undefined && Buffer.compare(this.theirs, theirs) === 0) return;
+    this.theirs = theirs.slice();
+    this.isMade = true;
+    const merged = this.processor.readPhysical(this.own, bitmapBytes);
+    const words = new Uint32Array(merged.buffer, merged.byteOffset, bitmapBytes / 4);
+    const added = new Uint32Array(this.theirs.buffer, this.theirs.byteOffset, bitmapBytes / 4);
+    for (let i = 0; i < words.length; i++) words[i] = (words[i] ?? 0) | (added[i] ?? 0);
+    this.processor.writePhysical(this.address, merged);
+  }
+
+  /** The guest's memory there; all ones where it has none. */
+  private at(address: bigint): Uint8Array {
+    if (this.seen !== undefined && this.seenAt === address) return this.seen;
+    const { processor } = this;
+    const isMemory = address + BigInt(bitmapBytes) <= BigInt(processor.platform.memoryBytes);
+    const view = isMemory ? processor.window(address, bitmapBytes) : undefined;
+    this.seenAt = address;
+    this.seen = view
+      ? new Uint8Array(view.buffer, view.byteOffset, bitmapBytes)
+      : new Uint8Array(bitmapBytes).fill(0xff);
+    return this.seen;
+  }
+}
