@@ -117,7 +117,7 @@ export function measureStart(): StartTime {
     const file = join(folder, "tiny.trap");
     writeFileSync(file, tinyTest(1));
     const milliseconds = (...args: string[]): number => best(15, () => processorSeconds([execPath, ...args]) * 1000);
-    return { run: milliseconds("dist/cli.js", "run", file), node: milliseconds("-e", "0") };
+    return { run: milliseconds("dist/cli.cjs", "run", file), node: milliseconds("-e", "0") };
   });
 }
 

@@ -22,7 +22,7 @@ function build() {
   const options = [
     ...["src/core/index.ts", "--outFile", output, "--runtime", "stub", "--importMemory", "--noExportMemory"],
     // Integer operations of MMX and SSE2 are the engine's own of the same meaning.
-    ...["--enable", "simd"],
+    ...["--enable", "simd", "--enable", "threads", "--sharedMemory"],
     ...[
       "--disableWarning",
       "201",

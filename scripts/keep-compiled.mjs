@@ -12,5 +12,5 @@ const file = join(root, process.argv[2]);
 const script = new Script(readFileSync(file, "latin1"), { filename: file });
 process.argv.splice(1, Infinity, "trapline", "run", "--quiet", join(root, "examples/first-test.trap"));
 process.on("exit", () => writeFileSync(file.replace(/cjs$/, "cache"), script.createCachedData()));
-const moduleUrl = pathToFileURL(join(root, "dist/cli.js")).href;
+const moduleUrl = pathToFileURL(join(root, "dist/cli.cjs")).href;
 script.runInThisContext()(createRequire(moduleUrl), moduleUrl);

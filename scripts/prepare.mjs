@@ -50,7 +50,7 @@ await main();
 async function main() {
   const esbuild = await findBundler();
   if (esbuild === undefined) {
-    if (existsSync(join(root, "dist/cli.js"))) return;
+    if (existsSync(join(root, "dist/cli.cjs"))) return;
     console.error("trapline: development packages are absent and dist/ is not built; run npm ci to build it");
     return;
   }
@@ -85,7 +85,7 @@ async function bundle(esbuild) {
   ];
   const stampFile = join(root, "dist/.bundle-stamp");
   const stamp = digest(inputs);
-  if (existsSync(join(root, "dist/cli.js")) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp)
+  if (existsSync(join(root, "dist/cli.cjs")) && existsSync(stampFile) && readFileSync(stampFile, "utf8") === stamp)
     return;
   await bundleProgram(esbuild);
   const present = Object.entries(entries).filter(([, source]) => existsSync(join(root, source)));
@@ -106,8 +106,8 @@ async function bundle(esbuild) {
 }
 
 /**
- * The command line: one script in dist/program with its compiled form (src/cli/start.ts), and dist/cli.js that runs it.
- * A command's rooms are initialised when it is asked for.
+ * The command line: one script in dist/program with its compiled form, and dist/cli.cjs that runs it
+ * (src/cli/start.ts). A command's rooms are initialised when it is asked for.
  */
 async function bundleProgram(esbuild) {
   const built = await esbuild.build({
@@ -127,14 +127,14 @@ async function bundleProgram(esbuild) {
   writeFileSync(script, `(function (require, moduleUrl) {\n${text}})`);
   await esbuild.build({
     absWorkingDir: root,
-    entryPoints: { cli: "src/cli/start.ts" },
-    outdir: "dist",
-    format: "esm",
+    entryPoints: ["src/cli/start.ts"],
+    outfile: "dist/cli.cjs",
+    format: "cjs",
     ...common,
     define: { PROGRAM: JSON.stringify(program) },
     banner: { js: "#!/usr/bin/env node" },
   });
-  chmodSync(join(root, "dist/cli.js"), 0o755);
+  chmodSync(join(root, "dist/cli.cjs"), 0o755);
 }
 
 /** Type declarations of the library entries. Type errors are the business of `npm run typecheck`, not of a build. */

@@ -52,7 +52,7 @@ function buildTable(): Table {
   }));
   const executes: string[] = [];
   const records: Uint8Array[] = [];
-  for (const instruction of instructions) {
+  for (const instruction of instructions()) {
     for (const form of instruction.forms) {
       checkForm(instruction, form);
       if (form.use === "alias") continue;

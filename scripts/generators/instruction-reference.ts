@@ -13,7 +13,7 @@ import { instructions } from "../../src/isa/instructions/index.js";
 
 /** The generated file. */
 export function outputs(): readonly { path: string; text: string }[] {
-  const rows = instructions
+  const rows = instructions()
     .map((row, order) => ({ row, order }))
     .sort((a, b) => compare(a.row.mnemonic, b.row.mnemonic) || a.order - b.order)
     .map(({ row }) => row);

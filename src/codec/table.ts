@@ -22,7 +22,7 @@ export function decodeTable(): DecodeTable {
     slots: words(slots),
     candidates: words(candidates),
     forms: bytes(forms),
-    rows: instructions.flatMap((instruction) =>
+    rows: instructions().flatMap((instruction) =>
       instruction.forms.filter((form) => form.use !== "alias").map((form) => ({ instruction, form })),
     ),
   };

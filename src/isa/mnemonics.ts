@@ -1,31 +1,40 @@
 // Mnemonics and prefixes as people write them: which words are instructions, and which facts belong to them.
 
 import type { Instruction } from "./instruction.js";
-import { instructions } from "./instructions/index.js";
+import { instructions, instructionsWithoutVex } from "./instructions/index.js";
 
-let byMnemonic: ReadonlyMap<string, readonly Instruction[]> | undefined;
+type Table = ReadonlyMap<string, readonly Instruction[]>;
 
-/** Instructions by lower-case mnemonic, aliases included; built when first asked for. */
-function table(): ReadonlyMap<string, readonly Instruction[]> {
-  if (byMnemonic === undefined) {
-    const found = new Map<string, Instruction[]>();
-    for (const instruction of instructions) {
-      for (const name of [instruction.mnemonic, ...instruction.aliases]) {
-        const named = found.get(name.toLowerCase());
-        if (named) named.push(instruction);
-        else found.set(name.toLowerCase(), [instruction]);
-      }
+let withoutVex: Table | undefined;
+let complete: Table | undefined;
+
+/** Instructions by lower-case mnemonic, aliases included. */
+function tableOf(rows: readonly Instruction[]): Table {
+  const found = new Map<string, Instruction[]>();
+  for (const instruction of rows) {
+    for (const name of [instruction.mnemonic, ...instruction.aliases]) {
+      const named = found.get(name.toLowerCase());
+      if (named) named.push(instruction);
+      else found.set(name.toLowerCase(), [instruction]);
     }
-    byMnemonic = found;
   }
-  return byMnemonic;
+  return found;
+}
+
+/** All mnemonics; built when first asked for. */
+const table = (): Table => (complete ??= tableOf(instructions()));
+
+/** What a word names. Those with VEX, which all begin with V, are not built for any other word. */
+function find(word: string): readonly Instruction[] | undefined {
+  withoutVex ??= tableOf(instructionsWithoutVex);
+  return withoutVex.get(word) ?? (word.startsWith("v") ? table().get(word) : undefined);
 }
 
 /** The instructions that a lower-case mnemonic names: MOVSD and CMPSD name two each, a string and a vector one. */
-export const findInstructions = (mnemonic: string): readonly Instruction[] => table().get(mnemonic) ?? [];
+export const findInstructions = (mnemonic: string): readonly Instruction[] => find(mnemonic) ?? [];
 
 /** True for a lower-case mnemonic. */
-export const isMnemonic = (word: string): boolean => table().has(word);
+export const isMnemonic = (word: string): boolean => find(word) !== undefined;
 
 /** Every mnemonic in lower case, aliases included, in table order. */
 export const mnemonics = (): Iterable<string> => table().keys();

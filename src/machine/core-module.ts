@@ -68,14 +68,14 @@ export interface CoreExports extends VirtualizationExports {
 /** A machine's core. */
 export interface CoreInstance {
   readonly exports: CoreExports;
-  readonly memory: ArrayBuffer;
+  readonly memory: SharedArrayBuffer;
 }
 
 /** The little of the WebAssembly interface that we use; Node's own types leave the values out. */
 interface Engine {
   Module: new (bytes: Uint8Array) => object;
   Instance: new (module: object, imports: object) => { exports: object };
-  Memory: new (limits: { initial: number; maximum: number }) => { buffer: ArrayBuffer };
+  Memory: new (limits: { initial: number; maximum: number; shared: true }) => { buffer: SharedArrayBuffer };
 }
 
 const pageBytes = 65536;
@@ -95,7 +95,10 @@ function compileCore(bytes: Uint8Array): CoreModule {
   const module = new engine.Module(bytes);
   return {
     instantiate(memoryBytes, host) {
-      const memory = new engine.Memory({ initial: Math.ceil(memoryBytes / pageBytes), maximum: maximumPages });
+      // Shared with nobody: but V8 counts memory that is not shared as garbage to come, and collects all of its heap
+      // for each machine of 128 MiB.
+      const limits = { initial: Math.ceil(memoryBytes / pageBytes), maximum: maximumPages, shared: true } as const;
+      const memory = new engine.Memory(limits);
       const abort = (): never => {
         throw new Error("internal error: the processor core met a broken invariant");
       };

@@ -5,6 +5,7 @@
 import { CstParser, type IParserErrorMessageProvider, type TokenType } from "chevrotain";
 import type { CstNode } from "./cst.js";
 import type { Token } from "./lexer.js";
+import { LookaheadWhenMet } from "./lookahead.js";
 import * as t from "./token-types.js";
 
 /** The rules. One instance serves all files; rules are methods because chevrotain records them in the constructor. */
@@ -12,6 +13,7 @@ export class Grammar extends CstParser {
   constructor(errors: IParserErrorMessageProvider, skipValidations: boolean) {
     super(t.allTokenTypes, {
       maxLookahead: 1,
+      lookaheadStrategy: new LookaheadWhenMet({ maxLookahead: 1 }),
       recoveryEnabled: true,
       nodeLocationTracking: "none",
       errorMessageProvider: errors,

@@ -29,7 +29,7 @@ export function useCli() {
     },
     trapline(...args: readonly string[]): Ran {
       const environment = { ...process.env, CI: "" };
-      const command = [join(projectRoot, "dist/cli.js"), ...args];
+      const command = [join(projectRoot, "dist/cli.cjs"), ...args];
       const ran = spawnSync(process.execPath, command, { cwd: folder, encoding: "utf8", env: environment });
       return { status: ran.status, out: ran.stdout, err: ran.stderr };
     },

@@ -9,7 +9,7 @@ import { projectRoot } from "../support/golden.js";
 import { useCli } from "./cli.js";
 
 const cli = useCli();
-const program = join(projectRoot, "dist/cli.js");
+const program = join(projectRoot, "dist/cli.cjs");
 const right = 'test "t" {\n  on haswell\n  guest long64 {\n    hlt => halt\n  }\n}\n';
 const isRoot = process.getuid?.() === 0;
 

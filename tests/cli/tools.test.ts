@@ -300,7 +300,7 @@ describe("init", () => {
 function installTrapline(folder: string): void {
   const bin = join(folder, "node_modules/.bin/trapline");
   mkdirSync(dirname(bin), { recursive: true });
-  symlinkSync(join(projectRoot, "dist/cli.js"), bin);
+  symlinkSync(join(projectRoot, "dist/cli.cjs"), bin);
   writeFileSync(join(folder, "node_modules/.keep"), "");
 }
 

@@ -24,7 +24,7 @@ export const allBits: readonly CodeBits[] = [16, 32, 64];
 
 /** The whole corpus of a mode. */
 export function* corpus(bits: CodeBits): Generator<CorpusEntry> {
-  for (const instruction of instructions) {
+  for (const instruction of instructions()) {
     for (const form of instruction.forms) {
       if (form.use === "decode" || !existsIn(form, bits)) continue;
       for (const value of valuesOf(instruction, form, bits)) yield { instruction, form, bits, value };

@@ -11,7 +11,7 @@ import { codeLikeBytes, numbers } from "./random.js";
 const count = 60_000;
 
 /** Forms by their number in the table. */
-const forms: readonly Form[] = instructions.flatMap((row) => row.forms.filter((form) => form.use !== "alias"));
+const forms: readonly Form[] = instructions().flatMap((row) => row.forms.filter((form) => form.use !== "alias"));
 
 /** Control and debug registers that do not exist are invalid to codec/ and found by the core when it executes. */
 const hasNumberedRegister = (form: Form): boolean => /CRn|DRn/.test(form.operands);

@@ -8,7 +8,7 @@ const files = projectFiles().filter(
   ({ path }) => path.endsWith(".trap") && !path.startsWith("tests/syntax/") && path !== "tests/format/messy.trap",
 );
 
-test(".trap files are formatted: `node dist/cli.js fmt FILE` formats one", () => {
+test(".trap files are formatted: `node dist/cli.cjs fmt FILE` formats one", () => {
   const wrong = files.filter(({ path, text }) => formatSource({ name: path, text }).output !== text);
   expect(wrong.map(({ path }) => path)).toEqual([]);
 });

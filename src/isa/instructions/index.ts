@@ -16,8 +16,8 @@ import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
 import { x87Instructions } from "./x87.js";
 
-/** Every instruction, in the order that breaks ties between forms of the same length. */
-export const instructions: readonly Instruction[] = [
+/** All but those with VEX, whose mnemonics are others. */
+export const instructionsWithoutVex: readonly Instruction[] = [
   ...dataTransferInstructions,
   ...arithmeticInstructions,
   ...shiftAndBitInstructions,
@@ -31,6 +31,13 @@ export const instructions: readonly Instruction[] = [
   ...x87Instructions,
   ...vectorInstructions,
   ...laterVectorInstructions,
-  ...vexVectorInstructions,
   ...extraVectorInstructions,
 ];
+
+let all: readonly Instruction[] | undefined;
+
+/** Every instruction, in the order that breaks ties between forms of the same length. */
+export function instructions(): readonly Instruction[] {
+  all ??= [...instructionsWithoutVex, ...vexVectorInstructions()];
+  return all;
+}

@@ -110,16 +110,17 @@ function asAssemblersTakeIt(it: Form): readonly Form[] {
 const usesMmx = (operands: string): boolean => operands.split(", ").some((operand) => operand.startsWith("mm"));
 const hasTwin = (it: Form): boolean => it.use !== "alias" && !usesMmx(it.operands) && it.code.includes("0F");
 
-const twins: readonly Instruction[] = [...vectorInstructions, ...laterVectorInstructions]
-  .filter(({ mnemonic }) => !withoutTwin.has(mnemonic))
-  .flatMap((base) => {
-    const forms = base.forms
-      .filter(hasTwin)
-      .flatMap((sse) => twinForms(base, sse))
-      .flatMap(asAssemblersTakeIt);
-    if (forms.length === 0) return [];
-    return [instruction({ ...base, mnemonic: `V${base.mnemonic}`, feature: "AVX", unit: "sse", faults, forms })];
-  });
+const twins = (): readonly Instruction[] =>
+  [...vectorInstructions, ...laterVectorInstructions]
+    .filter(({ mnemonic }) => !withoutTwin.has(mnemonic))
+    .flatMap((base) => {
+      const forms = base.forms
+        .filter(hasTwin)
+        .flatMap((sse) => twinForms(base, sse))
+        .flatMap(asAssemblersTakeIt);
+      if (forms.length === 0) return [];
+      return [instruction({ ...base, mnemonic: `V${base.mnemonic}`, feature: "AVX", unit: "sse", faults, forms })];
+    });
 
 type Facts = Pick<InstructionFacts, "mnemonic" | "summary" | "forms"> & Partial<InstructionFacts>;
 
@@ -406,8 +407,9 @@ const fused = fusedKinds.flatMap(([name, low], kind) =>
   ),
 );
 
-export const vexVectorInstructions: readonly Instruction[] = [
-  ...twins,
+/** Worked out when asked for, which takes longer than all that a small test does. */
+export const vexVectorInstructions = (): readonly Instruction[] => [
+  ...twins(),
   ...scalarMoves,
   ...blendsByRegister,
   ...broadcasts,
