@@ -74,6 +74,7 @@ export const cpu: RecordLayout = {
     ["tscOffset", "u64", "added to the retired count to give the time-stamp counter"],
     ["tscAdjust", "u64", "IA32_TSC_ADJUST"],
     ["apicBase", "u64", "IA32_APIC_BASE"],
+    ["processorId", "u64", "number of the processor, which is its APIC identifier"],
     ["featureControl", "u64", "IA32_FEATURE_CONTROL"],
     ["vmCr", "u64", "VM_CR"],
     ["vmHsavePa", "u64", "VM_HSAVE_PA"],

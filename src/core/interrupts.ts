@@ -13,6 +13,7 @@ import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
 import { IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
+import { initializeProcessor, startProcessor } from "./initialize";
 import {
   guestTakesInterrupts, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
 } from "./virtualization"; // prettier-ignore
@@ -20,6 +21,8 @@ import {
 /** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
 const RIPV: u64 = 1;
 const MCIP: u64 = 4;
+/** IA32_APIC_BASE.BSP. */
+const BOOTSTRAP: u64 = 1 << 8;
 /** VM_CR, and the error code of #SX (AMD APM vol. 2, chapter "Secure Virtual Machine", "INIT Support"). */
 const VM_CR_R_INIT: u64 = 2;
 const SX_INIT: u32 = 1;
@@ -62,8 +65,8 @@ function takeMachineCheck(): bool {
 }
 
 /**
- * INIT or a start-up IPI. In a guest they exit; outside, INIT would take the processor to firmware that this machine
- * does not have, and the run ends as by a shutdown.
+ * INIT or a start-up IPI. In a guest they exit; outside, INIT makes an application processor wait for a start-up IPI.
+ * The bootstrap processor it would take to firmware that this machine does not have: the run ends as by a shutdown.
  */
 function takeSignal(): bool {
   const isInit = cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
@@ -83,8 +86,10 @@ function takeSignal(): bool {
     settle();
     return cpu.stopKind == 0;
   }
-  tripleFault();
-  return false;
+  if (!isInit) startProcessor(vector);
+  else if ((cpu.apicBase & BOOTSTRAP) == 0) initializeProcessor();
+  else tripleFault();
+  return cpu.stopKind == 0;
 }
 
 function takeNmi(): bool {

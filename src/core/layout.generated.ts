@@ -63,7 +63,7 @@ export const TLB_USE_BASE: u32 = 0x2200000;
 export const TLB_USE_BYTES: u32 = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 992;
+export const CPU_SIZE: u32 = 1000;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -191,7 +191,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x440fd151;
+export const LAYOUT_DIGEST: u32 = 0x7f7fa147;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -312,6 +312,8 @@ export class Cpu {
   tscAdjust: u64;
   /** IA32_APIC_BASE. */
   apicBase: u64;
+  /** Number of the processor, which is its APIC identifier. */
+  processorId: u64;
   /** IA32_FEATURE_CONTROL. */
   featureControl: u64;
   /** VM_CR. */

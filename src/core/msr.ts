@@ -181,7 +181,10 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   if (record.readOnly != 0) return RULE_MSR_LOCKED;
   if (address == IA32_EFER) return writeEfer(value);
   if (address == IA32_TSC) {
+    // IA32_TSC_ADJUST follows what is written to the counter (SDM vol. 3B, "IA32_TSC_ADJUST MSR Support").
+    cpu.tscAdjust += value - timeStamp();
     cpu.tscOffset = value - cpu.retired;
+    processorChanged();
     return 0;
   }
   if (address == IA32_TSC_DEADLINE && msrWrite(address, value) != 0) return 0;
@@ -205,6 +208,7 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   }
   if (address == IA32_TSC_ADJUST) cpu.tscOffset += value - old;
   setMsrValue(address, value);
+  if (address == IA32_TSC_ADJUST) processorChanged();
   if (address == IA32_FS_BASE || address == IA32_GS_BASE) updateCodeKey();
   if (address == IA32_APIC_BASE) processorChanged();
   if (address == IA32_DEBUGCTL) updateAttention();

@@ -40,7 +40,9 @@ export function identify(op: MicroOp): u32 {
     // The sizes of the XSAVE area follow XCR0.
     if (record.leaf == 0xd && record.subleaf == 0) ebx = xsaveAreaBytes();
     if (record.leaf == 0xd && record.subleaf == 1 && ebx != 0) ebx = compactedAreaBytes();
+    if (record.leaf == 0xb) edx = <u32>cpu.processorId;
     if (record.leaf == 1) {
+      ebx |= <u32>cpu.processorId << 24;
       if ((cpu.cr4 & CR4_OSXSAVE) != 0) ecx |= 1 << 27;
       // The APIC bit follows the global enable of IA32_APIC_BASE.
       if ((cpu.apicBase & 0x800) == 0 && cpu.apicBase != 0) edx &= ~(1 << 9);
@@ -70,6 +72,12 @@ function isKnownLeaf(leaf: u32): bool {
   if (leaf <= highestBasicLeaf()) return true;
   const extended = findLeaf(0x80000000, 0);
   return leaf >= 0x80000000 && extended !== null && leaf <= changetype<CpuidRecord>(extended).eax;
+}
+
+/** What EDX holds after power-up and INIT: leaf 1 says it too. */
+export function familyModelStepping(): u32 {
+  const leaf = findLeaf(1, 0);
+  return leaf === null ? 0 : changetype<CpuidRecord>(leaf).eax;
 }
 
 function highestBasicLeaf(): u32 {

@@ -7,9 +7,12 @@ import type { Hook, MemoryHook, PortHook } from "./hooks.js";
 import { CPU_BASE, cpuLayout } from "./layout.generated.js";
 import type { Machine } from "./machine.js";
 
-interface Claim {
+interface Range {
   readonly start: number;
   readonly end: number;
+}
+
+interface Claim extends Range {
   readonly device: Device;
 }
 
@@ -17,7 +20,7 @@ export class DeviceBus implements CoreHost {
   readonly #machine: Machine;
   readonly #devices: Device[] = [];
   readonly #ports: (Device | undefined)[] = [];
-  readonly #memory: Claim[] = [];
+  #memory: Claim[] = [];
   #portHooks: PortHook[] = [];
   #memoryHooks: MemoryHook[] = [];
 
@@ -35,10 +38,16 @@ export class DeviceBus implements CoreHost {
     for (const [start, end] of device.ports ?? []) {
       for (let port = start; port <= end; port++) this.#ports[port] = device;
     }
-    for (const [start, end] of device.memory ?? []) {
-      this.#memory.push({ start, end, device });
-      this.#machine.markDevicePages(start, end);
-    }
+    this.#claimMemory(device);
+  }
+
+  /** The memory of a device on the bus lies elsewhere now. */
+  moved(device: Device): void {
+    const left = this.#memory.filter((claim) => claim.device === device);
+    if (left.length === 0) return;
+    this.#memory = this.#memory.filter((claim) => claim.device !== device);
+    this.#claimMemory(device);
+    for (const claim of left) this.#giveBack(claim);
   }
 
   /** The hook set last is asked first. */
@@ -53,9 +62,7 @@ export class DeviceBus implements CoreHost {
     return {
       remove: () => {
         this.#memoryHooks = this.#memoryHooks.filter((other) => other !== hook);
-        this.#machine.unmarkDevicePages(hook.start, hook.end);
-        // Pages that others hold stay theirs.
-        for (const { start, end } of this.#claims(hook)) this.#machine.markDevicePages(start, end);
+        this.#giveBack(hook);
       },
     };
   }
@@ -141,10 +148,22 @@ export class DeviceBus implements CoreHost {
     return this.#memory.find((claim) => address >= claim.start && address <= claim.end)?.device;
   }
 
+  #claimMemory(device: Device): void {
+    for (const [start, end] of device.memory ?? []) {
+      this.#memory.push({ start, end, device });
+      this.#machine.markDevicePages(start, end);
+    }
+  }
+
+  /** Pages are RAM again, but for those that others hold. */
+  #giveBack(range: Range): void {
+    this.#machine.unmarkDevicePages(range.start, range.end);
+    for (const { start, end } of this.#claims(range)) this.#machine.markDevicePages(start, end);
+  }
+
   /** Ranges of devices and hooks that share a page with this one. */
-  #claims({ start, end }: MemoryHook): readonly { readonly start: number; readonly end: number }[] {
-    const shares = (range: { start: number; end: number }): boolean =>
-      range.start >>> 12 <= end >>> 12 && range.end >>> 12 >= start >>> 12;
+  #claims({ start, end }: Range): readonly Range[] {
+    const shares = (range: Range): boolean => range.start >>> 12 <= end >>> 12 && range.end >>> 12 >= start >>> 12;
     return [...this.#memory, ...this.#memoryHooks].filter(shares);
   }
 }

@@ -2,6 +2,7 @@
 
 export { loadCore, type CoreModule } from "./core-module.js";
 export { Machine, type MachineOptions, type Access } from "./machine.js";
+export { mostProcessors, Processors } from "./processors.js";
 export type { Device, AddressRange } from "./device.js";
 export { RawEvent, type RawEventFields } from "./raw-event.js";
 export { decodeEvent, type DecodedEvent } from "./decode-event.js";

@@ -63,7 +63,7 @@ export const TLB_USE_BASE = 0x2200000;
 export const TLB_USE_BYTES = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 992;
+export const CPU_SIZE = 1000;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -191,7 +191,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x440fd151;
+export const LAYOUT_DIGEST = 0x7f7fa147;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -311,192 +311,194 @@ export const cpuLayout = {
   tscAdjust: { offset: 432, bytes: 8 },
   /** IA32_APIC_BASE. */
   apicBase: { offset: 440, bytes: 8 },
+  /** Number of the processor, which is its APIC identifier. */
+  processorId: { offset: 448, bytes: 8 },
   /** IA32_FEATURE_CONTROL. */
-  featureControl: { offset: 448, bytes: 8 },
+  featureControl: { offset: 456, bytes: 8 },
   /** VM_CR. */
-  vmCr: { offset: 456, bytes: 8 },
+  vmCr: { offset: 464, bytes: 8 },
   /** VM_HSAVE_PA. */
-  vmHsavePa: { offset: 464, bytes: 8 },
+  vmHsavePa: { offset: 472, bytes: 8 },
   /** IA32_PAT. */
-  pat: { offset: 472, bytes: 8 },
+  pat: { offset: 480, bytes: 8 },
   /** IA32_DEBUGCTL. */
-  debugctl: { offset: 480, bytes: 8 },
+  debugctl: { offset: 488, bytes: 8 },
   /** BR_FROM: RIP of the last branch that was recorded. */
-  branchFrom: { offset: 488, bytes: 8 },
+  branchFrom: { offset: 496, bytes: 8 },
   /** BR_TO: its target. */
-  branchTo: { offset: 496, bytes: 8 },
+  branchTo: { offset: 504, bytes: 8 },
   /** LASTEXCPFROMIP: the branch before the last exception or interrupt. */
-  exceptionFrom: { offset: 504, bytes: 8 },
+  exceptionFrom: { offset: 512, bytes: 8 },
   /** LASTEXCPTOIP: its target. */
-  exceptionTo: { offset: 512, bytes: 8 },
+  exceptionTo: { offset: 520, bytes: 8 },
   /** IA32_MTRR_DEF_TYPE. */
-  mtrrDefType: { offset: 520, bytes: 8 },
+  mtrrDefType: { offset: 528, bytes: 8 },
   /** IA32_MISC_ENABLE. */
-  miscEnable: { offset: 528, bytes: 8 },
+  miscEnable: { offset: 536, bytes: 8 },
   /** 0 Intel, 1 AMD. */
-  vendor: { offset: 536, bytes: 4 },
+  vendor: { offset: 544, bytes: 4 },
   /** MAXPHYADDR. */
-  physicalAddressBits: { offset: 540, bytes: 4 },
+  physicalAddressBits: { offset: 548, bytes: 4 },
   /** 32, 48 or 57: widest linear address of the model. */
-  linearAddressBits: { offset: 544, bytes: 4 },
+  linearAddressBits: { offset: 552, bytes: 4 },
   /** Pages of memory on the bus, from physical address 0. */
-  ramPages: { offset: 548, bytes: 4 },
+  ramPages: { offset: 556, bytes: 4 },
   /** Features of the model, by number. */
-  features0: { offset: 552, bytes: 8 },
+  features0: { offset: 560, bytes: 8 },
   /** Features 64 to 127. */
-  features1: { offset: 560, bytes: 8 },
+  features1: { offset: 568, bytes: 8 },
   /** Features 128 to 191. */
-  features2: { offset: 568, bytes: 8 },
+  features2: { offset: 576, bytes: 8 },
   /** Features 192 to 255. */
-  features3: { offset: 576, bytes: 8 },
+  features3: { offset: 584, bytes: 8 },
   /** CPUID records of the model. */
-  cpuidCount: { offset: 584, bytes: 4 },
+  cpuidCount: { offset: 592, bytes: 4 },
   /** MSR records of the model. */
-  msrCount: { offset: 588, bytes: 4 },
+  msrCount: { offset: 596, bytes: 4 },
   /** Bits of CR0 that software may set. */
-  cr0Fixed1: { offset: 592, bytes: 8 },
+  cr0Fixed1: { offset: 600, bytes: 8 },
   /** Bits of CR4 that the model has. */
-  cr4Allowed: { offset: 600, bytes: 8 },
+  cr4Allowed: { offset: 608, bytes: 8 },
   /** Bits of EFER that the model has. */
-  eferAllowed: { offset: 608, bytes: 8 },
+  eferAllowed: { offset: 616, bytes: 8 },
   /** VARY_ bits: freedoms of the manual taken otherwise than by default. */
-  variation: { offset: 616, bytes: 4 },
+  variation: { offset: 624, bytes: 4 },
   /** Instructions retired since reset: the virtual time. */
-  retired: { offset: 624, bytes: 8 },
+  retired: { offset: 632, bytes: 8 },
   /** Value of retired at which run() returns. */
-  budgetEnd: { offset: 632, bytes: 8 },
+  budgetEnd: { offset: 640, bytes: 8 },
   /** Value of retired at which the devices want to be asked; all ones for never. */
-  deadline: { offset: 640, bytes: 8 },
+  deadline: { offset: 648, bytes: 8 },
   /** What the stop kind needs: a point's index, an execute number, a status. */
-  stopDetail: { offset: 648, bytes: 8 },
+  stopDetail: { offset: 656, bytes: 8 },
   /** More of it. */
-  stopDetail2: { offset: 656, bytes: 8 },
+  stopDetail2: { offset: 664, bytes: 8 },
   /** A STOP_ number while the run loop is to end, else 0. */
-  stopKind: { offset: 664, bytes: 4 },
+  stopKind: { offset: 672, bytes: 4 },
   /** An ACTIVITY_ number. */
-  activity: { offset: 668, bytes: 4 },
+  activity: { offset: 676, bytes: 4 },
   /** RIP of the HLT that halts; all ones in a guest that was entered halted. */
-  haltRip: { offset: 672, bytes: 8 },
+  haltRip: { offset: 680, bytes: 8 },
   /** Interrupts held for one instruction: bit 0 after STI, bit 1 after MOV SS or POP SS. */
-  shadow: { offset: 680, bytes: 4 },
+  shadow: { offset: 688, bytes: 4 },
   /** ATTENTION_ bits: why the run loop must look up between instructions. */
-  attention: { offset: 684, bytes: 4 },
+  attention: { offset: 692, bytes: 4 },
   /** 1 while a device or the interrupt controller asserts INTR. */
-  interruptLine: { offset: 688, bytes: 4 },
+  interruptLine: { offset: 696, bytes: 4 },
   /** DR6 bits of debug traps to be raised when the instruction is done. */
-  debugPending: { offset: 692, bytes: 4 },
+  debugPending: { offset: 700, bytes: 4 },
   /** 1 when an NMI waits. */
-  nmiPending: { offset: 696, bytes: 4 },
+  nmiPending: { offset: 704, bytes: 4 },
   /** 1 from the delivery of an NMI to IRET. */
-  nmiBlocked: { offset: 700, bytes: 4 },
+  nmiBlocked: { offset: 708, bytes: 4 },
   /** 1 when an INIT signal waits. */
-  initPending: { offset: 704, bytes: 4 },
+  initPending: { offset: 712, bytes: 4 },
   /** 100H plus the vector when a start-up IPI has come in the wait-for-SIPI state, else 0. */
-  sipiPending: { offset: 708, bytes: 4 },
+  sipiPending: { offset: 716, bytes: 4 },
   /** What decoded instructions depend on besides their bytes: KEY_ bits. */
-  codeKey: { offset: 712, bytes: 4 },
+  codeKey: { offset: 720, bytes: 4 },
   /** First offset after those where code may lie: the limit of CS plus 1; all ones in 64-bit mode. */
-  codeEnd: { offset: 720, bytes: 8 },
+  codeEnd: { offset: 728, bytes: 8 },
   /** Physical address of the stop point where run() returned; all ones for none. */
-  stoppedAt: { offset: 728, bytes: 8 },
+  stoppedAt: { offset: 736, bytes: 8 },
   /** Records in the points region. */
-  pointCount: { offset: 736, bytes: 4 },
+  pointCount: { offset: 744, bytes: 4 },
   /** A PENDING_ number: what the instruction in progress ends in instead of retiring. */
-  pending: { offset: 740, bytes: 4 },
+  pending: { offset: 748, bytes: 4 },
   /** Pending exception: vector. */
-  vector: { offset: 744, bytes: 4 },
+  vector: { offset: 752, bytes: 4 },
   /** Pending exception: error code. */
-  errorCode: { offset: 748, bytes: 4 },
+  errorCode: { offset: 756, bytes: 4 },
   /** Pending exception: 1 when an error code goes with it. */
-  hasErrorCode: { offset: 752, bytes: 4 },
+  hasErrorCode: { offset: 760, bytes: 4 },
   /** Pending or delivered event: TYPE_ number as the manual's interruption type. */
-  eventType: { offset: 756, bytes: 4 },
+  eventType: { offset: 764, bytes: 4 },
   /** Pending #DB: 1 when it follows its instruction (a trap), 0 when it comes before it (a fault). */
-  debugTrap: { offset: 760, bytes: 4 },
+  debugTrap: { offset: 768, bytes: 4 },
   /** Number of the rule that decided (src/isa/fault-rules.ts). */
-  rule: { offset: 764, bytes: 4 },
+  rule: { offset: 772, bytes: 4 },
   /** Pending page fault: linear address; pending debug exception: DR6 bits. */
-  faultLinear: { offset: 768, bytes: 8 },
+  faultLinear: { offset: 776, bytes: 8 },
   /** RIP of the instruction to which the pending event belongs. */
-  instructionRip: { offset: 776, bytes: 8 },
+  instructionRip: { offset: 784, bytes: 8 },
   /** Its length in bytes, as software interrupts and exits need it. */
-  instructionLength: { offset: 784, bytes: 4 },
+  instructionLength: { offset: 792, bytes: 4 },
   /** 1 while an instruction's own event is to be delivered: it retires with that. */
-  trapRetires: { offset: 788, bytes: 4 },
+  trapRetires: { offset: 796, bytes: 4 },
   /** 1 while an event is being delivered through the IDT. */
-  delivering: { offset: 792, bytes: 4 },
+  delivering: { offset: 800, bytes: 4 },
   /** Its vector. */
-  deliveringVector: { offset: 796, bytes: 4 },
+  deliveringVector: { offset: 804, bytes: 4 },
   /** Its TYPE_ number. */
-  deliveringType: { offset: 800, bytes: 4 },
+  deliveringType: { offset: 808, bytes: 4 },
   /** Its error code. */
-  deliveringError: { offset: 804, bytes: 4 },
+  deliveringError: { offset: 812, bytes: 4 },
   /** 1 when it has one. */
-  deliveringHasError: { offset: 808, bytes: 4 },
+  deliveringHasError: { offset: 816, bytes: 4 },
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
-  external: { offset: 812, bytes: 4 },
+  external: { offset: 820, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
-  tlbContext: { offset: 816, bytes: 8 },
+  tlbContext: { offset: 824, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 824, bytes: 8 },
+  tlbWraps: { offset: 832, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 832, bytes: 8 },
+  tlbNext: { offset: 840, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 840, bytes: 4 },
+  pagingMode: { offset: 848, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 844, bytes: 4 },
+  codePage: { offset: 852, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 848, bytes: 8 },
+  codeLinear: { offset: 856, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 856, bytes: 4 },
+  traceNext: { offset: 864, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 860, bytes: 4 },
+  traceGeneration: { offset: 868, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 864, bytes: 4 },
+  codePageCount: { offset: 872, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 868, bytes: 4 },
+  dirtyCount: { offset: 876, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 872, bytes: 4 },
+  afterWrite: { offset: 880, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 880, bytes: 8 },
+  scratchLinear: { offset: 888, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 888, bytes: 4 },
+  scratchBytes: { offset: 896, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 892, bytes: 4 },
+  scratchUser: { offset: 900, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 896, bytes: 8 },
+  scratchPhysical1: { offset: 904, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 904, bytes: 8 },
+  scratchPhysical2: { offset: 912, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 912, bytes: 4 },
+  scratchSplit: { offset: 920, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 916, bytes: 4 },
+  eventHead: { offset: 924, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 920, bytes: 4 },
+  eventTail: { offset: 928, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 924, bytes: 4 },
+  guestMode: { offset: 932, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 928, bytes: 4 },
+  nestedPaging: { offset: 936, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 936, bytes: 8 },
+  context: { offset: 944, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 944, bytes: 4 },
+  hostOwned: { offset: 952, bytes: 4 },
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
-  ring0Hosted: { offset: 948, bytes: 4 },
+  ring0Hosted: { offset: 956, bytes: 4 },
   /** Physical address of the host's translated code, whose OVERHEAD bits say what does not count. */
-  overheadBase: { offset: 952, bytes: 8 },
+  overheadBase: { offset: 960, bytes: 8 },
   /** Its size; 0 for none. */
-  overheadBytes: { offset: 960, bytes: 4 },
+  overheadBytes: { offset: 968, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 964, bytes: 4 },
+  vmxOperation: { offset: 972, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 968, bytes: 4 },
+  gif: { offset: 976, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 972, bytes: 4 },
+  monitorArmed: { offset: 980, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 976, bytes: 4 },
+  machineCheckPending: { offset: 984, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 984, bytes: 8 },
+  randomState: { offset: 992, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

@@ -15,6 +15,7 @@ export {
   boot,
   loadMultiboot,
   loadRaw,
+  romOf,
   type BootEnd,
   type BootOptions,
   type BootResult,
@@ -22,6 +23,7 @@ export {
   type MultibootOptions,
   type RawMode,
   type RawOptions,
+  type RomImage,
 } from "./boot/index.js";
 export { loadCore, type CoreModule } from "./core-module.js";
 export { derivePlatform, findPlatform, platformNames, type Firmware, type Platform } from "../isa/index.js";

@@ -15,7 +15,7 @@ export interface Snapshot {
 }
 
 /** Where the processor's state lies. The model and the registers of the program itself are not guest state. */
-const regions: readonly (readonly [start: number, bytes: number])[] = [
+export const stateRegions: readonly (readonly [start: number, bytes: number])[] = [
   [layout.CPU_BASE, layout.CPU_BYTES],
   [layout.SEGMENTS_BASE, layout.SEGMENTS_BYTES],
   [layout.EXTENDED_BASE, layout.EXTENDED_BYTES],
@@ -24,7 +24,7 @@ const regions: readonly (readonly [start: number, bytes: number])[] = [
 ];
 
 /** Fields of the state block that are the host's book-keeping: a restore leaves them as they are. */
-const bookkeeping = [
+export const bookkeeping = [
   cpu.pointCount,
   cpu.tlbContext,
   cpu.tlbNext,
@@ -43,7 +43,7 @@ const pageBytes = 4096;
 export function takeSnapshot(platform: string, view: DataView, devices: readonly Device[]): Snapshot {
   const pages = new Map<number, Uint8Array>();
   for (const page of dirtyPages(view)) pages.set(page, copy(view, layout.RAM_BASE + page * pageBytes, pageBytes));
-  const state = regions.map(([start, bytes]) => copy(view, start, bytes));
+  const state = stateRegions.map(([start, bytes]) => copy(view, start, bytes));
   return { platform, state, pages, devices: devices.map(savedState) };
 }
 
@@ -52,7 +52,7 @@ export function putBackState(snapshot: Snapshot, view: DataView, devices: readon
   assert(snapshot.devices.length === devices.length, "a snapshot goes back with the devices it was taken with");
   const kept = bookkeeping.map(({ offset }) => view.getBigUint64(layout.CPU_BASE + offset, true));
   snapshot.state.forEach((bytes, index) => {
-    const [start] = regions[index] ?? [0];
+    const [start] = stateRegions[index] ?? [0];
     new Uint8Array(view.buffer, start, bytes.length).set(bytes);
   });
   bookkeeping.forEach(({ offset, bytes }, index) => {

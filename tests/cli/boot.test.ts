@@ -116,6 +116,53 @@ test("a raw image can start in real mode at the reset vector", () => {
   expect(ran.status).toBe((9 << 1) | 1);
 });
 
+test.each([
+  ["--rom", 64],
+  ["--rom", 128],
+  ["--raw --load 0xffff0000", 64],
+] as const)("%s: a firmware of %i KiB starts at the reset vector and is seen below 1 MiB", (how, kibibytes) => {
+  const rom = new Uint8Array(kibibytes * 1024);
+  // At F000:E000: MOV AL, 9; OUT F4H, AL. At the reset vector: a write that vanishes, then JMP F000:E000.
+  rom.set([0xb0, 0x09, 0xe6, 0xf4], rom.length - 0x2000);
+  rom.set([0x2e, 0xc6, 0x06, 0xf5, 0xff, 0x00, 0xea, 0x00, 0xe0, 0x00, 0xf0], rom.length - 16);
+  cli.write("rom.bin", rom);
+  expect(cli.trapline("boot", "rom.bin", ...how.split(" ")).status).toBe((9 << 1) | 1);
+});
+
+test("what the guest strobes out on LPT1 is standard output", () => {
+  const code = new Assembler(origin);
+  for (const letter of "lpt\n") {
+    code.op(32, "mov", "dx", 0x378).op(32, "mov", "al", letter.charCodeAt(0)).op(32, "out", "dx", "al");
+    code.op(32, "add", "edx", 2).op(32, "mov", "al", 0x0d).op(32, "out", "dx", "al");
+    code.op(32, "mov", "al", 0x0c).op(32, "out", "dx", "al");
+  }
+  expect(boot(exitWith(code, 0))).toEqual({ status: 1, out: "lpt\n", err: "" });
+});
+
+test.each([1, 2, 5])("of %i processors all but the first are started by INIT and a start-up IPI", (cpus) => {
+  const code = new Assembler(origin).op(32, "mov", "esp", 0x7000).op(32, "call", "@copy");
+  // What the others execute: CLI; XOR AX, AX; MOV DS, AX; LOCK INC BYTE [500H]; HLT; JMP to the HLT.
+  code.bytes(0xfa, 0x31, 0xc0, 0x8e, 0xd8, 0xf0, 0xfe, 0x06, 0x00, 0x05, 0xf4, 0xeb, 0xfd);
+  code.label("copy").op(32, "pop", "esi").op(32, "mov", "edi", 0x8000).op(32, "mov", "ecx", 13);
+  code.bytes(0xf3, 0xa4);
+  // To all but itself: INIT, start-up at 8000H, and that once more.
+  for (const command of [0xc_4500, 0xc_4608, 0xc_4608]) {
+    code.op(32, "mov", "eax", command).op(32, "mov", absolute(0xfee0_0300), "eax");
+  }
+  code.op(32, "mov", "ecx", 100_000).label("wait").op(32, "dec", "ecx").op(32, "jne", "@wait");
+  code.op(32, "mov", "eax", absolute(0x500)).op(32, "out", 0xf4, "al");
+  expect(boot(code, "--cpus", String(cpus), "--budget", "1000000").status).toBe(((cpus - 1) << 1) | 1);
+});
+
+test.each([
+  [["--cpus", "9"], "--cpus takes 1 to 8, not 9"],
+  [["--cpus", "2", "--vmm", "hardware"], "--cpus does not go with --vmm"],
+])("%s is wrong usage", (options, message) => {
+  const ran = boot(exitWith(new Assembler(origin), 0), ...options);
+  expect(ran.status).toBe(2);
+  expect(ran.err).toContain(message);
+});
+
 test.each(underVmms)("memory beyond the end reads as all ones on %s under %s", (platform, vmm) => {
   const code = new Assembler(origin).op(32, "mov", "esi", 0x2000_0000).op(32, "mov", "eax", memory("esi"));
   code.op(32, "inc", "eax").op(32, "out", 0xf4, "eax");

@@ -13,11 +13,13 @@ import { platformNamed, variationOf } from "../platform.js";
 interface BootArguments {
   readonly platform: string;
   readonly memory?: string;
+  readonly cpus?: string;
   readonly vary?: readonly string[];
   readonly append?: string;
   readonly module?: readonly string[];
   readonly budget?: string;
   readonly raw?: true;
+  readonly rom?: true;
   readonly load?: string;
   readonly entry?: string;
   readonly mode: string;
@@ -25,6 +27,7 @@ interface BootArguments {
   readonly vmm?: string;
 }
 
+const addressEnd = 2 ** 32;
 /** Even, so that none is a status of isa-debug-exit, which is always odd. */
 const statuses = {
   "power-off": 0,
@@ -50,6 +53,7 @@ export function register(program: Command): void {
     .argument("<image>", "a Multiboot 1 kernel, or any bytes with --raw")
     .option("--platform <name>", "the processor to boot on", "haswell")
     .option("--memory <size>", "size of memory, such as 64M")
+    .option("--cpus <n>", "number of processors, 1 to 8")
     .option(
       "--vary <knobs>",
       "take freedoms of the manuals the other way: KNOB=CHOICE, such as order=last",
@@ -59,6 +63,10 @@ export function register(program: Command): void {
     .option("--module <file>", "a Multiboot module; may be given several times", collect)
     .option("--budget <n>", "end after so many instructions")
     .option("--raw", "take the image as raw bytes")
+    .option(
+      "--rom",
+      "take the image as firmware: its last byte is the last below 4 GiB, and it starts at the reset vector",
+    )
     .option("--load <address>", "with --raw: where the bytes go")
     .option("--entry <address>", "with --raw: where to start, an address or SEGMENT:OFFSET in hexadecimal")
     .option("--mode <mode>", `with --raw: ${modes.join(", ")}`, "real16")
@@ -75,25 +83,35 @@ export function register(program: Command): void {
 }
 
 async function run(path: string, options: BootArguments): Promise<number> {
-  const { boot, loadCore } = await import("../../machine/index.js");
+  const { boot, loadCore, mostProcessors } = await import("../../machine/index.js");
   const { varyPlatform } = await import("../../isa/index.js");
   const platform = varyPlatform(await platformFor(options), await variationOf(options.vary));
-  const image = await imageFrom(path, platform.memoryBytes, options);
+  const { image, rom } = await imageFrom(path, platform.memoryBytes, options);
   const output = new ByteOutput();
   const post = options.postPort === undefined ? undefined : parseNumber("--post-port", options.postPort);
   const under = await vmmFor(options.vmm ?? "none");
+  const cpus = cpusFrom(options, mostProcessors);
   const result = boot(loadCore(), image, {
     platform,
+    cpus,
     serial: (byte) => output.put(byte),
     ...(options.budget !== undefined && { budgetInstructions: parseNumber("--budget", options.budget) }),
     ...(post !== undefined && { post: { port: post, sink: (code) => process.stderr.write(`post ${hex(code)}\n`) } }),
     ...(under && { under }),
+    ...(rom && { rom }),
     afterSlice: () => output.flush(),
   });
   if (result.end.kind === "debug-exit") return result.end.status;
   const message = endMessage(result);
   if (message !== undefined) process.stderr.write(`trapline: ${message}\n`);
   return statuses[result.end.kind];
+}
+
+function cpusFrom({ cpus: text, vmm = "none" }: BootArguments, most: number): number {
+  const cpus = text === undefined ? 1 : parseNumber("--cpus", text);
+  if (cpus < 1 || cpus > most) throw new UsageError(`--cpus takes 1 to ${most}, not ${text}`);
+  if (cpus > 1 && vmm !== "none") throw new UsageError("--cpus does not go with --vmm: the bundled VMMs drive one");
+  return cpus;
 }
 
 /** The bundled VMMs that the image runs under, with the machine's own devices passed through to it. */
@@ -120,31 +138,38 @@ async function platformFor({ platform: name, memory }: BootArguments): Promise<P
   return derivePlatform(platform, { name: platform.name, memoryBytes });
 }
 
-async function imageFrom(path: string, memoryBytes: number, options: BootArguments): Promise<Image> {
-  const { loadMultiboot, loadRaw } = await import("../../machine/index.js");
+async function imageFrom(
+  path: string,
+  memoryBytes: number,
+  options: BootArguments,
+): Promise<{ image: Image; rom: BootOptions["rom"] }> {
+  const { loadMultiboot, loadRaw, romOf } = await import("../../machine/index.js");
   const file = readFile(path);
-  const image = options.raw
-    ? loadRaw(file, { memoryBytes, ...rawPlace(options) })
+  const raw = options.raw || options.rom ? { memoryBytes, ...rawPlace(options, file.length) } : undefined;
+  const image = raw
+    ? loadRaw(file, raw)
     : loadMultiboot(file, {
         memoryBytes,
         commandLine: options.append === undefined ? basename(path) : `${basename(path)} ${options.append}`,
         modules: (options.module ?? []).map((name) => ({ name: basename(name), bytes: readFile(name) })),
       });
   if (typeof image === "string") throw new UsageError(`${path} cannot be booted: ${image}`);
-  return image;
+  return { image, rom: raw && romOf(file, raw) };
 }
 
-/** Where a raw image goes and starts; by default where a boot sector does. */
-function rawPlace(options: BootArguments) {
+/** Where a raw image goes and starts: by default where a boot sector does, and a firmware at the reset vector. */
+function rawPlace(options: BootArguments, bytes: number) {
   const mode = modes.find((each) => each === options.mode);
   if (mode === undefined) throw new UsageError(`--mode takes ${modes.join(", ")}, not ${options.mode}`);
-  const load = options.load === undefined ? 0x7c00 : parseNumber("--load", options.load);
+  const firmware = addressEnd - bytes;
+  const load = options.load === undefined ? (options.rom ? firmware : 0x7c00) : parseNumber("--load", options.load);
   const far = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(options.entry ?? "");
   if (far) {
     const [segment, offset] = [Number.parseInt(far[1] ?? "", 16), Number.parseInt(far[2] ?? "", 16)] as const;
     return { mode, load, entry: { segment, offset } };
   }
-  return { mode, load, entry: { address: options.entry === undefined ? load : parseNumber("--entry", options.entry) } };
+  if (options.entry !== undefined) return { mode, load, entry: { address: parseNumber("--entry", options.entry) } };
+  return load === firmware ? { mode, load } : { mode, load, entry: { address: load } };
 }
 
 /** What standard error says of an end that the guest did not choose. */

@@ -53,10 +53,10 @@ class Table {
   }
 }
 
-/** The tables as one part of memory, for one processor. */
-export function acpiTables(): Segment {
+/** The tables as one part of memory, for so many processors. */
+export function acpiTables(cpus = 1): Segment {
   const at = { rsdp: 0, rsdt: 0x40, xsdt: 0x80, fadt: 0x100, dsdt: 0x200, facs: 0x240, madt: 0x280 };
-  const bytes = new Uint8Array(0x300);
+  const bytes = new Uint8Array(0x400);
   const address = (name: keyof typeof at): number => tablesAt + at[name];
   const put = (name: keyof typeof at, table: Table): void => bytes.set(table.bytes, at[name]);
   put("rsdp", rootPointer(address("rsdt"), address("xsdt")));
@@ -65,7 +65,7 @@ export function acpiTables(): Segment {
   put("fadt", fixedDescription(address("facs"), address("dsdt")));
   put("dsdt", systemTable("DSDT", 1, 0).checksum(9));
   put("facs", new Table(64).text(0, "FACS").u32(4, 64));
-  put("madt", apicDescription());
+  put("madt", apicDescription(cpus));
   return { name: "ACPI tables", address: BigInt(tablesAt), bytes, role: "tables" };
 }
 
@@ -107,23 +107,29 @@ function fixedDescription(facs: number, dsdt: number): Table {
     .checksum(9);
 }
 
-/** "Multiple APIC Description Table": the processor, the I/O APIC, and IRQ 0 at pin 2. */
-function apicDescription(): Table {
-  const localApic = { at: 44, bytes: 8 };
-  const ioApic = { at: 52, bytes: 12 };
-  const override = { at: 64, bytes: 10 };
+/** "Multiple APIC Description Table": the processors, the I/O APIC, and IRQ 0 at pin 2. */
+function apicDescription(cpus: number): Table {
+  const first = 44;
+  const localApicBytes = 8;
+  const ioApic = { at: first + cpus * localApicBytes, bytes: 12 };
+  const override = { at: ioApic.at + ioApic.bytes, bytes: 10 };
   const pcatCompatible = 1;
-  return systemTable("APIC", 1, 74 - headerBytes)
+  const table = systemTable("APIC", 1, override.at + override.bytes - headerBytes)
     .u32(36, apicPage)
     .u32(40, pcatCompatible)
-    .u8(localApic.at, 0)
-    .u8(localApic.at + 1, localApic.bytes)
-    .u32(localApic.at + 4, 1)
     .u8(ioApic.at, 1)
     .u8(ioApic.at + 1, ioApic.bytes)
     .u32(ioApic.at + 4, ioApicPage)
     .u8(override.at, 2)
     .u8(override.at + 1, override.bytes)
-    .u32(override.at + 4, 2)
-    .checksum(9);
+    .u32(override.at + 4, 2);
+  for (let i = 0; i < cpus; i++) {
+    const at = first + i * localApicBytes;
+    table
+      .u8(at + 1, localApicBytes)
+      .u8(at + 2, i)
+      .u8(at + 3, i)
+      .u32(at + 4, 1);
+  }
+  return table.checksum(9);
 }

@@ -6,10 +6,14 @@ import type { CoreModule } from "../core-module.js";
 import { attachPc, type PcOptions } from "../devices/pc.js";
 import { Machine } from "../machine.js";
 import type { Stop } from "../stop.js";
+import { Rom } from "../devices/rom.js";
 import { acpiTables } from "./acpi.js";
+import type { RomImage } from "./raw.js";
 
 export interface BootOptions extends PcOptions {
   readonly platform: Platform;
+  /** A ROM above memory (romOf). */
+  readonly rom?: RomImage;
   /** Instructions after which the run ends; absent for no bound. */
   readonly budgetInstructions?: number;
   /** Called between slices. */
@@ -55,8 +59,10 @@ export function boot(core: CoreModule, image: Image, options: BootOptions): Boot
   const { platform, under } = options;
   const machine = new Machine(core, { platform, vmmMemoryBytes: under?.memoryBytes ?? 0 });
   const pc = attachPc(machine, options);
-  machine.load({ ...image, segments: [acpiTables(), ...image.segments] });
-  const runner = under?.start(machine, image.start) ?? machine;
+  if (options.rom) machine.attach(new Rom(options.rom.address, options.rom.bytes));
+  machine.load({ ...image, segments: [acpiTables(pc.processors.count), ...image.segments] });
+  const alone = pc.processors.count === 1 ? machine : pc.processors;
+  const runner = under?.start(machine, image.start) ?? alone;
   let left = options.budgetInstructions ?? Number.POSITIVE_INFINITY;
   let end: BootEnd | undefined;
   while (end === undefined) {

@@ -3,6 +3,6 @@
 export { acpiTables } from "./acpi.js";
 export { isElf } from "./elf.js";
 export { loadMultiboot, type MultibootModule, type MultibootOptions } from "./multiboot.js";
-export { loadRaw, type RawOptions } from "./raw.js";
+export { loadRaw, romOf, type RawOptions, type RomImage } from "./raw.js";
 export type { RawMode } from "./start-states.js";
 export { boot, type BootEnd, type BootOptions, type BootResult } from "./boot.js";

@@ -1,14 +1,22 @@
-// Raw images: bytes at an address, started in a mode of the user's choice.
+// Raw images: bytes at an address, started in a mode of the user's choice. What lies above memory is a ROM; one that ends
+// at 4 GiB is the firmware, which starts at the reset vector and is seen below 1 MiB too, as on every PC.
 
 import type { Image, Segment, StartState } from "../../program/index.js";
-import { longStart, protectedStart, realStart, type RawMode } from "./start-states.js";
+import { longStart, protectedStart, realStart, resetStart, type RawMode } from "./start-states.js";
 
 export interface RawOptions {
   readonly memoryBytes: number;
   /** Physical address of the first byte. */
   readonly load: number;
-  readonly entry: { readonly segment: number; readonly offset: number } | { readonly address: number };
+  /** Where it starts; the reset vector where it is not said. */
+  readonly entry?: { readonly segment: number; readonly offset: number } | { readonly address: number };
   readonly mode: RawMode;
+}
+
+/** Bytes that are no part of memory. */
+export interface RomImage {
+  readonly address: number;
+  readonly bytes: Uint8Array;
 }
 
 /** Page tables of a 64-bit start: one table of each of the upper levels, then 2 MiB pages, 4 GiB identity-mapped. */
@@ -18,12 +26,18 @@ const gibibytes = 4;
 const presentWritableUser = 7n;
 const largePage = 0x80n;
 
+const addressEnd = 2 ** 32;
+/** Of a firmware so many bytes at most are seen below 1 MiB. */
+const shadowBytes = 0x2_0000;
+const shadowEnd = 0x10_0000;
+
 /** Builds the image that the machine loads, or says in words why it cannot. */
 export function loadRaw(file: Uint8Array, options: RawOptions): Image | string {
-  if (options.load + file.length > options.memoryBytes) {
-    return `${file.length} bytes at 0x${options.load.toString(16)} do not fit into memory`;
+  const { load, memoryBytes } = options;
+  if (load + file.length > (load < memoryBytes ? memoryBytes : addressEnd)) {
+    return `${file.length} bytes at 0x${load.toString(16)} do not fit into memory`;
   }
-  const segments: Segment[] = [{ name: "image", address: BigInt(options.load), bytes: file, role: "code" }];
+  const segments = partsOf(file, options);
   if (options.mode === "long64") {
     const end = tablesAt + (2 + gibibytes) * tableBytes;
     if (options.load < end)
@@ -33,7 +47,22 @@ export function loadRaw(file: Uint8Array, options: RawOptions): Image | string {
   return { lowering: "carried", segments, start: startState(options), guests: [], symbols: [], lines: [], spans: [] };
 }
 
+/** The ROM that a raw image is, where it lies above memory. */
+export function romOf(file: Uint8Array, { load, memoryBytes }: RawOptions): RomImage | undefined {
+  return load < memoryBytes ? undefined : { address: load, bytes: file };
+}
+
+/** What of a raw image is in memory: all of it, or the end of a firmware. */
+function partsOf(file: Uint8Array, options: RawOptions): Segment[] {
+  const rom = romOf(file, options);
+  if (rom === undefined) return [{ name: "image", address: BigInt(options.load), bytes: file, role: "code" }];
+  if (rom.address + file.length < addressEnd) return [];
+  const bytes = file.subarray(Math.max(0, file.length - shadowBytes));
+  return [{ name: "firmware", address: BigInt(shadowEnd - bytes.length), bytes, role: "code" }];
+}
+
 function startState({ mode, entry }: RawOptions): StartState {
+  if (entry === undefined) return resetStart();
   const address = "address" in entry ? entry.address : entry.segment * 16 + entry.offset;
   switch (mode) {
     case "real16":

@@ -70,6 +70,12 @@ export function realStart(segment: number, offset: number): StartState {
   };
 }
 
+/** As after power-on: real mode at the reset vector, 16 bytes below 4 GiB (Intel SDM vol. 3A, "First Instruction Executed"). */
+export function resetStart(): StartState {
+  const start = realStart(0xf000, 0xfff0);
+  return { ...start, segments: { ...start.segments, CS: { ...start.segments.CS, base: 0xffff_0000n } } };
+}
+
 /** 64-bit mode; `cr3` points to page tables that the loader has put into memory. */
 export function longStart(entry: bigint, cr3: bigint): StartState {
   return {

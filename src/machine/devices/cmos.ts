@@ -39,6 +39,16 @@ export class Cmos implements Device {
     this.#word(0x34, above16);
   }
 
+  save(): unknown {
+    return { index: this.#index, memory: this.#memory };
+  }
+
+  restore(state: unknown): void {
+    const { index, memory } = state as { readonly index: number; readonly memory: Uint8Array };
+    this.#index = index;
+    this.#memory.set(memory);
+  }
+
   readPort(port: number): number {
     if (port === 0x70) return 0xff;
     const time = this.#timeField();

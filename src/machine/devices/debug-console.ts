@@ -15,6 +15,10 @@ export class DebugConsole implements Device {
     // It has no state.
   }
 
+  save(): undefined {
+    return undefined;
+  }
+
   readPort(): number {
     return 0xe9;
   }

@@ -22,12 +22,17 @@ export interface FwCfgFacts {
   readonly cpuCount: number;
 }
 
+/** What a reset leaves. */
+const atReset = {
+  selected: 0,
+  offset: 0,
+};
+
 export class FwCfg implements Device {
   readonly name = "fw_cfg";
   readonly ports = [[selectorPort, dataPort]] as const;
   readonly #content: ReadonlyMap<number, Uint8Array>;
-  #selected = 0;
-  #offset = 0;
+  #state = { ...atReset };
 
   constructor({ memoryBytes, cpuCount }: FwCfgFacts) {
     this.#content = new Map<number, Uint8Array>([
@@ -43,19 +48,26 @@ export class FwCfg implements Device {
   }
 
   reset(): void {
-    this.#selected = 0;
-    this.#offset = 0;
+    this.#state = { ...atReset };
+  }
+
+  save(): unknown {
+    return this.#state;
+  }
+
+  restore(state: unknown): void {
+    this.#state = state as typeof atReset;
   }
 
   readPort(_port: number, bytes: number): number {
     // Whatever the width, each byte read is the next one of the item; past its end there are zeros.
-    return readByteWise(0, bytes, () => this.#content.get(this.#selected)?.[this.#offset++] ?? 0);
+    return readByteWise(0, bytes, () => this.#content.get(this.#state.selected)?.[this.#state.offset++] ?? 0);
   }
 
   writePort(port: number, value: number, bytes: number): void {
     if (port !== selectorPort || bytes !== 2) return;
-    this.#selected = value;
-    this.#offset = 0;
+    this.#state.selected = value;
+    this.#state.offset = 0;
   }
 }
 

@@ -20,16 +20,21 @@ export interface InterruptMessage {
   readonly levelTriggered: boolean;
 }
 
+/** What a reset leaves, but for the entries. */
+const atReset = {
+  /** Level of each pin as the board drives it. */
+  levels: 0,
+  index: 0,
+  id: 0,
+};
+
 export class IoApic implements Device {
   readonly name = "I/O APIC";
   readonly memory = [[ioApicPage, ioApicPage + 0xfff]] as const;
   readonly #send: (message: InterruptMessage) => void;
   readonly #low = new Int32Array(ioApicPins);
   readonly #high = new Int32Array(ioApicPins);
-  /** Level of each pin as the board drives it. */
-  #levels = 0;
-  #index = 0;
-  #id = 0;
+  #state = { ...atReset };
 
   constructor(send: (message: InterruptMessage) => void) {
     this.#send = send;
@@ -38,16 +43,25 @@ export class IoApic implements Device {
   reset(): void {
     this.#low.fill(entryBits.masked);
     this.#high.fill(0);
-    this.#levels = 0;
-    this.#index = 0;
-    this.#id = 0;
+    this.#state = { ...atReset };
+  }
+
+  save(): unknown {
+    return { low: this.#low, high: this.#high, ...this.#state };
+  }
+
+  restore(state: unknown): void {
+    const { low, high, ...rest } = state as { low: Int32Array; high: Int32Array } & typeof atReset;
+    this.#low.set(low);
+    this.#high.set(high);
+    this.#state = rest;
   }
 
   /** Drives a pin. IRQ 0 arrives at pin 2, as the tables say. */
   setPin(pin: number, asserted: boolean): void {
     const bit = 1 << pin;
-    const rising = asserted && (this.#levels & bit) === 0;
-    this.#levels = asserted ? this.#levels | bit : this.#levels & ~bit;
+    const rising = asserted && (this.#state.levels & bit) === 0;
+    this.#state.levels = asserted ? this.#state.levels | bit : this.#state.levels & ~bit;
     const low = this.#low[pin] ?? 0;
     if ((low & entryBits.level) !== 0 ? asserted : rising) this.#signal(pin);
   }
@@ -58,45 +72,45 @@ export class IoApic implements Device {
       const low = this.#low[pin] ?? 0;
       if ((low & entryBits.remoteRequest) === 0 || (low & 0xff) !== vector) continue;
       this.#low[pin] = low & ~entryBits.remoteRequest;
-      if ((this.#levels & (1 << pin)) !== 0) this.#signal(pin);
+      if ((this.#state.levels & (1 << pin)) !== 0) this.#signal(pin);
     }
   }
 
   readMemory(address: number): bigint {
     const offset = address & 0xff;
-    if (offset === 0x00) return BigInt(this.#index);
+    if (offset === 0x00) return BigInt(this.#state.index);
     return offset === 0x10 ? BigInt(this.#readRegister() >>> 0) : 0n;
   }
 
   writeMemory(address: number, value: bigint): void {
     const offset = address & 0xff;
     const word = Number(value & 0xffff_ffffn) | 0;
-    if (offset === 0x00) this.#index = word & 0xff;
+    if (offset === 0x00) this.#state.index = word & 0xff;
     else if (offset === 0x10) this.#writeRegister(word);
     else if (offset === 0x40) this.endOfInterrupt(word & 0xff);
   }
 
   #readRegister(): number {
-    if (this.#index >= 0x10) {
-      const pin = (this.#index - 0x10) >> 1;
-      return ((this.#index & 1) === 0 ? this.#low : this.#high)[pin] ?? 0;
+    if (this.#state.index >= 0x10) {
+      const pin = (this.#state.index - 0x10) >> 1;
+      return ((this.#state.index & 1) === 0 ? this.#low : this.#high)[pin] ?? 0;
     }
     // Identifier, version, arbitration identifier.
-    return [this.#id, versionValue, this.#id][this.#index] ?? 0;
+    return [this.#state.id, versionValue, this.#state.id][this.#state.index] ?? 0;
   }
 
   #writeRegister(value: number): void {
-    if (this.#index === 0) this.#id = value & 0x0f00_0000;
-    if (this.#index < 0x10) return;
-    const pin = (this.#index - 0x10) >> 1;
+    if (this.#state.index === 0) this.#state.id = value & 0x0f00_0000;
+    if (this.#state.index < 0x10) return;
+    const pin = (this.#state.index - 0x10) >> 1;
     if (pin >= ioApicPins) return;
-    if ((this.#index & 1) !== 0) {
+    if ((this.#state.index & 1) !== 0) {
       this.#high[pin] = value & 0xff00_0000;
       return;
     }
     const own = (this.#low[pin] ?? 0) & entryBits.remoteRequest;
     this.#low[pin] = (value & writableLow) | ((value & entryBits.level) !== 0 ? own : 0);
-    if ((value & entryBits.level) !== 0 && (this.#levels & (1 << pin)) !== 0) this.#signal(pin);
+    if ((value & entryBits.level) !== 0 && (this.#state.levels & (1 << pin)) !== 0) this.#signal(pin);
   }
 
   #signal(pin: number): void {

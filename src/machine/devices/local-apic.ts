@@ -1,12 +1,33 @@
 // The local APIC of one processor: Intel SDM vol. 3, chapter "Advanced Programmable Interrupt Controller (APIC)".
-// xAPIC registers at their page, and the same registers as MSRs 800H and up in x2APIC mode.
-//
-// There is one processor, so messages to others are accepted and go nowhere. The timer's bus clock ticks once for
-// each retired instruction. The page stays at its usual address: relocation through IA32_APIC_BASE is not followed.
+// The registers of its page, and the same registers as MSRs 800H and up in x2APIC mode. What it says to the other
+// APICs of the board, and hears from them, goes through apic-bus.ts; its timer is apic-timer.ts.
 
-import type { Device } from "../device.js";
-import type { Alarm, Clock } from "./clock.js";
+import {
+  delivery,
+  errors,
+  isRegister,
+  localVectors,
+  masked,
+  readableMsr,
+  register,
+  softwareEnable,
+  versionValue,
+  writableMsr,
+} from "./apic-registers.js";
+import { ApicTimer, type ApicTimerState } from "./apic-timer.js";
+import type { Clock } from "./clock.js";
 import { VectorSet } from "./vector-set.js";
+
+/** A message between APICs. */
+export interface ApicMessage {
+  readonly vector: number;
+  readonly mode: number;
+  readonly destination: number;
+  readonly logical: boolean;
+  readonly levelTriggered: boolean;
+  /** To all, or to all but the sender; the destination says nothing then. */
+  readonly everybody?: "with sender" | "without sender";
+}
 
 /** What the APIC needs of its processor and of the board. */
 export interface ApicSurroundings {
@@ -27,70 +48,28 @@ export interface ApicSurroundings {
   acknowledgeExternal(): number;
   /** End of a level-triggered interrupt, for the I/O APIC. */
   endOfInterrupt(vector: number): void;
+  /** A message leaves. */
+  send(message: ApicMessage): void;
+}
+
+/** State for a snapshot. */
+export interface LocalApicState {
+  readonly vectors: readonly Uint32Array[];
+  readonly entries: ReadonlyMap<number, number>;
+  readonly words: readonly number[];
+  readonly timer: ApicTimerState;
 }
 
 export const apicPage = 0xfee0_0000;
-const deadlineMsr = 0x6e0;
-
-/** Register offsets in the page; the x2APIC MSR is 800H plus the offset divided by 16. */
-const register = {
-  id: 0x20,
-  version: 0x30,
-  taskPriority: 0x80,
-  arbitrationPriority: 0x90,
-  processorPriority: 0xa0,
-  endOfInterrupt: 0xb0,
-  logicalDestination: 0xd0,
-  destinationFormat: 0xe0,
-  spurious: 0xf0,
-  inService: 0x100,
-  triggerMode: 0x180,
-  request: 0x200,
-  errorStatus: 0x280,
-  commandLow: 0x300,
-  commandHigh: 0x310,
-  timer: 0x320,
-  thermal: 0x330,
-  performance: 0x340,
-  lint0: 0x350,
-  lint1: 0x360,
-  error: 0x370,
-  initialCount: 0x380,
-  currentCount: 0x390,
-  divide: 0x3e0,
-  selfInterrupt: 0x3f0,
-} as const;
-
-/** Version 14H, six local vector table entries. */
-const versionValue = 0x0005_0014;
-const masked = 0x1_0000;
-const softwareEnable = 0x100;
-const delivery = { fixed: 0, lowest: 1, smi: 2, nmi: 4, init: 5, startUp: 6, external: 7 } as const;
-const timerModes = { oneShot: 0, periodic: 1, deadline: 2 } as const;
-const errors = { sendIllegalVector: 0x20, receivedIllegalVector: 0x40, illegalRegister: 0x80 } as const;
+export const deadlineMsr = 0x6e0;
 const baseEnable = 1n << 11n;
 const baseX2 = 1n << 10n;
+const anyDestination = 0xffff_ffff;
 
-/** Writable bits of the local vector table entries. */
-const localVectors = new Map<number, number>([
-  [register.timer, 0x7_00ff],
-  [register.thermal, 0x1_07ff],
-  [register.performance, 0x1_07ff],
-  [register.lint0, 0x1_a7ff],
-  [register.lint1, 0x1_a7ff],
-  [register.error, 0x1_00ff],
-]);
-
-export class LocalApic implements Device {
-  readonly name = "local APIC";
-  readonly memory = [[apicPage, apicPage + 0xfff]] as const;
-  readonly msrs = [
-    [0x800, 0x8ff],
-    [deadlineMsr, deadlineMsr],
-  ] as const;
-  readonly #clock: Clock;
+export class LocalApic {
+  readonly id: number;
   readonly #outside: ApicSurroundings;
-  readonly #alarm: Alarm;
+  readonly #timer: ApicTimer;
   readonly #request = new VectorSet();
   readonly #inService = new VectorSet();
   readonly #levelTriggered = new VectorSet();
@@ -101,183 +80,127 @@ export class LocalApic implements Device {
   #destinationFormat = 0xffff_ffff;
   #commandLow = 0;
   #commandHigh = 0;
-  #divide = 0;
-  #initialCount = 0;
-  #countStarted = 0n;
-  #deadline = 0n;
   #errorsSeen = 0;
   #errorsShown = 0;
+  /** IA32_APIC_BASE as it was when last looked at. */
+  #mode = 0n;
 
-  constructor(clock: Clock, outside: ApicSurroundings) {
-    this.#clock = clock;
+  constructor(clock: Clock, outside: ApicSurroundings, id = 0) {
+    this.id = id;
     this.#outside = outside;
-    this.#alarm = clock.alarm((now) => this.#timerElapsed(now));
+    this.#timer = new ApicTimer(clock, {
+      timeStamp: () => outside.timeStamp(),
+      elapsed: () => this.#deliverLocal(register.timer),
+    });
   }
 
-  /** As the firmware of a PC leaves it: enabled, the 8259 pair through LINT0 ("virtual wire"), NMI at LINT1. */
+  /** As the firmware of a PC leaves the first one: enabled, the 8259 pair through LINT0 ("virtual wire"), NMI at LINT1. */
   reset(): void {
+    this.initialize();
+    this.#mode = this.#outside.apicBase();
+    if (this.id !== 0) return;
+    this.#localVector.set(register.lint0, delivery.external << 8);
+    this.#localVector.set(register.lint1, delivery.nmi << 8);
+    this.#spurious = softwareEnable | 0xff;
+  }
+
+  /** "Local APIC State After Power-Up or Reset"; INIT leaves the same, and the identifier as it is. */
+  initialize(): void {
     this.#request.clear();
     this.#inService.clear();
     this.#levelTriggered.clear();
     for (const offset of localVectors.keys()) this.#localVector.set(offset, masked);
-    this.#localVector.set(register.lint0, delivery.external << 8);
-    this.#localVector.set(register.lint1, delivery.nmi << 8);
     this.#taskPriority = 0;
-    this.#spurious = softwareEnable | 0xff;
+    this.#spurious = 0xff;
     this.#logicalDestination = 0;
     this.#destinationFormat = 0xffff_ffff;
     this.#commandLow = 0;
     this.#commandHigh = 0;
-    this.#divide = 0;
-    this.#initialCount = 0;
-    this.#deadline = 0n;
     this.#errorsSeen = 0;
     this.#errorsShown = 0;
+    this.#timer.reset();
+  }
+
+  save(): LocalApicState {
+    return {
+      vectors: [this.#request, this.#inService, this.#levelTriggered].map((set) => set.words),
+      entries: this.#localVector,
+      words: [
+        this.#taskPriority,
+        this.#spurious,
+        this.#logicalDestination,
+        this.#destinationFormat,
+        this.#commandLow,
+        this.#commandHigh,
+        this.#errorsSeen,
+        this.#errorsShown,
+      ],
+      timer: this.#timer.save(),
+    };
+  }
+
+  restore(state: LocalApicState): void {
+    [this.#request, this.#inService, this.#levelTriggered].forEach((set, i) => set.words.set(state.vectors[i] ?? []));
+    for (const [offset, entry] of state.entries) this.#localVector.set(offset, entry);
+    [
+      this.#taskPriority = 0,
+      this.#spurious = 0,
+      this.#logicalDestination = 0,
+      this.#destinationFormat = 0,
+      this.#commandLow = 0,
+      this.#commandHigh = 0,
+      this.#errorsSeen = 0,
+      this.#errorsShown = 0,
+    ] = state.words;
+    this.#timer.restore(state.timer);
+    this.#mode = this.#outside.apicBase();
   }
 
   readMemory(address: number, bytes: number): bigint {
     if (!this.#enabled || this.#x2Mode) return -1n;
     const offset = address & 0xff0;
     const shift = BigInt((address & 0xf) * 8);
-    return BigInt.asUintN(bytes * 8, BigInt(this.readRegister(offset) >>> 0) >> shift);
+    return BigInt.asUintN(bytes * 8, BigInt(this.#read(offset) >>> 0) >> shift);
   }
 
   writeMemory(address: number, value: bigint): void {
     if (!this.#enabled || this.#x2Mode || (address & 0xf) !== 0) return;
-    this.writeRegister(address & 0xff0, Number(value & 0xffff_ffffn));
+    this.#write(address & 0xff0, Number(value & 0xffff_ffffn));
+    this.update();
   }
 
   /** IA32_TSC_DEADLINE, and 800H to 8FFH in x2APIC mode; undefined where RDMSR raises #GP(0). */
   readMsr(address: number): bigint | undefined {
     if (address === deadlineMsr) return this.tscDeadline;
-    if (!this.#x2Mode) return undefined;
     const offset = (address & 0xff) << 4;
-    if (offset === register.commandLow) return (BigInt(this.#commandHigh >>> 0) << 32n) | BigInt(this.#commandLow);
-    if (!readableMsr(offset)) return undefined;
-    return BigInt(this.readRegister(offset) >>> 0);
+    if (!this.#x2Mode || !readableMsr(offset)) return undefined;
+    const low = BigInt(this.#read(offset) >>> 0);
+    return offset === register.commandLow ? (BigInt(this.#commandHigh >>> 0) << 32n) | low : low;
   }
 
-  /** False where WRMSR raises #GP(0). */
+  /** False where WRMSR raises #GP(0): no such register, or a reserved bit. */
   writeMsr(address: number, value: bigint): boolean {
     if (address === deadlineMsr) {
       this.tscDeadline = value;
       return true;
     }
-    if (!this.#x2Mode) return false;
     const offset = (address & 0xff) << 4;
-    if (offset === register.commandLow) {
-      this.#commandHigh = Number(value >> 32n);
-      this.writeRegister(offset, Number(value & 0xffff_ffffn));
-      return true;
-    }
-    if (!writableMsr(offset) || value > 0xffff_ffffn) return false;
-    const mustBeZero = offset === register.endOfInterrupt || offset === register.errorStatus;
-    if (mustBeZero && value !== 0n) return false;
-    this.writeRegister(offset, Number(value));
+    const [high, low] = [Number(value >> 32n), Number(value & 0xffff_ffffn)] as const;
+    if (!this.#x2Mode || !writableMsr(offset, low)) return false;
+    if (offset === register.commandLow) this.#commandHigh = high;
+    else if (high !== 0) return false;
+    if (offset === register.selfInterrupt) this.#interruptSelf(low);
+    else this.#write(offset, low);
+    this.update();
     return true;
   }
 
-  readRegister(offset: number): number {
-    const local = this.#localVector.get(offset);
-    if (local !== undefined) return local;
-    if (offset >= register.inService && offset < register.errorStatus) return this.#vectorWord(offset);
-    switch (offset) {
-      case register.id:
-      case register.arbitrationPriority:
-        return 0;
-      case register.version:
-        return versionValue;
-      case register.taskPriority:
-        return this.#currentTaskPriority();
-      case register.processorPriority:
-        return this.#processorPriority();
-      case register.logicalDestination:
-        // In x2APIC mode it follows from the identifier: cluster 0, first in it.
-        return this.#x2Mode ? 1 : this.#logicalDestination;
-      case register.destinationFormat:
-        return this.#destinationFormat;
-      case register.spurious:
-        return this.#spurious;
-      case register.errorStatus:
-        return this.#errorsShown;
-      case register.commandLow:
-        return this.#commandLow;
-      case register.commandHigh:
-        return this.#commandHigh;
-      case register.initialCount:
-        return this.#initialCount;
-      case register.currentCount:
-        return this.#currentCount();
-      case register.divide:
-        return this.#divide;
-      default:
-        this.#noteError(errors.illegalRegister);
-        return 0;
-    }
-  }
-
-  writeRegister(offset: number, value: number): void {
-    const writable = localVectors.get(offset);
-    if (writable !== undefined) {
-      this.#writeLocalVector(offset, value & writable);
-      return;
-    }
-    switch (offset) {
-      case register.taskPriority:
-        this.#taskPriority = value & 0xff;
-        this.#outside.setTaskPriorityClass(this.#taskPriority >> 4);
-        break;
-      case register.endOfInterrupt:
-        this.#endOfInterrupt();
-        break;
-      case register.logicalDestination:
-        this.#logicalDestination = value & 0xff00_0000;
-        break;
-      case register.destinationFormat:
-        this.#destinationFormat = value | 0x0fff_ffff;
-        break;
-      case register.spurious:
-        this.#writeSpurious(value & 0x1fff);
-        break;
-      case register.errorStatus:
-        this.#errorsShown = this.#errorsSeen;
-        this.#errorsSeen = 0;
-        break;
-      case register.commandLow:
-        // Delivery status (bit 12) reads as idle: messages go at once.
-        this.#commandLow = value & 0xcfff;
-        this.#commandLow |= value & 0xc_0000;
-        this.#send();
-        break;
-      case register.commandHigh:
-        this.#commandHigh = value;
-        break;
-      case register.initialCount:
-        this.#startTimer(value >>> 0);
-        break;
-      case register.divide:
-        this.#divide = value & 0x0b;
-        break;
-      case register.selfInterrupt:
-        if (this.#x2Mode) this.accept(value & 0xff, false);
-        break;
-      default:
-        this.#noteError(errors.illegalRegister);
-    }
-    this.update();
-  }
-
-  /** IA32_TSC_DEADLINE: zero disarms; elsewhere than in TSC-deadline mode it reads as zero and writes do nothing. */
   get tscDeadline(): bigint {
-    return this.#deadline;
+    return this.#timer.deadline;
   }
 
   set tscDeadline(value: bigint) {
-    if (this.#timerMode !== timerModes.deadline) return;
-    this.#deadline = value;
-    const wait = value - this.#outside.timeStamp();
-    const now = this.#clock.now;
-    this.#clock.set(this.#alarm, value === 0n ? undefined : wait > 0n ? now + wait : now);
+    this.#timer.deadline = value;
   }
 
   /** An interrupt message with this vector arrives. */
@@ -292,23 +215,25 @@ export class LocalApic implements Device {
     this.update();
   }
 
-  /** A message of the I/O APIC or of ICR, in a delivery mode. */
+  /** A message of the I/O APIC, of another APIC or of this one, in a delivery mode. */
   deliver(mode: number, vector: number, levelTriggered: boolean): void {
+    if (!this.#enabled) return;
     if (mode === delivery.fixed || mode === delivery.lowest) this.accept(vector, levelTriggered);
     else if (mode === delivery.nmi) this.#outside.raiseNmi();
     else if (mode === delivery.init) this.#outside.raiseInit();
     else if (mode === delivery.startUp) this.#outside.raiseInit(vector);
   }
 
-  /** True for a message to this processor: its own identifier, all, or its logical address. */
-  isDestination(destination: number, logical: boolean): boolean {
-    if (this.#x2Mode) return destination === 0xffff_ffff || (logical ? (destination & 1) !== 0 : destination === 0);
-    const short = destination & 0xff;
-    if (!logical) return short === 0 || short === 0xff;
+  /** True for a message to this processor: its identifier, its logical address, or all ("Determining IPI Destination"). */
+  isDestination({ destination, logical }: ApicMessage): boolean {
+    const to = destination >>> 0;
+    if (to === anyDestination) return true;
+    if (this.#x2Mode) return logical ? sharesCluster(to, this.#x2Logical, 16) : to === this.id;
+    if (!logical) return (to & 0xff) === this.id || (to & 0xff) === 0xff;
     const own = this.#logicalDestination >>> 24;
     const flatModel = this.#destinationFormat >>> 28 === 0xf;
-    if (flatModel) return (short & own) !== 0;
-    return short >> 4 === own >> 4 && (short & own & 0xf) !== 0;
+    if (flatModel) return (to & own) !== 0;
+    return (to & 0xff) === 0xff || sharesCluster(to & 0xff, own, 4);
   }
 
   /** Interrupt acknowledge: the vector that the processor takes. */
@@ -325,13 +250,26 @@ export class LocalApic implements Device {
     return taken;
   }
 
+  /** CR8, IA32_APIC_BASE or the time-stamp counter changed. */
   processorChanged(): void {
+    const mode = this.#outside.apicBase() & (baseEnable | baseX2);
+    // "x2APIC State Transitions": of the registers only the identifier survives the disabled state.
+    if (mode === 0n && (this.#mode & baseEnable) !== 0n) this.initialize();
+    this.#mode = mode;
+    this.#timer.timeStampChanged();
     this.update();
   }
 
   /** Looks again at what to tell the processor: after changes of CR8, of IA32_APIC_BASE and of the 8259 pair's line. */
   update(): void {
     this.#outside.setInterrupt(this.#deliverable() >= 0 || this.#externalPending());
+  }
+
+  /** "Task and Processor Priorities". */
+  get processorPriority(): number {
+    const task = this.#currentTaskPriority();
+    const service = Math.max(0, this.#inService.highest());
+    return task >> 4 >= service >> 4 ? task : service & 0xf0;
   }
 
   get #enabled(): boolean {
@@ -346,8 +284,91 @@ export class LocalApic implements Device {
     return this.#enabled && (this.#spurious & softwareEnable) !== 0;
   }
 
-  get #timerMode(): number {
-    return ((this.#localVector.get(register.timer) ?? 0) >> 17) & 3;
+  /** "Deriving Logical x2APIC ID from the Local x2APIC ID". */
+  get #x2Logical(): number {
+    return ((this.id >> 4) << 16) | (1 << (this.id & 0xf));
+  }
+
+  #read(offset: number): number {
+    const local = this.#localVector.get(offset);
+    if (local !== undefined) return local;
+    if (offset >= register.inService && offset < register.errorStatus) return this.#vectorWord(offset);
+    if (!isRegister(offset)) this.#noteError(errors.illegalRegister);
+    switch (offset) {
+      case register.id:
+        return this.#x2Mode ? this.id : this.id << 24;
+      case register.version:
+        return versionValue;
+      case register.taskPriority:
+        return this.#currentTaskPriority();
+      case register.processorPriority:
+        return this.processorPriority;
+      case register.logicalDestination:
+        return this.#x2Mode ? this.#x2Logical : this.#logicalDestination;
+      case register.destinationFormat:
+        return this.#destinationFormat;
+      case register.spurious:
+        return this.#spurious;
+      case register.errorStatus:
+        return this.#errorsShown;
+      case register.commandLow:
+        return this.#commandLow;
+      case register.commandHigh:
+        return this.#commandHigh;
+      case register.initialCount:
+        return this.#timer.initialCount;
+      case register.currentCount:
+        return this.#timer.currentCount;
+      case register.divide:
+        return this.#timer.divide;
+      default:
+        return 0;
+    }
+  }
+
+  #write(offset: number, value: number): void {
+    const writable = localVectors.get(offset);
+    if (writable !== undefined) {
+      this.#writeLocalVector(offset, value & writable);
+      return;
+    }
+    if (!isRegister(offset)) this.#noteError(errors.illegalRegister);
+    switch (offset) {
+      case register.taskPriority:
+        this.#taskPriority = value & 0xff;
+        this.#outside.setTaskPriorityClass(this.#taskPriority >> 4);
+        break;
+      case register.endOfInterrupt:
+        this.#endOfInterrupt();
+        break;
+      case register.logicalDestination:
+        this.#logicalDestination = value & 0xff00_0000;
+        break;
+      case register.destinationFormat:
+        this.#destinationFormat = value | 0x0fff_ffff;
+        break;
+      case register.spurious:
+        this.#writeSpurious(value & 0x3ff);
+        break;
+      case register.errorStatus:
+        this.#errorsShown = this.#errorsSeen;
+        this.#errorsSeen = 0;
+        break;
+      case register.commandLow:
+        // Delivery status (bit 12) reads as idle: messages go at once.
+        this.#commandLow = value & 0xc_cfff;
+        this.#send();
+        break;
+      case register.commandHigh:
+        this.#commandHigh = value & 0xff00_0000;
+        break;
+      case register.initialCount:
+        this.#timer.initialCount = value >>> 0;
+        break;
+      case register.divide:
+        this.#timer.divide = value & 0x0b;
+        break;
+    }
   }
 
   /** The 8259 pair reaches the processor directly, or through LINT0 as an external interrupt. */
@@ -361,7 +382,7 @@ export class LocalApic implements Device {
   #deliverable(): number {
     if (!this.#enabled) return -1;
     const vector = this.#request.highest();
-    return vector >= 0 && vector >> 4 > this.#processorPriority() >> 4 ? vector : -1;
+    return vector >= 0 && vector >> 4 > this.processorPriority >> 4 ? vector : -1;
   }
 
   /** CR8 and the upper half of the register are one; the lower half exists only here. */
@@ -369,13 +390,6 @@ export class LocalApic implements Device {
     const upper = this.#outside.taskPriorityClass();
     if (upper !== this.#taskPriority >> 4) this.#taskPriority = upper << 4;
     return this.#taskPriority;
-  }
-
-  /** "Task and Processor Priorities". */
-  #processorPriority(): number {
-    const task = this.#currentTaskPriority();
-    const service = Math.max(0, this.#inService.highest());
-    return task >> 4 >= service >> 4 ? task : service & 0xf0;
   }
 
   #endOfInterrupt(): void {
@@ -393,40 +407,49 @@ export class LocalApic implements Device {
   }
 
   #writeLocalVector(offset: number, value: number): void {
-    const before = this.#timerMode;
     const forced = (this.#spurious & softwareEnable) === 0 ? masked : 0;
     this.#localVector.set(offset, value | forced);
-    if (offset === register.timer && this.#timerMode !== before) {
-      // Between the count and the deadline modes the timer disarms.
-      if (this.#timerMode === timerModes.deadline || before === timerModes.deadline) this.#disarm();
-    }
-    this.update();
+    if (offset === register.timer) this.#timer.mode = (value >> 17) & 3;
   }
 
-  #disarm(): void {
-    this.#initialCount = 0;
-    this.#deadline = 0n;
-    this.#clock.set(this.#alarm, undefined);
+  /** An interrupt of a local vector table entry: it has a vector of its own, and no delivery mode. */
+  #deliverLocal(offset: number): void {
+    const entry = this.#localVector.get(offset) ?? masked;
+    if ((entry & masked) === 0) this.accept(entry & 0xff, false);
   }
 
-  /** "Issuing Interprocessor Interrupts"; only messages that reach this processor do anything. */
+  /** "Issuing Interprocessor Interrupts". */
   #send(): void {
-    const vector = this.#commandLow & 0xff;
-    const mode = (this.#commandLow >> 8) & 7;
-    const shorthand = (this.#commandLow >> 18) & 3;
-    const logical = (this.#commandLow & 0x800) !== 0;
+    const [vector, mode] = [this.#commandLow & 0xff, (this.#commandLow >> 8) & 7] as const;
     if ((mode === delivery.fixed || mode === delivery.lowest) && vector < 16) {
       this.#noteError(errors.sendIllegalVector);
       return;
     }
     // INIT with level 0 and level-triggered only synchronizes arbitration: "INIT Level De-assert".
-    const deasserts = mode === delivery.init && (this.#commandLow & 0xc000) === 0x8000;
-    if (deasserts) return;
-    const destination = this.#x2Mode ? this.#commandHigh >>> 0 : this.#commandHigh >>> 24;
-    const reachesSelf = [this.isDestination(destination, logical), true, true, false][shorthand] ?? false;
-    if (reachesSelf) this.deliver(mode, vector, (this.#commandLow & 0x8000) !== 0);
+    if (mode === delivery.init && (this.#commandLow & 0xc000) === 0x8000) return;
+    const shorthand = (this.#commandLow >> 18) & 3;
+    if (shorthand === 1) {
+      this.deliver(mode, vector, false);
+      return;
+    }
+    // Whatever the trigger mode says, IPIs are edge-triggered ("Valid Combinations for … Command Register").
+    this.#outside.send({
+      vector,
+      mode,
+      destination: this.#x2Mode ? this.#commandHigh >>> 0 : this.#commandHigh >>> 24,
+      logical: (this.#commandLow & 0x800) !== 0,
+      levelTriggered: false,
+      ...(shorthand !== 0 && { everybody: shorthand === 2 ? "with sender" : "without sender" }),
+    });
   }
 
+  /** "SELF IPI Register". */
+  #interruptSelf(vector: number): void {
+    if (vector < 16) this.#noteError(errors.sendIllegalVector);
+    else this.accept(vector, false);
+  }
+
+  /** "Error Handling": collected until ESR is written, and an interrupt of the error entry for each. */
   #noteError(bits: number): void {
     this.#errorsSeen |= bits;
     const entry = this.#localVector.get(register.error) ?? masked;
@@ -442,55 +465,9 @@ export class LocalApic implements Device {
           : this.#request;
     return set.words[(offset >> 4) & 7] ?? 0;
   }
-
-  /** Divide configuration: bits 3, 1 and 0 choose 2, 4, … 128, and 1. */
-  get #divisor(): bigint {
-    const choice = (this.#divide & 3) | ((this.#divide >> 1) & 4);
-    return choice === 7 ? 1n : 2n << BigInt(choice);
-  }
-
-  #startTimer(count: number): void {
-    if (this.#timerMode === timerModes.deadline) return;
-    this.#initialCount = count;
-    this.#countStarted = this.#clock.now;
-    const due = this.#countStarted + BigInt(count) * this.#divisor;
-    this.#clock.set(this.#alarm, count === 0 ? undefined : due);
-  }
-
-  #currentCount(): number {
-    if (this.#initialCount === 0 || this.#timerMode === timerModes.deadline) return 0;
-    const ticks = (this.#clock.now - this.#countStarted) / this.#divisor;
-    const count = BigInt(this.#initialCount);
-    if (this.#timerMode === timerModes.periodic) return Number(count - (ticks % count));
-    return ticks >= count ? 0 : Number(count - ticks);
-  }
-
-  #timerElapsed(now: bigint): void {
-    const entry = this.#localVector.get(register.timer) ?? masked;
-    if (this.#timerMode === timerModes.deadline) this.#deadline = 0n;
-    else if (this.#timerMode === timerModes.periodic && this.#initialCount !== 0) {
-      const period = BigInt(this.#initialCount) * this.#divisor;
-      const periods = (now - this.#countStarted) / period + 1n;
-      this.#clock.set(this.#alarm, this.#countStarted + periods * period);
-    }
-    if ((entry & masked) === 0) this.accept(entry & 0xff, false);
-  }
 }
 
-/** "x2APIC Register Address Space": no destination format, no upper half of ICR, and some registers one way only. */
-function readableMsr(offset: number): boolean {
-  const known = offset >= register.inService && offset <= register.errorStatus;
-  const others: readonly number[] = [
-    ...[register.id, register.version, register.taskPriority, register.processorPriority, register.logicalDestination],
-    ...[register.spurious, register.initialCount, register.currentCount, register.divide],
-  ];
-  return known || others.includes(offset) || localVectors.has(offset);
-}
-
-function writableMsr(offset: number): boolean {
-  const others: readonly number[] = [
-    ...[register.taskPriority, register.endOfInterrupt, register.spurious, register.errorStatus],
-    ...[register.initialCount, register.divide, register.selfInterrupt],
-  ];
-  return others.includes(offset) || localVectors.has(offset);
+/** Logical addresses of a cluster and one bit each: the cluster is the upper half, of `bits` bits. */
+function sharesCluster(destination: number, own: number, bits: 4 | 16): boolean {
+  return destination >>> bits === own >>> bits && (destination & own & ((1 << bits) - 1)) !== 0;
 }

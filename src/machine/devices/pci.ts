@@ -20,35 +20,48 @@ const functions: readonly PciFunction[] = [
   { device: 1, header: [0x7000_8086, 0x0200_0007, 0x0601_0000, 0] },
 ];
 
+/** What a reset leaves. */
+const atReset = {
+  address: 0,
+};
+
 export class PciHost implements Device {
   readonly name = "PCI configuration";
   readonly ports = [
     [addressPort, addressPort],
     [dataPort, dataPort + 3],
   ] as const;
-  #address = 0;
+  #state = { ...atReset };
 
   reset(): void {
-    this.#address = 0;
+    this.#state = { ...atReset };
+  }
+
+  save(): unknown {
+    return this.#state;
+  }
+
+  restore(state: unknown): void {
+    this.#state = state as typeof atReset;
   }
 
   readPort(port: number, bytes: number): number {
-    if (port === addressPort) return bytes === 4 ? this.#address >>> 0 : 0xff;
+    if (port === addressPort) return bytes === 4 ? this.#state.address >>> 0 : 0xff;
     const word = this.#configurationWord();
     return word >>> ((port - dataPort) * 8);
   }
 
   writePort(port: number, value: number, bytes: number): void {
     // Nothing in the configuration space can be changed; base addresses read back as zero, which means none.
-    if (port === addressPort && bytes === 4) this.#address = value & 0x80ff_fffc;
+    if (port === addressPort && bytes === 4) this.#state.address = value & 0x80ff_fffc;
   }
 
   #configurationWord(): number {
-    const bus = (this.#address >> 16) & 0xff;
-    const device = (this.#address >> 11) & 0x1f;
-    const number = (this.#address >> 8) & 7;
+    const bus = (this.#state.address >> 16) & 0xff;
+    const device = (this.#state.address >> 11) & 0x1f;
+    const number = (this.#state.address >> 8) & 7;
     const found = functions.find((each) => each.device === device && bus === 0 && number === 0);
-    if ((this.#address & enable) === 0 || !found) return 0xffff_ffff;
-    return found.header[(this.#address & 0xff) >> 2] ?? 0;
+    if ((this.#state.address & enable) === 0 || !found) return 0xffff_ffff;
+    return found.header[(this.#state.address & 0xff) >> 2] ?? 0;
   }
 }

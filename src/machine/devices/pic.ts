@@ -4,61 +4,59 @@
 import type { Device } from "../device.js";
 import { readByteWise, writeByteWise } from "./bytes.js";
 
+/** A controller after power-on. */
+const controllerAtReset = {
+  /** Requests latched, in service, and masked: a bit for each line. */
+  request: 0,
+  inService: 0,
+  mask: 0xff,
+  /** Level of each input, and which inputs are level-triggered. */
+  level: 0,
+  levelTriggered: 0,
+  vectorBase: 0,
+  /** The next initialization word expected, 0 when initialized. */
+  expected: 0,
+  needsWord4: false,
+  single: false,
+  autoEnd: false,
+  specialMask: false,
+  specialNested: false,
+  rotateOnAutoEnd: false,
+  readInService: false,
+  poll: false,
+  /** Line of lowest priority; priority falls from the line after it. */
+  lowest: 7,
+};
+
 /** One 8259A. Line numbers are 0 to 7 here. */
 class Controller {
-  /** Requests latched, in service, and masked: a bit for each line. */
-  request = 0;
-  inService = 0;
-  mask = 0xff;
-  /** Level of each input, and which inputs are level-triggered. */
-  level = 0;
-  levelTriggered = 0;
-  vectorBase = 0;
-  /** The next initialization word expected, 0 when initialized. */
-  #expected = 0;
-  #needsWord4 = false;
-  #single = false;
-  #autoEnd = false;
-  #specialMask = false;
-  #specialNested = false;
-  #rotateOnAutoEnd = false;
-  #readInService = false;
-  #poll = false;
-  /** Line of lowest priority; priority falls from the line after it. */
-  #lowest = 7;
+  state = { ...controllerAtReset };
 
   /** @param slaveLine input of a cascaded controller, which does not block its own new requests; -1 for none. */
   constructor(readonly slaveLine: number) {}
 
   reset(): void {
-    this.request = 0;
-    this.inService = 0;
-    this.mask = 0xff;
-    this.level = 0;
-    this.levelTriggered = 0;
-    this.vectorBase = 0;
-    this.#initialize();
-    this.#expected = 0;
+    this.state = { ...controllerAtReset };
   }
 
   setLine(line: number, asserted: boolean): void {
     const bit = 1 << line;
     if (asserted) {
-      if ((this.levelTriggered & bit) !== 0 || (this.level & bit) === 0) this.request |= bit;
-      this.level |= bit;
+      if ((this.state.levelTriggered & bit) !== 0 || (this.state.level & bit) === 0) this.state.request |= bit;
+      this.state.level |= bit;
     } else {
       // An edge stays latched, as the chipsets that followed the 8259A have it.
-      this.level &= ~bit;
-      if ((this.levelTriggered & bit) !== 0) this.request &= ~bit;
+      this.state.level &= ~bit;
+      if ((this.state.levelTriggered & bit) !== 0) this.state.request &= ~bit;
     }
   }
 
   /** The line to be served next, or -1: unmasked and of higher priority than all in service. */
   pending(): number {
-    const candidate = this.#highest(this.request & ~this.mask);
+    const candidate = this.#highest(this.state.request & ~this.state.mask);
     if (candidate < 0) return -1;
-    let blocking = this.#specialMask ? this.inService & ~this.mask : this.inService;
-    if (this.#specialNested && candidate === this.slaveLine) blocking &= ~(1 << candidate);
+    let blocking = this.state.specialMask ? this.state.inService & ~this.state.mask : this.state.inService;
+    if (this.state.specialNested && candidate === this.slaveLine) blocking &= ~(1 << candidate);
     const inService = this.#highest(blocking);
     return inService < 0 || this.#rank(candidate) < this.#rank(inService) ? candidate : -1;
   }
@@ -68,68 +66,68 @@ class Controller {
     const line = this.pending();
     if (line < 0) return -1;
     const bit = 1 << line;
-    if ((this.levelTriggered & bit) === 0) this.request &= ~bit;
-    if (!this.#autoEnd) this.inService |= bit;
-    else if (this.#rotateOnAutoEnd) this.#lowest = line;
+    if ((this.state.levelTriggered & bit) === 0) this.state.request &= ~bit;
+    if (!this.state.autoEnd) this.state.inService |= bit;
+    else if (this.state.rotateOnAutoEnd) this.state.lowest = line;
     return line;
   }
 
   readCommand(): number {
-    if (this.#poll) {
-      this.#poll = false;
+    if (this.state.poll) {
+      this.state.poll = false;
       const line = this.acknowledge();
       return line < 0 ? 0 : 0x80 | line;
     }
-    return this.#readInService ? this.inService : this.request;
+    return this.state.readInService ? this.state.inService : this.state.request;
   }
 
   writeCommand(value: number): void {
     if ((value & 0x10) !== 0) {
       // ICW1.
       this.#initialize();
-      this.#needsWord4 = (value & 1) !== 0;
-      this.#single = (value & 2) !== 0;
-      this.#expected = 2;
+      this.state.needsWord4 = (value & 1) !== 0;
+      this.state.single = (value & 2) !== 0;
+      this.state.expected = 2;
     } else if ((value & 0x08) !== 0) {
       // OCW3.
-      if ((value & 0x40) !== 0) this.#specialMask = (value & 0x20) !== 0;
-      if ((value & 0x04) !== 0) this.#poll = true;
-      if ((value & 0x02) !== 0) this.#readInService = (value & 1) !== 0;
+      if ((value & 0x40) !== 0) this.state.specialMask = (value & 0x20) !== 0;
+      if ((value & 0x04) !== 0) this.state.poll = true;
+      if ((value & 0x02) !== 0) this.state.readInService = (value & 1) !== 0;
     } else {
       this.#endOfInterrupt(value >> 5, value & 7);
     }
   }
 
   writeData(value: number): void {
-    switch (this.#expected) {
+    switch (this.state.expected) {
       case 2:
-        this.vectorBase = value & 0xf8;
-        this.#expected = this.#single ? (this.#needsWord4 ? 4 : 0) : 3;
+        this.state.vectorBase = value & 0xf8;
+        this.state.expected = this.state.single ? (this.state.needsWord4 ? 4 : 0) : 3;
         break;
       case 3:
-        this.#expected = this.#needsWord4 ? 4 : 0;
+        this.state.expected = this.state.needsWord4 ? 4 : 0;
         break;
       case 4:
-        this.#specialNested = (value & 0x10) !== 0;
-        this.#autoEnd = (value & 2) !== 0;
-        this.#expected = 0;
+        this.state.specialNested = (value & 0x10) !== 0;
+        this.state.autoEnd = (value & 2) !== 0;
+        this.state.expected = 0;
         break;
       default:
-        this.mask = value;
+        this.state.mask = value;
     }
   }
 
   #initialize(): void {
-    this.request = this.level & this.levelTriggered;
-    this.inService = 0;
-    this.mask = 0;
-    this.#autoEnd = false;
-    this.#specialMask = false;
-    this.#specialNested = false;
-    this.#rotateOnAutoEnd = false;
-    this.#readInService = false;
-    this.#poll = false;
-    this.#lowest = 7;
+    this.state.request = this.state.level & this.state.levelTriggered;
+    this.state.inService = 0;
+    this.state.mask = 0;
+    this.state.autoEnd = false;
+    this.state.specialMask = false;
+    this.state.specialNested = false;
+    this.state.rotateOnAutoEnd = false;
+    this.state.readInService = false;
+    this.state.poll = false;
+    this.state.lowest = 7;
   }
 
   /** OCW2: rotate, specific and end bits. */
@@ -138,24 +136,24 @@ class Controller {
     const specific = (command & 2) !== 0;
     const end = (command & 1) !== 0;
     if (end) {
-      const ended = specific ? line : this.#highest(this.inService);
-      if (ended >= 0) this.inService &= ~(1 << ended);
-      if (rotate && ended >= 0) this.#lowest = ended;
+      const ended = specific ? line : this.#highest(this.state.inService);
+      if (ended >= 0) this.state.inService &= ~(1 << ended);
+      if (rotate && ended >= 0) this.state.lowest = ended;
     } else if (specific) {
-      if (rotate) this.#lowest = line;
+      if (rotate) this.state.lowest = line;
     } else {
-      this.#rotateOnAutoEnd = rotate;
+      this.state.rotateOnAutoEnd = rotate;
     }
   }
 
   /** 0 for the line of highest priority. */
   #rank(line: number): number {
-    return (line - this.#lowest - 1) & 7;
+    return (line - this.state.lowest - 1) & 7;
   }
 
   #highest(lines: number): number {
     for (let rank = 0; rank < 8; rank++) {
-      const line = (this.#lowest + 1 + rank) & 7;
+      const line = (this.state.lowest + 1 + rank) & 7;
       if ((lines & (1 << line)) !== 0) return line;
     }
     return -1;
@@ -187,10 +185,21 @@ export class PicPair implements Device {
   reset(): void {
     this.#master.reset();
     this.#slave.reset();
-    this.#master.vectorBase = 0x08;
-    this.#master.mask = 0xff & ~(1 << cascade);
-    this.#slave.vectorBase = 0x70;
-    this.#slave.mask = 0xff & ~0x0e;
+    this.#master.state.vectorBase = 0x08;
+    this.#master.state.mask = 0xff & ~(1 << cascade);
+    this.#slave.state.vectorBase = 0x70;
+    this.#slave.state.mask = 0xff & ~0x0e;
+    this.#update();
+  }
+
+  save(): unknown {
+    return [this.#master.state, this.#slave.state];
+  }
+
+  restore(state: unknown): void {
+    const [master, slave] = state as [typeof controllerAtReset, typeof controllerAtReset];
+    this.#master.state = master;
+    this.#slave.state = slave;
     this.#update();
   }
 
@@ -207,9 +216,9 @@ export class PicPair implements Device {
     let vector: number;
     if (line === cascade) {
       line = this.#slave.acknowledge();
-      vector = this.#slave.vectorBase + (line < 0 ? 7 : line);
+      vector = this.#slave.state.vectorBase + (line < 0 ? 7 : line);
     } else {
-      vector = this.#master.vectorBase + (line < 0 ? 7 : line);
+      vector = this.#master.state.vectorBase + (line < 0 ? 7 : line);
     }
     this.#update();
     return vector;
@@ -217,9 +226,9 @@ export class PicPair implements Device {
 
   readPort(port: number, bytes: number): number {
     return readByteWise(port, bytes, (each) => {
-      if (each >= elcrPort) return this.#controller(each & 1).levelTriggered;
+      if (each >= elcrPort) return this.#controller(each & 1).state.levelTriggered;
       const controller = this.#controller(each >> 7);
-      const value = (each & 1) === 0 ? controller.readCommand() : controller.mask;
+      const value = (each & 1) === 0 ? controller.readCommand() : controller.state.mask;
       this.#update();
       return value;
     });
@@ -227,7 +236,7 @@ export class PicPair implements Device {
 
   writePort(port: number, value: number, bytes: number): void {
     writeByteWise(port, value, bytes, (each, byte) => {
-      if (each >= elcrPort) this.#controller(each & 1).levelTriggered = byte & ~(alwaysEdge[each & 1] ?? 0xff);
+      if (each >= elcrPort) this.#controller(each & 1).state.levelTriggered = byte & ~(alwaysEdge[each & 1] ?? 0xff);
       else if ((each & 1) === 0) this.#controller(each >> 7).writeCommand(byte);
       else this.#controller(each >> 7).writeData(byte);
       this.#update();

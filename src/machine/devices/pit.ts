@@ -11,36 +11,33 @@ import { instructionsPerSecond, type Alarm, type Clock } from "./clock.js";
 /** Input clock of the counters on every PC. */
 const ticksPerSecond = 1_193_182n;
 
+/** A counter after power-on. */
+const counterAtReset = {
+  mode: 3,
+  gate: true,
+  access: 3,
+  decimal: false,
+  reload: 0x1_0000,
+  loadedAt: 0n,
+  loaded: false,
+  writeHigh: false,
+  readHigh: false,
+  lowByte: 0,
+  latchedCount: undefined as number | undefined,
+  latchedStatus: undefined as number | undefined,
+};
+
 class Counter {
-  mode = 3;
-  gate = true;
-  #access = 3;
-  #decimal = false;
-  #reload = 0x1_0000;
-  #loadedAt = 0n;
-  #loaded = false;
-  #writeHigh = false;
-  #readHigh = false;
-  #lowByte = 0;
-  #latchedCount: number | undefined;
-  #latchedStatus: number | undefined;
+  state = { ...counterAtReset };
 
   constructor(readonly now: () => bigint) {}
 
   reset(): void {
-    this.mode = 3;
-    this.#access = 3;
-    this.#decimal = false;
-    this.#reload = 0x1_0000;
-    this.#loaded = false;
-    this.#writeHigh = false;
-    this.#readHigh = false;
-    this.#latchedCount = undefined;
-    this.#latchedStatus = undefined;
+    this.state = { ...counterAtReset };
   }
 
   get periodic(): boolean {
-    return this.mode === 2 || this.mode === 3;
+    return this.state.mode === 2 || this.state.mode === 3;
   }
 
   /** Control word, without its counter number. */
@@ -50,104 +47,104 @@ class Counter {
       this.latchCount();
       return;
     }
-    this.#access = access;
+    this.state.access = access;
     // Modes 6 and 7 are 2 and 3.
-    this.mode = (word >> 1) & 7;
-    if (this.mode > 5) this.mode -= 4;
-    this.#decimal = (word & 1) !== 0;
-    this.#loaded = false;
-    this.#writeHigh = false;
-    this.#readHigh = false;
+    this.state.mode = (word >> 1) & 7;
+    if (this.state.mode > 5) this.state.mode -= 4;
+    this.state.decimal = (word & 1) !== 0;
+    this.state.loaded = false;
+    this.state.writeHigh = false;
+    this.state.readHigh = false;
   }
 
   latchCount(): void {
-    this.#latchedCount ??= this.count();
+    this.state.latchedCount ??= this.count();
   }
 
   latchStatus(): void {
-    this.#latchedStatus ??=
+    this.state.latchedStatus ??=
       (this.output() ? 0x80 : 0) |
-      (this.#loaded ? 0 : 0x40) |
-      (this.#access << 4) |
-      (this.mode << 1) |
-      (this.#decimal ? 1 : 0);
+      (this.state.loaded ? 0 : 0x40) |
+      (this.state.access << 4) |
+      (this.state.mode << 1) |
+      (this.state.decimal ? 1 : 0);
   }
 
   read(): number {
-    if (this.#latchedStatus !== undefined) {
-      const status = this.#latchedStatus;
-      this.#latchedStatus = undefined;
+    if (this.state.latchedStatus !== undefined) {
+      const status = this.state.latchedStatus;
+      this.state.latchedStatus = undefined;
       return status;
     }
-    const value = this.#latchedCount ?? this.count();
-    const high = this.#access === 2 || (this.#access === 3 && this.#readHigh);
-    if (this.#access === 3) this.#readHigh = !this.#readHigh;
-    if (this.#access !== 3 || high) this.#latchedCount = undefined;
+    const value = this.state.latchedCount ?? this.count();
+    const high = this.state.access === 2 || (this.state.access === 3 && this.state.readHigh);
+    if (this.state.access === 3) this.state.readHigh = !this.state.readHigh;
+    if (this.state.access !== 3 || high) this.state.latchedCount = undefined;
     return (high ? value >> 8 : value) & 0xff;
   }
 
   /** True when the write completed a count, which then starts. */
   write(byte: number): boolean {
-    if (this.#access === 3 && !this.#writeHigh) {
-      this.#lowByte = byte;
-      this.#writeHigh = true;
+    if (this.state.access === 3 && !this.state.writeHigh) {
+      this.state.lowByte = byte;
+      this.state.writeHigh = true;
       return false;
     }
-    const raw = this.#access === 1 ? byte : this.#access === 2 ? byte << 8 : this.#lowByte | (byte << 8);
-    this.#writeHigh = false;
-    const value = this.#decimal ? fromDecimal(raw) : raw;
-    this.#reload = value === 0 ? (this.#decimal ? 10_000 : 0x1_0000) : value;
+    const raw = this.state.access === 1 ? byte : this.state.access === 2 ? byte << 8 : this.state.lowByte | (byte << 8);
+    this.state.writeHigh = false;
+    const value = this.state.decimal ? fromDecimal(raw) : raw;
+    this.state.reload = value === 0 ? (this.state.decimal ? 10_000 : 0x1_0000) : value;
     this.#start();
     return true;
   }
 
   /** A rising gate restarts the periodic modes. */
   setGate(gate: boolean): void {
-    if (gate && !this.gate && this.#loaded) this.#start();
-    this.gate = gate;
+    if (gate && !this.state.gate && this.state.loaded) this.#start();
+    this.state.gate = gate;
   }
 
   output(): boolean {
-    if (!this.#loaded) return this.mode !== 0;
+    if (!this.state.loaded) return this.state.mode !== 0;
     const elapsed = this.#elapsed();
-    const reload = BigInt(this.#reload);
+    const reload = BigInt(this.state.reload);
     if (!this.periodic) return elapsed >= reload;
     const phase = elapsed % reload;
-    return this.mode === 2 ? phase !== reload - 1n : phase < (reload + 1n) / 2n;
+    return this.state.mode === 2 ? phase !== reload - 1n : phase < (reload + 1n) / 2n;
   }
 
   count(): number {
     const elapsed = this.#elapsed();
-    const reload = BigInt(this.#reload);
+    const reload = BigInt(this.state.reload);
     let value = this.periodic ? reload - (elapsed % reload) : (reload - elapsed) & 0xffffn;
     // Mode 3 counts down by two, twice in each period.
-    if (this.mode === 3) value = reload - ((elapsed * 2n) % reload);
+    if (this.state.mode === 3) value = reload - ((elapsed * 2n) % reload);
     const number = Number(value & 0xffffn);
-    return this.#decimal ? toDecimal(number) : number;
+    return this.state.decimal ? toDecimal(number) : number;
   }
 
   /** Virtual time of the next rising edge of the output after `from`; undefined when there is none. */
   nextEdge(from: bigint): bigint | undefined {
-    if (!this.#loaded || !this.gate) return undefined;
-    const reload = BigInt(this.#reload);
+    if (!this.state.loaded || !this.state.gate) return undefined;
+    const reload = BigInt(this.state.reload);
     if (!this.periodic) {
-      const due = this.#loadedAt + toInstructions(reload);
-      return this.mode === 0 && due > from ? due : undefined;
+      const due = this.state.loadedAt + toInstructions(reload);
+      return this.state.mode === 0 && due > from ? due : undefined;
     }
-    const periods = ((from - this.#loadedAt) * ticksPerSecond) / (instructionsPerSecond * reload);
-    let due = this.#loadedAt + toInstructions(reload * (periods + 1n));
-    if (due <= from) due = this.#loadedAt + toInstructions(reload * (periods + 2n));
+    const periods = ((from - this.state.loadedAt) * ticksPerSecond) / (instructionsPerSecond * reload);
+    let due = this.state.loadedAt + toInstructions(reload * (periods + 1n));
+    if (due <= from) due = this.state.loadedAt + toInstructions(reload * (periods + 2n));
     return due;
   }
 
   #start(): void {
-    this.#loadedAt = this.now();
-    this.#loaded = true;
+    this.state.loadedAt = this.now();
+    this.state.loaded = true;
   }
 
   #elapsed(): bigint {
-    if (!this.#loaded) return 0n;
-    return ((this.now() - this.#loadedAt) * ticksPerSecond) / instructionsPerSecond;
+    if (!this.state.loaded) return 0n;
+    return ((this.now() - this.state.loadedAt) * ticksPerSecond) / instructionsPerSecond;
   }
 }
 
@@ -176,9 +173,27 @@ export class Pit implements Device {
 
   reset(): void {
     for (const counter of this.#counters) counter.reset();
-    this.#counters[2].gate = false;
+    this.#counters[2].state.gate = false;
     this.#speaker = 0;
     this.#refresh = 0;
+  }
+
+  save(): unknown {
+    const counters = this.#counters.map(({ state }) => state);
+    return { counters, speaker: this.#speaker, refresh: this.#refresh, due: this.#alarm.due };
+  }
+
+  restore(state: unknown): void {
+    const { counters, speaker, refresh, due } = state as {
+      readonly counters: readonly (typeof counterAtReset)[];
+      readonly speaker: number;
+      readonly refresh: number;
+      readonly due: bigint | undefined;
+    };
+    this.#counters.forEach((counter, i) => (counter.state = counters[i] ?? { ...counterAtReset }));
+    this.#speaker = speaker;
+    this.#refresh = refresh;
+    this.#clock.set(this.#alarm, due);
   }
 
   readPort(port: number, bytes: number): number {
@@ -214,7 +229,7 @@ export class Pit implements Device {
   }
 
   #arm(): void {
-    this.#interrupt(this.#counters[0].output() && this.#counters[0].mode === 0);
+    this.#interrupt(this.#counters[0].output() && this.#counters[0].state.mode === 0);
     this.#clock.set(this.#alarm, this.#counters[0].nextEdge(this.#clock.now));
   }
 

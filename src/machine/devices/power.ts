@@ -23,6 +23,15 @@ const ports = {
 /** PM1 control: SLP_EN; the sleep type is not looked at, because S5 is the only one that the tables describe. */
 const sleepEnable = 0x2000;
 
+/** What a reset leaves. A20 is on: the machine starts where firmware has already been. */
+const atReset = {
+  shutdownMatched: 0,
+  resetControl: 0,
+  systemControl: 0x02,
+  pmControl: 0,
+  pmEvent: 0,
+};
+
 export class PowerPorts implements Device {
   readonly name = "power and reset ports";
   readonly ports = [
@@ -35,36 +44,35 @@ export class PowerPorts implements Device {
     [ports.bochsShutdown, ports.bochsShutdown],
   ] as const;
   readonly #end: (end: PowerEnd) => void;
-  #shutdownMatched = 0;
-  #resetControl = 0;
-  #systemControl = 0x02;
-  #pmControl = 0;
-  #pmEvent = 0;
+  #state = { ...atReset };
 
   constructor(end: (end: PowerEnd) => void) {
     this.#end = end;
   }
 
   reset(): void {
-    this.#shutdownMatched = 0;
-    this.#resetControl = 0;
-    // A20 is on: the machine starts where firmware has already been.
-    this.#systemControl = 0x02;
-    this.#pmControl = 0;
-    this.#pmEvent = 0;
+    this.#state = { ...atReset };
+  }
+
+  save(): unknown {
+    return this.#state;
+  }
+
+  restore(state: unknown): void {
+    this.#state = state as typeof atReset;
   }
 
   readPort(port: number): number {
     switch (port) {
       case ports.resetControl:
-        return this.#resetControl;
+        return this.#state.resetControl;
       case ports.systemControl:
-        return this.#systemControl;
+        return this.#state.systemControl;
       case ports.pmControl:
         // SCI_EN: ACPI mode is on.
-        return this.#pmControl | 1;
+        return this.#state.pmControl | 1;
       case ports.pmEvent + 2:
-        return this.#pmEvent;
+        return this.#state.pmEvent;
       case ports.bochsShutdown:
         return 0xff;
       default:
@@ -83,18 +91,18 @@ export class PowerPorts implements Device {
         if ((value & 0xff) === 0xfe) this.#end({ kind: "reset" });
         break;
       case ports.systemControl:
-        this.#systemControl = value & 0xfe;
+        this.#state.systemControl = value & 0xfe;
         if ((value & 1) !== 0) this.#end({ kind: "reset" });
         break;
       case ports.resetControl:
-        this.#resetControl = value & 0x0e;
+        this.#state.resetControl = value & 0x0e;
         if ((value & 4) !== 0) this.#end({ kind: "reset" });
         break;
       case ports.pmEvent + 2:
-        this.#pmEvent = value & 0xffff;
+        this.#state.pmEvent = value & 0xffff;
         break;
       case ports.pmControl:
-        this.#pmControl = value & 0x1c06;
+        this.#state.pmControl = value & 0x1c06;
         if ((value & sleepEnable) !== 0) this.#end({ kind: "power-off" });
         break;
       case ports.bochsShutdown:
@@ -104,10 +112,10 @@ export class PowerPorts implements Device {
   }
 
   #matchShutdown(byte: number): void {
-    if (byte === shutdownWord.charCodeAt(this.#shutdownMatched)) this.#shutdownMatched++;
-    else this.#shutdownMatched = byte === shutdownWord.charCodeAt(0) ? 1 : 0;
-    if (this.#shutdownMatched < shutdownWord.length) return;
-    this.#shutdownMatched = 0;
+    if (byte === shutdownWord.charCodeAt(this.#state.shutdownMatched)) this.#state.shutdownMatched++;
+    else this.#state.shutdownMatched = byte === shutdownWord.charCodeAt(0) ? 1 : 0;
+    if (this.#state.shutdownMatched < shutdownWord.length) return;
+    this.#state.shutdownMatched = 0;
     this.#end({ kind: "power-off" });
   }
 }

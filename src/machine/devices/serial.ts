@@ -23,20 +23,25 @@ const divisorAccess = 0x80;
 /** DCD, DSR and CTS: somebody listens. */
 const modemReady = 0xb0;
 
+/** What a reset leaves. */
+const atReset = {
+  received: [] as number[],
+  divisor: 0,
+  interruptEnable: 0,
+  fifoControl: 0,
+  lineControl: 0,
+  modemControl: 0,
+  scratch: 0,
+  /** The transmitter became empty and nobody has seen it yet. */
+  transmitterNews: false,
+};
+
 export class SerialPort implements Device {
   readonly name = "serial port";
   readonly ports: readonly (readonly [number, number])[];
   readonly #base: number;
   readonly #options: SerialOptions;
-  #received: number[] = [];
-  #divisor = 0;
-  #interruptEnable = 0;
-  #fifoControl = 0;
-  #lineControl = 0;
-  #modemControl = 0;
-  #scratch = 0;
-  /** The transmitter became empty and nobody has seen it yet. */
-  #transmitterNews = false;
+  #state = { ...atReset };
 
   constructor(options: SerialOptions) {
     this.#options = options;
@@ -45,19 +50,20 @@ export class SerialPort implements Device {
   }
 
   reset(): void {
-    this.#received = [];
-    this.#divisor = 0;
-    this.#interruptEnable = 0;
-    this.#fifoControl = 0;
-    this.#lineControl = 0;
-    this.#modemControl = 0;
-    this.#scratch = 0;
-    this.#transmitterNews = false;
+    this.#state = { ...atReset, received: [] };
+  }
+
+  save(): unknown {
+    return this.#state;
+  }
+
+  restore(state: unknown): void {
+    this.#state = state as typeof atReset;
   }
 
   /** A byte arrives from the other end. */
   receive(byte: number): void {
-    this.#received.push(byte & 0xff);
+    this.#state.received.push(byte & 0xff);
     this.#updateInterrupt();
   }
 
@@ -70,52 +76,52 @@ export class SerialPort implements Device {
   }
 
   #read(register: number): number {
-    const divisor = (this.#lineControl & divisorAccess) !== 0;
+    const divisor = (this.#state.lineControl & divisorAccess) !== 0;
     switch (register) {
       case 0:
-        return divisor ? this.#divisor & 0xff : this.#takeReceived();
+        return divisor ? this.#state.divisor & 0xff : this.#takeReceived();
       case 1:
-        return divisor ? this.#divisor >> 8 : this.#interruptEnable;
+        return divisor ? this.#state.divisor >> 8 : this.#state.interruptEnable;
       case 2:
         return this.#identifyInterrupt();
       case 3:
-        return this.#lineControl;
+        return this.#state.lineControl;
       case 4:
-        return this.#modemControl;
+        return this.#state.modemControl;
       case 5:
-        return lineIdle | (this.#received.length > 0 ? dataReady : 0);
+        return lineIdle | (this.#state.received.length > 0 ? dataReady : 0);
       case 6:
         return this.#modemStatus();
       case 7:
-        return this.#scratch;
+        return this.#state.scratch;
       default:
         return 0xff;
     }
   }
 
   #write(register: number, value: number): void {
-    const divisor = (this.#lineControl & divisorAccess) !== 0;
+    const divisor = (this.#state.lineControl & divisorAccess) !== 0;
     switch (register) {
       case 0:
-        if (divisor) this.#divisor = (this.#divisor & 0xff00) | value;
+        if (divisor) this.#state.divisor = (this.#state.divisor & 0xff00) | value;
         else this.#send(value);
         break;
       case 1:
-        if (divisor) this.#divisor = (this.#divisor & 0xff) | (value << 8);
+        if (divisor) this.#state.divisor = (this.#state.divisor & 0xff) | (value << 8);
         else this.#enableInterrupts(value & 0x0f);
         break;
       case 2:
-        this.#fifoControl = value;
-        if ((value & 0x02) !== 0) this.#received = [];
+        this.#state.fifoControl = value;
+        if ((value & 0x02) !== 0) this.#state.received = [];
         break;
       case 3:
-        this.#lineControl = value;
+        this.#state.lineControl = value;
         break;
       case 4:
-        this.#modemControl = value & 0x1f;
+        this.#state.modemControl = value & 0x1f;
         break;
       case 7:
-        this.#scratch = value;
+        this.#state.scratch = value;
         break;
       // The status registers 5 and 6 are read-only.
     }
@@ -123,60 +129,60 @@ export class SerialPort implements Device {
   }
 
   #send(byte: number): void {
-    if ((this.#modemControl & loopback) !== 0) this.#received.push(byte);
+    if ((this.#state.modemControl & loopback) !== 0) this.#state.received.push(byte);
     else this.#options.sink(byte);
-    this.#transmitterNews = true;
+    this.#state.transmitterNews = true;
   }
 
   #enableInterrupts(enable: number): void {
     // Enabling the transmitter interrupt while the transmitter is empty raises it.
-    if ((enable & 2) !== 0 && (this.#interruptEnable & 2) === 0) this.#transmitterNews = true;
-    this.#interruptEnable = enable;
+    if ((enable & 2) !== 0 && (this.#state.interruptEnable & 2) === 0) this.#state.transmitterNews = true;
+    this.#state.interruptEnable = enable;
   }
 
   #takeReceived(): number {
-    const byte = this.#received.shift() ?? 0;
+    const byte = this.#state.received.shift() ?? 0;
     this.#updateInterrupt();
     return byte;
   }
 
   /** IIR: the pending interrupt of highest priority, or 1 for none; bits 6 and 7 say that the FIFOs are on. */
   #identifyInterrupt(): number {
-    const fifos = (this.#fifoControl & 1) !== 0 ? 0xc0 : 0;
+    const fifos = (this.#state.fifoControl & 1) !== 0 ? 0xc0 : 0;
     if (this.#receivePending()) return fifos | 4;
     if (!this.#transmitPending()) return fifos | 1;
     // Reading takes the transmitter interrupt back.
-    this.#transmitterNews = false;
+    this.#state.transmitterNews = false;
     this.#updateInterrupt();
     return fifos | 2;
   }
 
   #receivePending(): boolean {
-    return (this.#interruptEnable & 1) !== 0 && this.#received.length > 0;
+    return (this.#state.interruptEnable & 1) !== 0 && this.#state.received.length > 0;
   }
 
   #transmitPending(): boolean {
-    return (this.#interruptEnable & 2) !== 0 && this.#transmitterNews;
+    return (this.#state.interruptEnable & 2) !== 0 && this.#state.transmitterNews;
   }
 
   #updateInterrupt(): void {
     const pending = this.#receivePending() || this.#transmitPending();
-    this.#options.interrupt?.(pending && (this.#modemControl & out2) !== 0);
+    this.#options.interrupt?.(pending && (this.#state.modemControl & out2) !== 0);
   }
 
   /** In loopback the modem inputs are the outputs: RTS to CTS, DTR to DSR, OUT1 to RI, OUT2 to DCD. */
   #modemStatus(): number {
-    if ((this.#modemControl & loopback) === 0) return modemReady;
+    if ((this.#state.modemControl & loopback) === 0) return modemReady;
     const {
       rts,
       dtr,
       out1,
       out2: dcd,
     } = {
-      dtr: this.#modemControl & 1,
-      rts: (this.#modemControl >> 1) & 1,
-      out1: (this.#modemControl >> 2) & 1,
-      out2: (this.#modemControl >> 3) & 1,
+      dtr: this.#state.modemControl & 1,
+      rts: (this.#state.modemControl >> 1) & 1,
+      out1: (this.#state.modemControl >> 2) & 1,
+      out2: (this.#state.modemControl >> 3) & 1,
     };
     return (rts << 4) | (dtr << 5) | (out1 << 6) | (dcd << 7);
   }

@@ -40,6 +40,16 @@ export class TestDevice implements Device {
     new Uint8Array(this.#ram.buffer).fill(0);
   }
 
+  save(): unknown {
+    return { scratch: this.#scratch, ram: new Uint8Array(this.#ram.buffer) };
+  }
+
+  restore(state: unknown): void {
+    const { scratch, ram } = state as { readonly scratch: number; readonly ram: Uint8Array };
+    this.#scratch = scratch;
+    new Uint8Array(this.#ram.buffer).set(ram);
+  }
+
   readPort(port: number, bytes: number): number {
     if (port >= linePort) return 0;
     return bytes === 4 ? this.#scratch >>> 0 : this.#scratch & ((1 << (bytes * 8)) - 1);

@@ -200,6 +200,7 @@ function localApic() {
     externalPending: () => state.external,
     acknowledgeExternal: () => 0x20,
     endOfInterrupt: (vector) => state.ended.push(vector),
+    send: () => undefined,
   });
   apic.reset();
   return { apic, time, clock, state };
