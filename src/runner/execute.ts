@@ -9,6 +9,7 @@ import type { Point, Program, RunEnd, RunEvent, RunLog } from "../program/index.
 import {
   startVmm,
   type BundledVmm,
+  type Fault,
   type GuestProcessor,
   type GuestState,
   type VmmChoice,
@@ -24,12 +25,12 @@ import { RingSwitches } from "./rings.js";
 import { readTrapFrame, returnFromTrap } from "./trap-frame.js";
 
 /** Runs a program. The machine is of the case's platform; what an earlier run left in it is undone first. */
-export function execute(on: TestMachine, program: Program, vmm: readonly VmmChoice[]): RunLog {
+export function execute(on: TestMachine, program: Program, vmm: readonly VmmChoice[], fault?: Fault): RunLog {
   const { machine } = on;
   machine.reset();
   machine.load(program.image);
   machine.setPoints(machinePoints(program.plan.points));
-  return new Run(on, program, vmm).toEnd();
+  return new Run(on, program, vmm, fault).toEnd();
 }
 
 type Handler = Extract<Point, { kind: "handler" }>;
@@ -49,12 +50,13 @@ class Run {
     private readonly on: TestMachine,
     private readonly program: Program,
     vmm: readonly VmmChoice[],
+    fault: Fault | undefined,
   ) {
     const { machine } = on;
     this.machine = machine;
     this.log = new EventLog(machine, program, vmm.length);
     this.lines = new Places(program.plan);
-    this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log });
+    this.vmm = vmm.length === 0 ? undefined : startVmm(machine, vmm, program.image.start, { events: this.log, fault });
     this.seat = this.vmm?.seat ?? machine;
     this.rings = new RingSwitches(this.seat);
   }

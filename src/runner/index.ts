@@ -9,6 +9,8 @@ export { renderGithub } from "./formats/github.js";
 export { renderJson } from "./formats/json.js";
 export type { FailureRecord, PlaceRecord } from "./formats/records.js";
 export { renderSarif } from "./formats/sarif.js";
+export { runMutants, type MutantResult, type MutationResult } from "./mutants.js";
+export { renderMutant, renderMutantsJson, renderMutantTotals } from "./mutant-report.js";
 export { MachinePool, type TestMachine } from "./machine-pool.js";
 export * from "./options.js";
 export * from "./report.js";

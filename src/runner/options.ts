@@ -2,6 +2,7 @@
 
 import type { Variation } from "../isa/index.js";
 import type { ModuleSources } from "../resolve/index.js";
+import type { Fault } from "../vmm/index.js";
 
 /** Golden files by path, as discovery found them beside the tests. */
 export type GoldenFiles = ReadonlyMap<string, string>;
@@ -14,6 +15,8 @@ export interface RunOptions {
   readonly platforms?: readonly string[];
   /** Freedoms of the manuals that the processors take otherwise than by default. */
   readonly variation?: Variation;
+  /** Makes the bundled VMMs wrong on purpose. */
+  readonly fault?: Fault;
   /** Rewrite goldens instead of comparing them; never in CI. */
   readonly update: boolean;
   /** `only` is refused and goldens are never rewritten. */

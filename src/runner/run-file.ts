@@ -62,16 +62,16 @@ export function runFile(request: FileRequest, options: RunOptions, pool: Machine
   };
 }
 
-type PrepareOptions = Pick<RunOptions, "modules" | "platforms"> & Partial<Pick<RunOptions, "ci">>;
+export type PrepareOptions = Pick<RunOptions, "modules" | "platforms"> & Partial<Pick<RunOptions, "ci">>;
 
 /** A cell with its program; a skipped one has none. */
-interface PreparedCase {
+export interface PreparedCase {
   readonly cell: ResolvedCase;
   readonly program?: Program;
   readonly diagnostics: readonly Diagnostic[];
 }
 
-interface Prepared {
+export interface Prepared {
   readonly cases: readonly PreparedCase[];
   /** `only` leaves tests out. */
   readonly partial: boolean;
@@ -79,7 +79,7 @@ interface Prepared {
 }
 
 /** What is wrong, each thing once: the cells of a matrix mostly repeat each other. */
-function diagnosticsOf({ diagnostics, cases }: Prepared): readonly Diagnostic[] {
+export function diagnosticsOf({ diagnostics, cases }: Prepared): readonly Diagnostic[] {
   const seen = new Set<string>();
   return inSourceOrder([...diagnostics, ...cases.flatMap((one) => one.diagnostics)]).filter((d) => {
     const key = `${d.code} ${d.span?.source.name ?? ""} ${d.span?.start ?? ""} ${d.span?.end ?? ""} ${d.message}`;
@@ -87,7 +87,8 @@ function diagnosticsOf({ diagnostics, cases }: Prepared): readonly Diagnostic[] 
   });
 }
 
-function prepare(request: FileRequest, options: PrepareOptions): Prepared {
+/** Everything that comes before a run. */
+export function prepare(request: FileRequest, options: PrepareOptions): Prepared {
   const parsed = parse(request.source);
   const hasSyntaxErrors = hasErrors(parsed.diagnostics);
   const platforms = options.platforms && { platforms: options.platforms };
@@ -139,12 +140,13 @@ function compileCell(cell: ResolvedCase): PreparedCase {
 }
 
 /** A cell's result, and its transcript where a golden file keeps it. */
-interface RanCase {
+export interface RanCase {
   readonly result: CaseResult;
   readonly golden?: GoldenCell;
 }
 
-function runCase(
+/** Runs and judges one cell. */
+export function runCase(
   { cell, program }: PreparedCase,
   kept: string | undefined,
   options: RunOptions,
@@ -152,7 +154,7 @@ function runCase(
 ): RanCase {
   const name = nameOf(cell);
   if (program === undefined) return { result: { ...name, outcome: "skipped", detail: cell.skip ?? "" } };
-  const log = execute(pool.take(varyPlatform(cell.platform, options.variation)), program, cell.vmm);
+  const log = execute(pool.take(varyPlatform(cell.platform, options.variation)), program, cell.vmm, options.fault);
   const costInput = { platform: cell.platform, bundled: cell.vmm.length > 0 };
   const golden = cell.golden ? { name, transcript: transcript(program.plan, log) } : undefined;
   const compared = golden && !rewrites(options) ? compareGolden(kept, golden, log.events.length) : undefined;

@@ -3,5 +3,6 @@
 export * from "./bundled.js";
 export * from "./policy.js";
 export * from "./baseline-policy.js";
+export { concernsCase, faultCatalogue, type Fault, type FaultRow } from "./faults/index.js";
 export { costByName, CostMeter, costOf, type Cost, type CostInput } from "./cost.js";
 export { deepestStack, startVmm, vmmMemoryBytes } from "./start.js";

@@ -5,6 +5,7 @@ import { cr0Bits, msrAddresses } from "../isa/index.js";
 import { SerialPort, type Machine } from "../machine/index.js";
 import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
+import { faultyLevel, type Fault } from "./faults/index.js";
 import { GuestDevices, machineDevices, type PortDevices } from "./hardware/devices.js";
 import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
@@ -17,7 +18,7 @@ import { guestModeOf } from "./guest-mode.js";
 import { PageAllocator } from "./page-allocator.js";
 import { withPassThrough } from "./pass-through.js";
 import { emptyPolicy, type VmmChoice, type VmmPolicy } from "./policy.js";
-import { startSoftware, whyNotSoftware } from "./software/index.js";
+import { softwareInstructions, startSoftware, whyNotSoftware } from "./software/index.js";
 import { levelInside, machineLevel, type Level } from "./stack/index.js";
 
 /** Memory that a machine needs above its platform's for the structures of its bundled VMMs. */
@@ -32,6 +33,8 @@ export interface VmmOptions {
   readonly serial?: (byte: number) => void;
   /** The guest has the machine's own devices in place of the VMM's serial port. */
   readonly passThrough?: boolean;
+  /** Makes the VMMs wrong on purpose. */
+  readonly fault?: Fault | undefined;
 }
 
 /**
@@ -50,7 +53,7 @@ export function startVmm(
   const { memoryBytes } = machine.platform;
   const guestBytes = (place: number): number => memoryBytes + place * vmmMemoryBytes;
   const partsOf = (place: number): StartParts => ({
-    choice: stack[place] ?? noChoice,
+    choice: understood(stack[place] ?? noChoice, options.fault),
     pages: new PageAllocator(guestBytes(place), guestBytes(place + 1)),
     start,
     passThrough: options.passThrough === true,
@@ -58,16 +61,25 @@ export function startVmm(
     events: sinkOf(machine, options.events, place),
   });
   let parts = partsOf(stack.length - 1);
-  let level = machineLevel(machine, guestBytes(stack.length - 1));
+  const { fault } = options;
+  let level = faultyLevel(machineLevel(machine, guestBytes(stack.length - 1)), fault);
   for (let place = stack.length - 1; place > 0; place--) {
     const vcpu = startHardware(level, parts);
     parts = partsOf(place - 1);
     const sizes = { guestBytes: guestBytes(place - 1), bytes: guestBytes(place) };
-    level = levelInside(level, vcpu, sizes, parts.pages);
+    level = faultyLevel(levelInside(level, vcpu, sizes, parts.pages), fault);
   }
   if (innermost.kind === "hardware") return startHardware(level, parts);
   const { processor, ringZero } = level;
-  return startSoftware({ ...parts, policy: policyOf(parts), processor, ringZero, kind: innermost.kind });
+  const { kind } = innermost;
+  const known = softwareInstructions(kind);
+  const instructions = fault?.instructions?.(known) ?? known;
+  return startSoftware({ ...parts, policy: policyOf(parts), processor, ringZero, kind, instructions });
+}
+
+/** The VMM as it understands what was declared of it. */
+function understood(choice: VmmChoice, fault: Fault | undefined): VmmChoice {
+  return fault?.policy ? { ...choice, policy: fault.policy(choice.policy) } : choice;
 }
 
 const noChoice: VmmChoice = { kind: "hardware", nested: false, policy: emptyPolicy };

@@ -1,7 +1,7 @@
 // Where a length rule does not hold, and why.
 
 /** Tables may be as long as what they list. */
-export const longFiles: readonly RegExp[] = [/^src\/isa\//];
+export const longFiles: readonly RegExp[] = [/^src\/isa\//, /^src\/vmm\/faults\/catalogue\.ts$/];
 
 /** Functions that are one dispatch over a closed set: `path:name`, with the reason. */
 export const longFunctions: ReadonlyMap<string, string> = new Map([

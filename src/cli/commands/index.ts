@@ -10,6 +10,7 @@ import { register as disasm } from "./disasm.js";
 import { register as explain } from "./explain.js";
 import { register as fmt } from "./fmt.js";
 import { register as init } from "./init.js";
+import { register as mutate } from "./mutate.js";
 import { register as platforms } from "./platforms.js";
 import { register as run } from "./run.js";
 import { register as tryIt } from "./try.js";
@@ -18,6 +19,7 @@ export const commands: readonly ((program: Command) => void)[] = [
   run,
   check,
   cost,
+  mutate,
   fmt,
   build,
   tryIt,

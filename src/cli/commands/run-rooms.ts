@@ -10,7 +10,11 @@ export {
   renderComparison,
   renderGithub,
   renderJson,
+  renderMutant,
+  renderMutantsJson,
+  renderMutantTotals,
   renderSarif,
   renderTotals,
   runFiles,
+  runMutants,
 } from "../../runner/index.js";

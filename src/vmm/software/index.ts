@@ -1,3 +1,3 @@
 // software: the bundled VMMs that need no hardware assist. Their guest runs in the outer rings; the VMM is ring 0.
 
-export { startSoftware, whyNotSoftware } from "./start.js";
+export { softwareInstructions, startSoftware, whyNotSoftware } from "./start.js";

@@ -6,17 +6,23 @@ import type { BundledVmm } from "../bundled.js";
 import { ShadowTables } from "../hardware/shadow-paging.js";
 import type { PageAllocator } from "../page-allocator.js";
 import type { VmmChoice } from "../policy.js";
+import type { EmulatedInstruction } from "./shared/emulation.js";
 import { privilegedInstructions } from "./shared/privileged.js";
-import type { SoftwareGuestParts } from "./shared/software-guest.js";
+import type { SoftwareVcpuParts } from "./shared/software-vcpu.js";
 import { Window } from "./shared/window.js";
 import { cachePages } from "./translation/code-cache.js";
 import { sensitiveInstructions } from "./translation/sensitive.js";
 import { TranslationVcpu } from "./translation/vcpu.js";
 import { TrapAndEmulateVcpu } from "./trap-and-emulate/vcpu.js";
 
-export interface SoftwareParts extends Omit<SoftwareGuestParts, "shadow" | "window"> {
+export interface SoftwareParts extends Omit<SoftwareVcpuParts, "shadow" | "window"> {
   readonly pages: PageAllocator;
   readonly kind: VmmChoice["kind"];
+}
+
+/** The instructions that a software VMM carries out for its guest. */
+export function softwareInstructions(kind: VmmChoice["kind"]): ReadonlyMap<string, EmulatedInstruction> {
+  return kind === "trap_and_emulate" ? privilegedInstructions : sensitiveInstructions;
 }
 
 /** Makes the VMM and puts its guest into the outer rings. */
@@ -34,8 +40,7 @@ export function whyNotSoftware(choice: VmmChoice, cpu: CpuModel, start: StartSta
   if ((start.efer & eferBits.LMA) !== 0n) return whyNotLong(cpu);
   if ((start.cr0 & cr0Bits.PE) === 0n) return "a guest in real mode has no ring to be deprivileged in";
   const { kind, policy } = choice;
-  const table = kind === "trap_and_emulate" ? privilegedInstructions : sensitiveInstructions;
-  const seen = new Set([...table.values()].map(({ subject }) => subject));
+  const seen = new Set([...softwareInstructions(kind).values()].map(({ subject }) => subject));
   const unseen = policy.intercepts.find((name) => !name.startsWith("#") && !alwaysSeen.has(name) && !seen.has(name));
   return unseen === undefined ? undefined : `${kind} does not see ${unseen}: nothing there brings control to the VMM`;
 }

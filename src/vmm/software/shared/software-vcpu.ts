@@ -31,18 +31,22 @@ const longestInstruction = 15n;
 /** Why the guest came back to the VMM. */
 export type GuestRun = LevelStop | { readonly kind: "handled" };
 
+/** What a software VMM is made of. */
+export interface SoftwareVcpuParts extends SoftwareGuestParts {
+  /** Those that the VMM carries out, by mnemonic. */
+  readonly instructions: ReadonlyMap<string, EmulatedInstruction>;
+}
+
 export abstract class SoftwareVcpu implements BundledVmm {
   readonly guest: SoftwareGuest;
   protected readonly ringZero: RingZero;
   protected readonly flow: EventFlow;
+  protected readonly instructions: ReadonlyMap<string, EmulatedInstruction>;
   private readonly shadow: ShadowTables;
   private readonly budget: ExitBudget;
 
-  /** `instructions` are those that the VMM carries out. */
-  constructor(
-    parts: SoftwareGuestParts,
-    private readonly instructions: ReadonlyMap<string, EmulatedInstruction>,
-  ) {
+  constructor(parts: SoftwareVcpuParts) {
+    this.instructions = parts.instructions;
     this.guest = new SoftwareGuest(parts);
     this.guest.onWrite = (physical) => this.written(physical);
     this.ringZero = parts.ringZero;

@@ -239,10 +239,11 @@ export const sensitiveInstructions: ReadonlyMap<string, EmulatedInstruction> = n
 /** Instructions of which only some forms are sensitive: those that name a segment, a control or a debug register. */
 const mixed: ReadonlySet<string> = new Set(["mov", "push", "pop", "call", "jmp"]);
 
-/** Whether code of the kernel may not have this instruction as it is. */
-export function isSensitive({ decoded }: GuestInstruction): boolean {
+/** Whether code of the kernel may not have this instruction as it is; `table` is what the VMM carries out. */
+export function isSensitive({ decoded }: GuestInstruction, table: ReadonlyMap<string, EmulatedInstruction>): boolean {
   const { mnemonic, operands } = decoded.value;
-  if (!mixed.has(mnemonic)) return sensitiveInstructions.has(mnemonic);
+  if (!table.has(mnemonic)) return false;
+  if (!mixed.has(mnemonic)) return true;
   return operands.some(
     (operand) =>
       operand.kind === "far" ||

@@ -7,7 +7,7 @@
 import { fetchInstruction, operandBytes, type GuestInstruction } from "../shared/emulation.js";
 import { linearOf } from "../shared/operands.js";
 import type { SoftwareGuest } from "../shared/software-guest.js";
-import type { RingZero } from "../../virtualization.js";
+import type { SoftwareVcpuParts } from "../shared/software-vcpu.js";
 import { cacheLayout, type Block, type CodeCache, type Emitted, type Place } from "./code-cache.js";
 import { isSensitive } from "./sensitive.js";
 
@@ -25,7 +25,7 @@ const dword = (value: number): number[] => [value, value >>> 8, value >>> 16, va
 export class Translator {
   constructor(
     private readonly guest: SoftwareGuest,
-    private readonly ringZero: RingZero,
+    private readonly parts: Pick<SoftwareVcpuParts, "ringZero" | "instructions">,
     private readonly cache: CodeCache,
   ) {}
 
@@ -74,9 +74,9 @@ export class Translator {
   }
 
   private mustCallOut(instruction: GuestInstruction, at: number): boolean {
-    if (isSensitive(instruction) || usesOwnSegment(instruction)) return true;
+    if (isSensitive(instruction, this.parts.instructions) || usesOwnSegment(instruction)) return true;
     const physical = this.physicalAt(at);
-    return physical === undefined || this.ringZero.hasPoint(physical);
+    return physical === undefined || this.parts.ringZero.hasPoint(physical);
   }
 
   /** Emits one instruction; false where the block ends with it. */

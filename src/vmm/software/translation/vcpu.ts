@@ -11,11 +11,10 @@ import type { VmmStop } from "../../bundled.js";
 import { fetchInstruction, type GuestInstruction } from "../shared/emulation.js";
 import { linearOf } from "../shared/operands.js";
 import { kernelRing } from "../shared/ring-compression.js";
-import type { SoftwareGuestParts } from "../shared/software-guest.js";
-import { SoftwareVcpu, type GuestRun } from "../shared/software-vcpu.js";
+import { SoftwareVcpu, type GuestRun, type SoftwareVcpuParts } from "../shared/software-vcpu.js";
 import { vmmSelectors } from "../shared/window.js";
 import { cacheLayout, CodeCache, type Block, type Place } from "./code-cache.js";
-import { isSensitive, sensitiveInstructions } from "./sensitive.js";
+import { isSensitive } from "./sensitive.js";
 import { Translator } from "./translator.js";
 
 const handled = { kind: "handled" } as const;
@@ -41,11 +40,11 @@ export class TranslationVcpu extends SoftwareVcpu {
   /** The code segment that the translations are of. */
   private translatedSegment = "";
 
-  constructor(parts: SoftwareGuestParts) {
-    super(parts, sensitiveInstructions);
+  constructor(parts: SoftwareVcpuParts) {
+    super(parts);
     const { more } = parts.window;
     this.cache = new CodeCache(parts.processor, parts.ringZero, more);
-    this.translator = new Translator(this.guest, parts.ringZero, this.cache);
+    this.translator = new Translator(this.guest, parts, this.cache);
     this.savePhysical = BigInt(more.physical);
     this.guest.onPagingChange = () => this.cache.flush();
   }
@@ -172,7 +171,7 @@ export class TranslationVcpu extends SoftwareVcpu {
   /** One instruction of the kernel: where it is, unless it is sensitive. */
   private step(): GuestRun {
     const instruction = fetchInstruction(this.guest, this.guest.rip);
-    if (instruction === undefined || !isSensitive(instruction)) return this.stepInPlace();
+    if (instruction === undefined || !isSensitive(instruction, this.instructions)) return this.stepInPlace();
     return this.carryOutAt(instruction) ?? this.stepInPlace();
   }
 

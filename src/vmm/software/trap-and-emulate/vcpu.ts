@@ -2,15 +2,9 @@
 // wrong, and that is the point.
 
 import type { LevelStop } from "../../bundled.js";
-import { privilegedInstructions } from "../shared/privileged.js";
-import type { SoftwareGuestParts } from "../shared/software-guest.js";
 import { SoftwareVcpu } from "../shared/software-vcpu.js";
 
 export class TrapAndEmulateVcpu extends SoftwareVcpu {
-  constructor(parts: SoftwareGuestParts) {
-    super(parts, privilegedInstructions);
-  }
-
   protected runGuest(budgetInstructions: number): LevelStop {
     return this.guest.processor.run(budgetInstructions);
   }

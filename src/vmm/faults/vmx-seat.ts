@@ -1,0 +1,136 @@
+// Where a fault of a VMM on VT-x sits: between the VMM and VMX. It sees each entry before the processor does, and each
+// exit before the VMM does.
+
+import { slotOffsetBytes, vmcsEncoding, vmxExitByNumber } from "../../isa/index.js";
+import { field } from "../hardware/vmx/vmcs-fields.js";
+import type { LevelStop } from "../bundled.js";
+import type { Processor, VmxOperations } from "../virtualization.js";
+import { EntryLimit } from "./entry-limit.js";
+import type { Hooks, Seat } from "./fault.js";
+import { over } from "./over.js";
+
+/** What is remembered of an exit. */
+export interface VmxExit {
+  readonly name: string;
+  readonly rip: bigint;
+  readonly lengthBytes: number;
+  readonly interruptibility: number;
+  readonly qualification: bigint;
+  readonly interruption: number;
+  /** Low halves of RAX and RCX. */
+  readonly eax: number;
+  readonly ecx: number;
+  readonly inner: boolean;
+  /** The event that the entry before it had injected. */
+  readonly injected: bigint;
+}
+
+export class VmxSeat implements Seat {
+  /** The last exit. */
+  last: VmxExit | undefined;
+  /** The VMCS of the guest's own VMM whose entry was checked last. */
+  vmcs12 = 0n;
+  private own: bigint | undefined;
+  private innerVmcs: bigint | undefined;
+  private current = 0n;
+  private injected = 0n;
+  private readonly limit = new EntryLimit();
+
+  constructor(
+    readonly vmx: VmxOperations,
+    readonly processor: Processor,
+    private readonly hooks: Hooks<VmxSeat>,
+  ) {}
+
+  get lastExit(): string | undefined {
+    return this.last?.name;
+  }
+
+  /** A guest's guest is the one that is entered or has exited. */
+  get inner(): boolean {
+    return this.current === this.innerVmcs;
+  }
+
+  read(name: string): bigint {
+    return this.vmx.read(vmcsEncoding(name));
+  }
+
+  write(name: string, value: bigint): void {
+    this.vmx.write(vmcsEncoding(name), value);
+  }
+
+  /** Places of a field of the VMCS of the guest's VMM, which lies in the guest's memory. */
+  place12(name: string): bigint {
+    return this.vmcs12 + BigInt(slotOffsetBytes(vmcsEncoding(name)));
+  }
+
+  read12(name: string): bigint {
+    return this.processor.readU64(this.place12(name));
+  }
+
+  write12(name: string, value: bigint): void {
+    this.processor.writeU64(this.place12(name), value);
+  }
+
+  /** The VMM has carried out the instruction that exited and goes on behind it. */
+  get isCompleted(): boolean {
+    const { last } = this;
+    if (!last || last.inner !== this.inner || last.lengthBytes === 0) return false;
+    return this.vmx.read(field.rip) === last.rip + BigInt(last.lengthBytes);
+  }
+
+  /** VMX as the VMM finds it. */
+  operations(): VmxOperations {
+    const { vmx, hooks } = this;
+    return over<VmxOperations>(vmx, {
+      load: (vmcs) => {
+        if (this.own === undefined) this.own = vmcs;
+        else if (vmcs !== this.own) this.innerVmcs ??= vmcs;
+        this.current = vmcs;
+        vmx.load(vmcs);
+      },
+      enter: () => this.enter(),
+      check: () => {
+        this.vmcs12 = this.current;
+        const failure = vmx.check();
+        return failure && hooks.check ? hooks.check(failure) : failure;
+      },
+      ...(hooks.keepsTranslations && { invalidateEpt: () => {} }),
+    });
+  }
+
+  /** Runs the guest that was entered, up to an exit that the VMM is to see. */
+  run(budgetInstructions: number): LevelStop {
+    for (;;) {
+      const stop = this.processor.run(budgetInstructions);
+      if (stop.kind !== "vm-exit") return stop;
+      this.remember();
+      if (this.hooks.exit?.(this) !== "again") return stop;
+      if (this.enter()) throw new Error("the processor refuses the guest's state as the fault leaves it");
+    }
+  }
+
+  private enter(): ReturnType<VmxOperations["enter"]> {
+    this.limit.count();
+    this.hooks.entry?.(this);
+    this.injected = this.vmx.read(field.entryInterruption);
+    return this.vmx.enter();
+  }
+
+  private remember(): void {
+    const { vmx, processor } = this;
+    const reason = vmx.read32(field.exitReason) & 0xffff;
+    this.last = {
+      name: vmxExitByNumber(reason)?.name ?? "",
+      rip: vmx.read(field.rip),
+      lengthBytes: vmx.read32(field.exitInstructionLength),
+      interruptibility: vmx.read32(field.interruptibility),
+      qualification: vmx.read(field.exitQualification),
+      interruption: vmx.read32(field.exitInterruption),
+      eax: processor.general32(0),
+      ecx: processor.general32(1),
+      inner: this.inner,
+      injected: this.injected,
+    };
+  }
+}
