@@ -50,26 +50,33 @@ const kinds: readonly (EventKind | undefined)[] = (() => {
 
 /** Most events have no fields, and runs have many events. */
 const noFields: Readonly<Record<string, FieldValue>> = Object.freeze({});
-const bare: Named = { fields: noFields };
+const bare: EventNames = { fields: noFields };
 
 /** Subject and fields of an event. */
-interface Named {
+export interface EventNames {
   readonly subject?: string;
   readonly fields: Readonly<Record<string, FieldValue>>;
 }
 
 /** Decodes a raw record. The vendor decides how exits are named. */
 export function decodeEvent(raw: RawEventFields, vendor: Vendor): DecodedEvent {
-  const kind = kinds[raw.kind];
-  assert(kind !== undefined, `the core's event kind ${raw.kind} has a name`);
-  const { subject, fields } = named(kind, raw, vendor);
+  const kind = eventKind(raw);
+  const { subject, fields } = eventNames(kind, raw, vendor);
   const { rip, retired } = raw;
   const rule = ruleIdByNumber(raw.rule);
   if (rule !== undefined) return { kind, ...(subject !== undefined && { subject }), fields, rip, retired, rule };
   return subject === undefined ? { kind, fields, rip, retired } : { kind, subject, fields, rip, retired };
 }
 
-function named(kind: EventKind, raw: RawEventFields, vendor: Vendor): Named {
+/** The kind of a raw record. */
+export function eventKind(raw: RawEventFields): EventKind {
+  const kind = kinds[raw.kind];
+  assert(kind !== undefined, `the core's event kind ${raw.kind} has a name`);
+  return kind;
+}
+
+/** What the manual calls it. */
+export function eventNames(kind: EventKind, raw: RawEventFields, vendor: Vendor): EventNames {
   switch (kind) {
     case "trap":
       return trap(raw);
@@ -94,11 +101,11 @@ const nmiVector = 2;
 const errorCodeBit = 0x100n;
 const typeMask = 0xffn;
 
-function vectorOf(subject: string, raw: RawEventFields): Named {
+function vectorOf(subject: string, raw: RawEventFields): EventNames {
   return { subject, fields: { vector: BigInt(raw.code) } };
 }
 
-function trap(raw: RawEventFields): Named {
+function trap(raw: RawEventFields): EventNames {
   if (Number(raw.d & typeMask) === layout.TYPE_SOFTWARE_INTERRUPT) return vectorOf("INT", raw);
   const exception = exceptionByVector(raw.code);
   if (!exception) return vectorOf("INT", raw);
@@ -109,7 +116,7 @@ function trap(raw: RawEventFields): Named {
   return { subject: exception.name, fields };
 }
 
-function vmxExit(raw: RawEventFields): Named {
+function vmxExit(raw: RawEventFields): EventNames {
   const reason = vmxExitByNumber(raw.code);
   if (!reason) return { subject: "unknown", fields: { code: BigInt(raw.code) } };
   if (reason.fields.length === 0) return { subject: reason.name, fields: noFields };
@@ -126,7 +133,7 @@ function vmxExit(raw: RawEventFields): Named {
   return { subject: reason.name, fields: decodeFields(reason.fields, words) };
 }
 
-function svmExit(raw: RawEventFields): Named {
+function svmExit(raw: RawEventFields): EventNames {
   const found = svmExitByCode(raw.d);
   if (!found) return { subject: "unknown", fields: { code: raw.d } };
   if (found.exit.fields.length === 0) return { subject: found.name, fields: noFields };
@@ -145,7 +152,7 @@ const reasonMsrLoading = 34;
 const reasonMachineCheck = 41;
 const svmInvalid = 0xffff;
 
-function rejected(raw: RawEventFields): Named {
+function rejected(raw: RawEventFields): EventNames {
   if (raw.code === svmInvalid) return { subject: "INVALID", fields: {} };
   if (raw.code === reasonMsrLoading) return { subject: "msr_load", fields: { entry: raw.a } };
   if (raw.code === reasonMachineCheck) return { subject: "machine_check", fields: {} };

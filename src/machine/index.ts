@@ -5,7 +5,7 @@ export { Machine, type MachineOptions, type Access } from "./machine.js";
 export { mostProcessors, Processors } from "./processors.js";
 export type { Device, AddressRange } from "./device.js";
 export { RawEvent, type RawEventFields } from "./raw-event.js";
-export { decodeEvent, type DecodedEvent } from "./decode-event.js";
+export { decodeEvent, eventKind, eventNames, type DecodedEvent } from "./decode-event.js";
 export type { Stop } from "./stop.js";
 export type { Hook, MachinePoint, MemoryHook, PortHook } from "./hooks.js";
 export type { Snapshot } from "./snapshot.js";

@@ -1,7 +1,7 @@
 // The stream of one run: raw records of the core and events of the host side become RunEvents, in one sequence.
 
-import type { Vendor } from "../isa/index.js";
-import { decodeEvent, layout, type Machine, type RawEvent } from "../machine/index.js";
+import { ruleIdByNumber, type Vendor } from "../isa/index.js";
+import { eventKind, eventNames, layout, type Machine, type RawEvent } from "../machine/index.js";
 import type { ExitClass, Point, Program, RunEvent } from "../program/index.js";
 import type { VmmEvent, ReflectedExit, VmmEvents } from "../vmm/index.js";
 import { bundledVmm, Parties } from "./parties.js";
@@ -52,14 +52,16 @@ export class EventLog implements VmmEvents {
   }
 
   /** Appends an event of the host side after everything that the core has recorded. */
-  append({ delivery, ...event }: HostEvent & Pick<VmmEvent, "delivery">): RunEvent {
+  append(event: HostEvent & Pick<VmmEvent, "delivery">): RunEvent {
     this.drain();
-    const whole: RunEvent = {
-      guest: this.parties.guestAt(event.rip, 0n),
-      fields: noFields,
-      retired: this.machine.retired,
-      ...event,
-    };
+    const { kind, rip, guest = this.parties.guestAt(rip, 0n), fields = noFields, delivery } = event;
+    const whole: OwnEvent = { kind, guest, fields, rip, retired: this.machine.retired };
+    if (event.subject !== undefined) whole.subject = event.subject;
+    // Few events say more; spreading, which copies whatever there is, costs as much as an exit.
+    if (kind !== "emulate") {
+      const { delivery: _, ...rest } = event;
+      Object.assign(whole, rest);
+    }
     this.events.push(whole);
     if (delivery) this.lastDelivery = { event: whole, ...delivery };
     return whole;
@@ -73,7 +75,7 @@ export class EventLog implements VmmEvents {
   /** The exit that a VMM of the stack has. */
   private exitAt(place: number): OwnEvent | undefined {
     this.drain();
-    return place === this.depth - 1 ? this.events.at(-1) : this.handed[place];
+    return place === this.depth - 1 ? this.events[this.events.length - 1] : this.handed[place];
   }
 
   private classifyExit(exit: OwnEvent | undefined, exitClass: ExitClass): void {
@@ -126,12 +128,17 @@ export class EventLog implements VmmEvents {
     // Entries of the hardware, refused or not, are the bundled VMM's own where there is one; it tells what its guest
     // must see.
     if (this.depth > 0 && (raw.kind === layout.EVENT_ENTER || raw.kind === layout.EVENT_REJECT)) return;
-    const { kind, subject, fields, rip, retired, rule } = decodeEvent(raw, this.vendor);
+    const kind = eventKind(raw);
+    const { subject, fields } = eventNames(kind, raw, this.vendor);
+    const { rip, retired } = raw;
     const guest = this.parties.guestAt(rip, raw.context);
     // One literal, completed in place: this runs for every event of every run, and spreading costs microseconds.
     const event: OwnEvent = { kind, guest, fields, rip, retired };
     if (subject !== undefined) event.subject = subject;
-    if (rule !== undefined) event.rule = rule;
+    if (raw.rule !== 0) {
+      const rule = ruleIdByNumber(raw.rule);
+      if (rule !== undefined) event.rule = rule;
+    }
     if (kind === "exit") event.to = this.parties.receiver(raw.context);
     // An entry's subject is the guest that it starts.
     if (kind === "enter") event.subject = this.parties.entered(raw.a, guest, raw.b);

@@ -22,15 +22,23 @@ export class Parties {
 
   /** The guest whose code holds `rip`; code outside every range is given to the guest that runs in the context. */
   guestAt(rip: bigint, context: bigint): string {
-    const range = this.ranges.findLast((r) => r.start <= rip && rip < r.end);
-    return range?.guest ?? this.contexts.get(context)?.guest ?? this.outermost;
+    return this.inRange(rip) ?? this.contexts.get(context)?.guest ?? this.outermost;
   }
 
   /** A guest's own VMM entered a guest at `guestRip` with this VMCS or VMCB. */
   entered(context: bigint, owner: string, guestRip: bigint): string {
-    const guest = this.ranges.findLast((r) => r.start <= guestRip && guestRip < r.end)?.guest ?? `${owner}'s guest`;
+    const guest = this.inRange(guestRip) ?? `${owner}'s guest`;
     this.contexts.set(context, { owner, guest });
     return guest;
+  }
+
+  /** The guest in whose code an address lies. */
+  private inRange(address: bigint): string | undefined {
+    for (let i = this.ranges.length - 1; i >= 0; i--) {
+      const range = this.ranges[i];
+      if (range && range.start <= address && address < range.end) return range.guest;
+    }
+    return undefined;
   }
 
   /** Who receives the exits of this VMCS or VMCB: the guest that entered with it, or else the bundled VMM. */

@@ -65,7 +65,7 @@ export class SvmGuest extends GuestBase {
         : vmcb.get("rip") + BigInt(lengthBytes ?? instructionLength(this) ?? 0);
     const singleStep = (vmcb.get("rflags") & flagBits.TF) !== 0n;
     if (singleStep && !this.hasInjected) this.inject({ vector: debugVector });
-    vmcb.set("rip", this.codeBits === 64 ? next : next & 0xffff_ffffn);
+    vmcb.set("rip", next > 0xffff_ffffn && this.codeBits !== 64 ? next & 0xffff_ffffn : next);
     vmcb.set("interruptShadow", 0n);
   }
 

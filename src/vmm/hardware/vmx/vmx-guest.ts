@@ -69,7 +69,7 @@ export class VmxGuest extends GuestBase {
   advance(lengthBytes?: number): void {
     const { vmx } = this;
     const next = vmx.read(field.rip) + BigInt(lengthBytes ?? vmx.read32(field.exitInstructionLength));
-    vmx.write(field.rip, this.codeBits === 64 ? next : next & 0xffff_ffffn);
+    vmx.write(field.rip, next > 0xffff_ffffn && this.codeBits !== 64 ? next & 0xffff_ffffn : next);
     const shadows = vmx.read32(field.interruptibility);
     if ((shadows & shadowBits) !== 0) vmx.write32(field.interruptibility, shadows & ~shadowBits);
     if ((vmx.read32(field.rflags) & singleStep) !== 0) {
