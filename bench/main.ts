@@ -27,7 +27,11 @@ export function main(argv: readonly string[]): void {
   console.log("one core; loops as ratios to our machine, which is 1");
   console.log(`trapline run on one file       ${round(start.run)} ms, of which Node itself ${round(start.node)} ms`);
   console.log(`tiny tests, text to verdict    ${round(tests)} a second`);
-  console.log(`exits to the VMM and back      ${round(exits)} a second, ${((1 / exits) * 1e6).toFixed(2)} us each`);
+  for (const [name, perSecond] of Object.entries(exits)) {
+    console.log(
+      `exit to the VMM and back, ${name.padEnd(11)}${round(perSecond)} a second, ${(1e6 / perSecond).toFixed(2)} us each`,
+    );
+  }
   console.log(`100 new instructions           ${core.newCode.toFixed(1)} us on a reset machine`);
   console.log(`stop at a point and on         ${core.stop.toFixed(0)} ns`);
   for (const { name, pairsPerSecond } of pairs) {
