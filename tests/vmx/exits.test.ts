@@ -369,12 +369,13 @@ describe("what a guest keeps to itself", () => {
   });
 
   test("RDTSC adds the TSC offset", () => {
-    const plain = new Vmm().code("0f 31 0f a2");
-    plain.run();
-    const before = plain.machine.register("RAX");
-    const offset = new Vmm().set("USE_TSC_OFFSETTING").write("TSC_OFFSET", 0x1000).code("0f 31 0f a2");
-    offset.run();
-    expect(offset.machine.register("RAX")).toBe(before + 0x1000n);
+    /** What the guest reads beyond the instructions that have retired, those of the VMM included. */
+    const ahead = (vmm: Vmm): bigint => {
+      vmm.code("0f 31 0f a2").run();
+      return vmm.machine.register("RAX") - vmm.machine.retired;
+    };
+    const before = ahead(new Vmm());
+    expect(ahead(new Vmm().set("USE_TSC_OFFSETTING").write("TSC_OFFSET", 0x1000))).toBe(before + 0x1000n);
   });
 });
 

@@ -20,6 +20,7 @@ import { HostStateLoader, type Left } from "./host-state.js";
 import { loadArea, storeArea } from "./msr-areas.js";
 import { offeredMsr, withheldBits } from "./offer.js";
 import { causesExit, InnerInterceptions, ownInterceptions, type ExitFacts, type Interceptions } from "./ownership.js";
+import { ShadowVmcs } from "./shadow-vmcs.js";
 import { Vmcs02 } from "./vmcs02.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
@@ -81,6 +82,7 @@ export class NestedVmx {
   private readonly own: Interceptions;
   private readonly vmcs02: Vmcs02;
   private readonly hostState: HostStateLoader;
+  private readonly shadow: ShadowVmcs | undefined;
   private inner: Vmcs12 | undefined;
   /** Under which the translations of the last inner guest are known, and whose they are. */
   private vpid: number = vpids.first;
@@ -103,6 +105,7 @@ export class NestedVmx {
     this.own = ownInterceptions(vmx, setup.controls);
     this.vmcs02 = new Vmcs02({ ...parts, region: parts.regions[1], own: this.own });
     this.hostState = new HostStateLoader(guest, processor);
+    this.shadow = ShadowVmcs.on(parts);
     guest.crRules = { cr4Offered: cr4Bits.VMXE, cr0Required: 0n, cr4Required: 0n };
   }
 
@@ -118,7 +121,7 @@ export class NestedVmx {
 
   /** A field of the guest's current VMCS. */
   readVmcs(encoding: number): bigint {
-    return this.instructions.current?.read(encoding) ?? 0n;
+    return this.currentVmcs?.read(encoding) ?? 0n;
   }
 
   /** The guest's physical address behind one of the guest that runs. */
@@ -156,7 +159,7 @@ export class NestedVmx {
 
   /** The checks of VM entry on the guest's current VMCS. */
   checkCurrent(): EntryFailure | undefined {
-    const vmcs = this.instructions.current;
+    const vmcs = this.currentVmcs;
     return vmcs && (withheldControls(vmcs, this.instructions) ?? this.check(vmcs));
   }
 
@@ -169,17 +172,29 @@ export class NestedVmx {
     const left = this.left(false);
     this.putBack(vmcs);
     this.hostState.load(vmcs, left);
+    this.shadow?.publish(vmcs);
   }
 
   private instruction(name: string): Taken {
     const { guest, instructions } = this;
     guest.classify("assist");
+    this.shadow?.collect(instructions.current);
     const fault = instructions.before(name);
     if (fault) instructions.conclude(fault);
-    else if (name === "VMLAUNCH" || name === "VMRESUME") return this.enter(name === "VMRESUME");
-    else instructions.conclude(instructions.execute(name));
+    else if (name === "VMLAUNCH" || name === "VMRESUME") {
+      const taken = this.enter(name === "VMRESUME");
+      if (this.inner || taken.stop) return taken;
+    } else instructions.conclude(instructions.execute(name));
     if (name === "VMXON" || name === "VMXOFF") this.obeyFixedBits();
+    this.shadow?.publish(instructions.current);
     return {};
+  }
+
+  /** The VMCS that the guest's VMM has made current, with what it has written since. */
+  private get currentVmcs(): Vmcs12 | undefined {
+    const { current } = this.instructions;
+    if (!this.inner) this.shadow?.collect(current);
+    return current;
   }
 
   /** VMX operation keeps bits of CR0 and CR4 at 1. */
@@ -432,6 +447,7 @@ export class NestedVmx {
     const count = vmcs.read32(parameters.exitLoadCount);
     const failed = count !== 0 && loadArea(guest, processor, vmcs.read(parameters.exitLoadAddress), count);
     if (failed) return this.abort();
+    this.shadow?.publish(vmcs);
     return this.handsOver ? { stop: { kind: "vm-exit" } } : {};
   }
 

@@ -36,7 +36,7 @@ const notInherited = {
     "NMI_WINDOW_EXITING",
     "USE_TPR_SHADOW",
   ),
-  secondary: bits("UNRESTRICTED_GUEST", "ENABLE_RDTSCP", "ENABLE_INVPCID", "ENABLE_XSAVES_XRSTORS"),
+  secondary: bits("UNRESTRICTED_GUEST", "ENABLE_RDTSCP", "ENABLE_INVPCID", "ENABLE_XSAVES_XRSTORS", "VMCS_SHADOWING"),
 } as const;
 
 const mask = {
