@@ -39,21 +39,14 @@ export class Svm {
   /** Guest's APIC page: 1 + the offset of a register that the instruction in progress has written, else 0. */
   avicWrite: u32;
   pauseLast: u64;
-  /** Tags of the TLB, as in vmx-tlb.ts. */
-  guestTag: u64;
-  guestTagAsid: u32;
-  hostTagValid: u32;
-  guestTagCr3: u64;
-  guestTagModes: u64;
-  guestTagNested: u32;
   /** 1 when the AVIC serves the guest. */
   avic: u32;
-  guestTagNestedCr3: u64;
+  /** The host's tag of the TLB, as in vmx-tlb.ts. */
+  hostTagValid: u32;
   hostTag: u64;
   hostTagCr3: u64;
   hostTagModes: u64;
   hostTagWraps: u64;
-  guestTagWraps: u64;
 }
 
 /** SVM of the processor in charge; VMX and SVM are never in one processor. */

@@ -1,15 +1,17 @@
 // Address-space identifiers: which cached translations hold in a guest and in the host.
 // AMD APM vol. 2, chapter "Secure Virtual Machine", "TLB Control", "Address Space Identifiers (ASID)".
 //
-// The TLB keeps the last guest's translations beside the host's; entering another ASID starts with none. Pages with a
+// The TLB keeps the last guests' translations beside the host's (guest-tags.ts). Pages with a
 // data breakpoint must not be in the TLB, so a guest that enters with breakpoints starts with none too.
 
+import { enterGuestSpace, forgetGuestSpaces, leaveGuestSpace } from "./guest-tags";
 import { cpu } from "./layout.generated";
 import { hasBreakpoints, newTlbSpace, setTlbSpace, translationModes } from "./tlb";
 import * as S from "./svm-facts.generated";
 import { svm, vmcb32 } from "./svm-state";
 
 const TLB_CONTROL: u32 = 0xff;
+const FLUSH_ALL: u32 = 1;
 
 /** Before the guest state is loaded. */
 export function leaveHostAsid(): void {
@@ -20,29 +22,24 @@ export function leaveHostAsid(): void {
   svm.hostTagValid = 1;
 }
 
-/** After the guest state is loaded. TLB_CONTROL other than 0 forgets the guest's translations. */
+/** After the guest state is loaded. TLB_CONTROL 1 forgets all translations, any other value than 0 the guest's. */
 export function enterGuestAsid(): void {
-  const asid = vmcb32(S.VMCB_GUEST_ASID);
-  const flush = (vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL) != 0 || hasBreakpoints();
-  const same =
-    !flush &&
-    asid == svm.guestTagAsid &&
-    cpu.cr3 == svm.guestTagCr3 &&
-    translationModes() == svm.guestTagModes &&
-    svm.nested == svm.guestTagNested &&
-    svm.nestedCr3 == svm.guestTagNestedCr3 &&
-    svm.guestTagWraps == cpu.tlbWraps;
-  setTlbSpace(same ? svm.guestTag : newTlbSpace());
+  const control = vmcb32(S.VMCB_TLB_CONTROL) & TLB_CONTROL;
+  if (control == FLUSH_ALL) {
+    forgetGuestSpaces();
+    svm.hostTagValid = 0;
+  }
+  const startsEmpty = control != 0 || hasBreakpoints();
+  enterGuestSpace(startsEmpty ? 0 : vmcb32(S.VMCB_GUEST_ASID), nestedRoot(), 0);
 }
 
 export function leaveGuestAsid(): void {
-  svm.guestTagAsid = vmcb32(S.VMCB_GUEST_ASID);
-  svm.guestTag = cpu.tlbContext;
-  svm.guestTagWraps = cpu.tlbWraps;
-  svm.guestTagCr3 = cpu.cr3;
-  svm.guestTagModes = translationModes();
-  svm.guestTagNested = svm.nested;
-  svm.guestTagNestedCr3 = svm.nestedCr3;
+  leaveGuestSpace(vmcb32(S.VMCB_GUEST_ASID), nestedRoot(), 0);
+}
+
+/** The nested tables of the guest, 0 for none. */
+function nestedRoot(): u64 {
+  return svm.nested != 0 ? svm.nestedCr3 | 1 : 0;
 }
 
 export function returnToHostAsid(): void {
@@ -52,9 +49,4 @@ export function returnToHostAsid(): void {
     translationModes() == svm.hostTagModes &&
     svm.hostTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? svm.hostTag : newTlbSpace());
-}
-
-/** INVLPGA and whatever drops a guest's translations. */
-export function forgetGuestAsid(): void {
-  svm.guestTagAsid = 0;
 }

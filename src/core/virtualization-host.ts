@@ -1,6 +1,7 @@
 // What the host program does in root operation or host mode when it owns it: the bundled VMM's instructions, without
 // an encoding. Every check is the one that the instruction of a guest's VMM meets (src/machine/virtualization.ts).
 
+import { forgetGuestSpaces } from "./guest-tags";
 import { cpu } from "./layout.generated";
 import { EFER_SVME, refresh } from "./state";
 import { flushTlb } from "./tlb";
@@ -8,8 +9,8 @@ import { checkVmcb } from "./svm-checks";
 import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
 import { svm, svmPage } from "./svm-state";
-import { forgetGuestAsid } from "./svm-tlb";
-import { checkGuestState } from "./vmx-check-guest";
+import { loadControlWords } from "./vmx-check-controls";
+import { checkChangingState, checkGuestState } from "./vmx-check-guest";
 import {
   checkControlsAndHost, ENTERED, enterGuest, entryError, entryRule, errorOfCheck, FAILED, qualificationOf,
 } from "./vmx-entry"; // prettier-ignore
@@ -17,9 +18,9 @@ import { EXIT_INVALID_GUEST_STATE } from "./vmx-facts.generated";
 import {
   basicEntryError, basicEntryRule, clearRegion, fieldExists, makeCurrent, readField, startVmx, vmxonRule, writeField,
 } from "./vmx-instructions"; // prettier-ignore
+import { isKnownEntry, keepEntry } from "./vmx-known-entry";
 import { suspendSvmGuest } from "./svm-exit";
 import { suspendVmxGuest } from "./vmx-exit";
-import { forgetGuestTlb } from "./vmx-tlb";
 import { LAUNCHED, LAUNCH_STATE, vmx } from "./vmx-state";
 
 /** Outcomes of an entry in bits 17:16, above the error number or exit reason. The rule is in `cpu.stopDetail`. */
@@ -86,12 +87,15 @@ export function hostVmxEnter(): u32 {
  * in bits 31:24.
  */
 export function hostVmxCheck(): u32 {
-  let rule = checkControlsAndHost();
+  loadControlWords();
+  const known = isKnownEntry();
+  let rule = known ? 0 : checkControlsAndHost();
   let outcome: u32 = OUTCOME_FAIL | errorOfCheck(rule);
   if (rule == 0) {
-    rule = checkGuestState();
+    rule = known ? checkChangingState() : checkGuestState();
     outcome = OUTCOME_REJECT | EXIT_INVALID_GUEST_STATE | (<u32>qualificationOf(rule) << 24);
   }
+  if (rule == 0 && !known) keepEntry();
   cpu.stopDetail = rule;
   return rule == 0 ? 0 : outcome;
 }
@@ -107,8 +111,7 @@ export function hostSuspend(): void {
 
 /** INVEPT, INVVPID, INVLPGA of everything. */
 export function hostInvalidateGuest(): void {
-  forgetGuestTlb();
-  forgetGuestAsid();
+  forgetGuestSpaces();
   flushTlb();
 }
 

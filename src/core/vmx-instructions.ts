@@ -23,6 +23,7 @@ import { loadCapabilities } from "./vmx-capabilities";
 import { obeysFixedBits } from "./vmx-check-host";
 import { ENTERED, FAILED, enterGuest, entryError, entryRule } from "./vmx-entry";
 import { exitForVmxInstruction } from "./vmx-intercepts";
+import { forgetGuestSpaces } from "./guest-tags";
 import { invalidateEpt, invalidateVpid } from "./vmx-invalidate";
 import { vmFunction } from "./vmx-function";
 import { forgetEntries } from "./vmx-known-entry";
@@ -157,7 +158,7 @@ export function startVmx(region: u64): u32 {
   if (regionHeader(region) != <u32>(vmx.basic & 0x7fffffff)) return X.RULE_VMXON_REVISION;
   vmx.vmxonPointer = region;
   dropCurrent();
-  vmx.guestTagVpid = 0;
+  forgetGuestSpaces();
   vmx.hostTagValid = 0;
   forgetEntries();
   cpu.vmxOperation = 1;

@@ -1,9 +1,10 @@
 // INVEPT and INVVPID. Intel SDM vol. 3, chapter "VMX Instruction Reference".
 //
-// The TLB keeps at most one guest's translations beside the current ones, so every kind of invalidation may drop them
-// all: more than the manual asks for is allowed.
+// The TLB keeps the last guests' translations beside the current ones (guest-tags.ts), and every kind of invalidation
+// drops them all: more than the manual asks for is allowed.
 
 import { FEATURE_LONG_MODE } from "./decode-table.generated";
+import { forgetGuestSpaces } from "./guest-tags";
 import { CPU_BASE, MicroOp } from "./layout.generated";
 import { loadSized, operandForRead } from "./memory";
 import { ABORT, code64, hasFeature } from "./state";
@@ -12,7 +13,6 @@ import { checkEptPointer } from "./vmx-check-controls";
 import { canonicalForModel } from "./vmx-check-host";
 import * as X from "./vmx-facts.generated";
 import { vmFail, vmSucceed } from "./vmx-instructions";
-import { forgetGuestTlb } from "./vmx-tlb";
 import { vmx } from "./vmx-state";
 
 const INVALID_OPERAND: u32 = 28;
@@ -37,7 +37,7 @@ function typeOperand(op: MicroOp): u64 {
 }
 
 function drop(): u32 {
-  forgetGuestTlb();
+  forgetGuestSpaces();
   flushTlb();
   return vmSucceed();
 }

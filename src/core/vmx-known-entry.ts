@@ -25,21 +25,32 @@ const runs: StaticArray<u32> = [
   F.HOST_CR0, F.HOST_RIP + 8,
 ]; // prettier-ignore
 
-/** The fields as they were, each at its offset in the region. */
-const kept: usize = memory.data(F.HOST_RIP + 8, 8);
-/** Host pointer of their region, 0 for none, and what else decided. */
-let keptRegion: u32 = 0;
-let keptMode: u64 = 0;
+/** How many VMCSs are known at a time: those of a VMM, of its guest's VMM, and of the guests of both. */
+const KNOWN: u32 = 4;
+/** The fields of each as they were, every one at its offset in the region. */
+const KEPT_BYTES: u32 = F.HOST_RIP + 8;
+const kept: usize = memory.data(KNOWN * KEPT_BYTES, 8);
+/** Host pointers of their regions, 0 for none, and what else decided. */
+const regions = new StaticArray<u32>(KNOWN);
+const modes = new StaticArray<u64>(KNOWN);
+let next: u32 = 0;
 
 /** What the checks read beside the fields: the host's mode, and whether the guest is in virtual-8086 mode. */
 function mode(): u64 {
   return (cpu.efer & EFER_LMA) | (read(F.GUEST_RFLAGS) & VM);
 }
 
+function numberOfCurrent(): u32 {
+  let number: u32 = 0;
+  while (number < KNOWN && unchecked(regions[number]) != vmx.region) number++;
+  return number;
+}
+
 /** True when the checks of controls, host state, and guest registers would all find what they found before. */
 export function isKnownEntry(): bool {
-  if (keptRegion != vmx.region || keptMode != mode()) return false;
-  const distance = kept - vmx.region;
+  const number = numberOfCurrent();
+  if (number == KNOWN || unchecked(modes[number]) != mode()) return false;
+  const distance = kept + number * KEPT_BYTES - vmx.region;
   for (let i = 0; i < runs.length; i += 2) {
     const end = vmx.region + unchecked(runs[i + 1]);
     for (let at = vmx.region + unchecked(runs[i]); at < end; at += 8) {
@@ -52,12 +63,17 @@ export function isKnownEntry(): bool {
 /** All checks have passed. The TPR threshold is compared with memory, so with a TPR shadow nothing is kept. */
 export function keepEntry(): void {
   if ((vmx.primary & USE_TPR_SHADOW) != 0) return;
-  memory.copy(kept, vmx.region, F.HOST_RIP + 8);
-  keptRegion = vmx.region;
-  keptMode = mode();
+  let number = numberOfCurrent();
+  if (number == KNOWN) {
+    number = next;
+    next = (next + 1) % KNOWN;
+  }
+  memory.copy(kept + number * KEPT_BYTES, vmx.region, KEPT_BYTES);
+  unchecked((regions[number] = vmx.region));
+  unchecked((modes[number] = mode()));
 }
 
 /** What the model is, or something else that the host program sets, may have changed. */
 export function forgetEntries(): void {
-  keptRegion = 0;
+  for (let number: u32 = 0; number < KNOWN; number++) unchecked((regions[number] = 0));
 }

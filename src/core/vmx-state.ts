@@ -67,15 +67,8 @@ export class Vmx {
   /** 1 when the exit follows an instruction that retired, or belongs to none: no instruction length. */
   afterInstruction: u32;
 
-  /** Tags of the TLB that belong to the last guest and to the host, for guests with a VPID. */
-  guestTag: u64;
-  guestTagVpid: u32;
+  /** The tag of the TLB that belongs to the host while a guest with a VPID runs (vmx-tlb.ts). */
   hostTagValid: u32;
-  guestTagEptp: u64;
-  guestTagCr3: u64;
-  guestTagModes: u64;
-  guestTagWraps: u64;
-  guestTagApicPage: u64;
   hostTag: u64;
   hostTagCr3: u64;
   hostTagModes: u64;

@@ -5,6 +5,7 @@
 // each under its own tag, as long as nothing they depend on was changed behind the processor's back. Pages with a data
 // breakpoint must not be in the TLB, so a guest that runs with breakpoints starts with none.
 
+import { enterGuestSpace, leaveGuestSpace } from "./guest-tags";
 import { cpu } from "./layout.generated";
 import { hasBreakpoints, newTlbSpace, setTlbSpace, translationModes } from "./tlb";
 import * as F from "./vmx-fields.generated";
@@ -26,28 +27,12 @@ export function leaveHostTlb(): void {
 
 /** After the guest state is loaded. */
 export function switchToGuestTlb(): void {
-  const vpid = vpidOfGuest();
-  const same =
-    vpid != 0 &&
-    !hasBreakpoints() &&
-    vpid == vmx.guestTagVpid &&
-    vmx.eptp == vmx.guestTagEptp &&
-    vmx.apicPage == vmx.guestTagApicPage &&
-    cpu.cr3 == vmx.guestTagCr3 &&
-    translationModes() == vmx.guestTagModes &&
-    vmx.guestTagWraps == cpu.tlbWraps;
-  setTlbSpace(same ? vmx.guestTag : newTlbSpace());
+  enterGuestSpace(hasBreakpoints() ? 0 : vpidOfGuest(), vmx.eptp, vmx.apicPage);
 }
 
 /** Before the guest state is saved: remembers the guest's translations, if it has a VPID. */
 export function leaveGuestTlb(): void {
-  vmx.guestTagVpid = vpidOfGuest();
-  vmx.guestTag = cpu.tlbContext;
-  vmx.guestTagWraps = cpu.tlbWraps;
-  vmx.guestTagEptp = vmx.eptp;
-  vmx.guestTagApicPage = vmx.apicPage;
-  vmx.guestTagCr3 = cpu.cr3;
-  vmx.guestTagModes = translationModes();
+  leaveGuestSpace(vpidOfGuest(), vmx.eptp, vmx.apicPage);
 }
 
 /** After the host state is loaded. */
@@ -58,9 +43,4 @@ export function switchToHostTlb(): void {
     translationModes() == vmx.hostTagModes &&
     vmx.hostTagWraps == cpu.tlbWraps;
   setTlbSpace(same ? vmx.hostTag : newTlbSpace());
-}
-
-/** INVVPID, INVEPT and everything that drops a guest's translations: no tag of it is used again. */
-export function forgetGuestTlb(): void {
-  vmx.guestTagVpid = 0;
 }
