@@ -27,10 +27,9 @@ import {
 import {
   RULE_GATE_LIMIT, RULE_GATE_PRIVILEGE, RULE_GATE_TYPE, RULE_SELECTOR_NULL, RULE_SELECTOR_PRIVILEGE, RULE_SELECTOR_TYPE,
 } from "./rules.generated"; // prettier-ignore
-import { endBranchRecording, noteDelivery } from "./debug";
+import { DEBUG_GENERAL_DETECT, endBranchRecording, noteDelivery } from "./debug";
 import { appendEvent } from "./events";
 import { interceptException, interceptTripleFault, performExit } from "./virtualization";
-import { DEBUG_GENERAL_DETECT } from "./debug";
 import { TASK_GATE, taskSwitch } from "./task";
 
 const BENIGN: u32 = 0;
@@ -78,6 +77,8 @@ export function settle(): bool {
 function combine(): bool {
   const vector = cpu.vector;
   if (cpu.guestMode != 0 && interceptException()) return false;
+  // Also where it becomes a part of a double or triple fault (SDM vol. 3C, "Architectural State Before a VM Exit").
+  if (vector == VECTOR_PF && cpu.eventType == TYPE_HARDWARE_EXCEPTION) cpu.cr2 = cpu.faultLinear;
   if (cpu.delivering == 0) return false;
   const type = cpu.deliveringType;
   const isException =
@@ -118,7 +119,6 @@ function deliverPending(): void {
   if (type == TYPE_HARDWARE_EXCEPTION) {
     // Debug traps that MOV SS held back are lost with a fault of the next instruction, and follow INT n.
     cpu.debugPending = 0;
-    if (vector == VECTOR_PF) cpu.cr2 = cpu.faultLinear;
     if (vector == VECTOR_DB) {
       endBranchRecording();
       cpu.dr6 = (cpu.dr6 & ~0xf) | cpu.faultLinear;

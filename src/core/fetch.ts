@@ -112,7 +112,8 @@ function decodeTrace(at: usize, linear: u64, key: u32): TraceHeader {
   const trace = newTrace();
   const limit = (at & ~0xfff) + PAGE;
   const most: u32 = (key & KEY_SINGLE) != 0 ? 1 : TRACE_LIMIT;
-  const reach = cpu.codeEnd - cpu.rip;
+  // RIP itself may lie beyond the segment: VM entry and VMRUN load what they are given.
+  const reach = cpu.codeEnd - min<u64>(cpu.rip, cpu.codeEnd);
   let from = at;
   let count: u32 = 0;
   let overhead: u32 = 0;

@@ -15,7 +15,7 @@ import { IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
 import { initializeProcessor, startProcessor } from "./initialize";
 import {
-  guestTakesInterrupts, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
+  guestTakesInterrupts, guestTimerRuns, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
 } from "./virtualization"; // prettier-ignore
 
 /** IA32_MCG_STATUS: the saved RIP can be returned to; a machine check is in progress. */
@@ -128,12 +128,11 @@ function takeInterrupt(): bool {
 /** Halted or shut down: time goes on to the next deadline where something may wake the processor. */
 function stayInactive(): bool {
   const mayEnd = cpu.activity == ACTIVITY_HLT || cpu.guestMode != 0;
-  if (mayEnd && (cpu.deadline != NO_ADDRESS || mayWake() != 0)) {
+  const timed = cpu.deadline != NO_ADDRESS || (cpu.guestMode != 0 && guestTimerRuns());
+  if (mayEnd && (timed || mayWake() != 0)) {
     const until = min<u64>(cpu.deadline, cpu.budgetEnd);
-    if (cpu.deadline != NO_ADDRESS && until == cpu.deadline) {
-      cpu.retired = until;
-      return true;
-    }
+    if (timed) cpu.retired = until;
+    if (until == cpu.deadline) return true;
     cpu.stopKind = STOP_BUDGET;
     return false;
   }

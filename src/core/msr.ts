@@ -15,8 +15,9 @@ import {
 } from "./rules.generated"; // prettier-ignore
 import { msrRead, msrWrite, processorChanged } from "./host";
 import { flushTlb } from "./tlb";
-import { guestApicMsr, guestReadsApicMsr, guestTsc, guestWritesApicMsr, interceptMsr } from "./virtualization";
+import { guestApicMsr, guestReadsApicMsr, guestTsc, guestWritesApicMsr, GUEST_VMX, interceptMsr } from "./virtualization";
 import { MSR_DONE, MSR_NORMAL } from "./vmx-apic";
+import { moveTimer } from "./vmx-timer";
 
 const IA32_TSC: u32 = 0x10;
 const IA32_APIC_BASE: u32 = 0x1b;
@@ -107,6 +108,12 @@ export function timeStamp(): u64 {
   return cpu.retired + cpu.tscOffset;
 }
 
+function setTscOffset(offset: u64): void {
+  const before = timeStamp();
+  cpu.tscOffset = offset;
+  if (cpu.guestMode == GUEST_VMX) moveTimer(before, timeStamp());
+}
+
 /** Value of an MSR that exists, without privilege or intercept. */
 export function msrValue(address: u32): u64 {
   if (address == IA32_TSC) return timeStamp();
@@ -120,7 +127,7 @@ export function msrValue(address: u32): u64 {
 /** Stores a value without checks. */
 export function setMsrValue(address: u32, value: u64): void {
   if (address == IA32_TSC) {
-    cpu.tscOffset = value - cpu.retired;
+    setTscOffset(value - cpu.retired);
     return;
   }
   const field = fieldOf(address);
@@ -183,7 +190,7 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   if (address == IA32_TSC) {
     // IA32_TSC_ADJUST follows what is written to the counter (SDM vol. 3B, "IA32_TSC_ADJUST MSR Support").
     cpu.tscAdjust += value - timeStamp();
-    cpu.tscOffset = value - cpu.retired;
+    setTscOffset(value - cpu.retired);
     processorChanged();
     return 0;
   }
@@ -206,7 +213,7 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
     useSvmKey(record, value);
     return 0;
   }
-  if (address == IA32_TSC_ADJUST) cpu.tscOffset += value - old;
+  if (address == IA32_TSC_ADJUST) setTscOffset(cpu.tscOffset + value - old);
   setMsrValue(address, value);
   if (address == IA32_TSC_ADJUST) processorChanged();
   if (address == IA32_FS_BASE || address == IA32_GS_BASE) updateCodeKey();

@@ -115,7 +115,7 @@ export function invalidatePcid(op: MicroOp): u32 {
   const pcid = load<u64>(at);
   const linear = load<u64>(at + 8);
   if (type > 3) return raiseProtection();
-  if (type < 2 && pcid >> 12 != 0) return raiseProtection();
+  if (pcid >> 12 != 0) return raiseProtection();
   if (type < 2 && (cpu.cr4 & CR4_PCIDE) == 0 && pcid != 0) return raiseProtection();
   if (type == 0 && !isCanonical(linear)) return raiseProtection(RULE_ADDRESS_CANONICAL);
   flushTlb();

@@ -13,7 +13,7 @@
 //   interrupts.ts (atBoundary)                             between two instructions under ATTENTION_VIRTUALIZATION
 //   execute-other.ts                                       the instructions of VMX and SVM themselves
 
-import { cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
+import { ACTIVITY_WAIT_FOR_SIPI, cpu, MicroOp, PENDING_VM_EXIT } from "./layout.generated";
 import { CR0_TS, IF } from "./state";
 import { EXEC_INVVPID, EXEC_VMXON } from "./decode-table.generated";
 import { settle } from "./exceptions";
@@ -44,7 +44,7 @@ import {
   interceptByControl, interceptClearTs, interceptLoadMsw, interceptMovDr, interceptMovFromCr, interceptMovToCr,
   interceptMsrAccess, interceptPort, undefinedInVmxGuest,
 } from "./vmx-intercepts"; // prettier-ignore
-import { guestTimeStamp } from "./vmx-timer";
+import { guestTimeStamp, timerActive } from "./vmx-timer";
 import { fixedBitsRule, vmx } from "./vmx-state";
 
 /** What an instruction hook is about. VMX and SVM map these to their exits and control bits. */
@@ -203,6 +203,11 @@ export function interceptInterrupt(): bool {
 /** True when an external interrupt that does not exit is taken by the guest. */
 export function guestTakesInterrupts(): bool {
   return cpu.guestMode == GUEST_SVM ? svmInterruptsOpen() : (cpu.systemFlags & IF) != 0;
+}
+
+/** A timer of the guest's hypervisor ends the inactivity that the guest is in. */
+export function guestTimerRuns(): bool {
+  return cpu.guestMode == GUEST_VMX && timerActive() && cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
 }
 
 /** An INIT signal, or a start-up IPI with its vector, that the processor would take now. */

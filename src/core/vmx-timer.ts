@@ -22,6 +22,11 @@ export function startPreemptionTimer(): void {
   vmx.timerEnd = (timeStamp() >> timerShift()) + <u64>read32(F.VMX_PREEMPTION_TIMER_VALUE);
 }
 
+/** The time-stamp counter was written: the timer counts its increments and does not jump with it. */
+export function moveTimer(before: u64, after: u64): void {
+  vmx.timerEnd += (after >> timerShift()) - (before >> timerShift());
+}
+
 /** True when the timer has counted down to 0. */
 export function timerExpired(): bool {
   return timerActive() && timeStamp() >> timerShift() >= vmx.timerEnd;
