@@ -15,7 +15,9 @@ import {
 } from "./rules.generated"; // prettier-ignore
 import { msrRead, msrWrite, processorChanged } from "./host";
 import { flushTlb } from "./tlb";
-import { guestApicMsr, guestReadsApicMsr, guestTsc, guestWritesApicMsr, GUEST_VMX, interceptMsr } from "./virtualization";
+import {
+  guestApicMsr, guestReadsApicMsr, guestTsc, guestWritesApicMsr, GUEST_VMX, interceptMsr,
+} from "./virtualization"; // prettier-ignore
 import { MSR_DONE, MSR_NORMAL } from "./vmx-apic";
 import { moveTimer } from "./vmx-timer";
 
