@@ -1,6 +1,6 @@
 // Generates docs/diagnostics.md: every diagnostic by its code, from the catalogue.
 
-import { diagnosticsByPhase } from "../../src/base/index.js";
+import { diagnosticsByPhase, fixableNote } from "../../src/base/index.js";
 
 export function outputs(): readonly { readonly path: string; readonly text: string }[] {
   const sections = diagnosticsByPhase()
@@ -8,7 +8,8 @@ export function outputs(): readonly { readonly path: string; readonly text: stri
     .map(({ title, entries }) => {
       const pages = entries.map((entry) => {
         const warning = entry.severity === "warning" ? "\n\nThis is a warning." : "";
-        return `### ${entry.code}: ${entry.title}\n\n${entry.explanation}${warning}`;
+        const fixed = entry.fixable ? `\n\n**Fix:** ${fixableNote}` : "";
+        return `### ${entry.code}: ${entry.title}\n\n${entry.explanation}${warning}${fixed}`;
       });
       return [`## ${title}`, ...pages].join("\n\n");
     });
@@ -16,7 +17,7 @@ export function outputs(): readonly { readonly path: string; readonly text: stri
 # Diagnostics
 
 Every message of Trapline has a code. Codes are permanent: one that is given up is never used for something else.
-\`trapline explain CODE\` prints an entry of this page.
+\`trapline explain CODE\` prints an entry of this page. Those marked **Fix** can come with a mend that editors offer and \`check --fix\` applies.
 
 ${sections.join("\n\n")}
 `;

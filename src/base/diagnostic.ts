@@ -1,5 +1,6 @@
 // Diagnostics: what every phase reports. A phase states facts; the catalogue (catalogue/) owns code and words.
 
+import { assert } from "./assert.js";
 import type { Span } from "./source.js";
 
 export type Severity = "error" | "warning";
@@ -36,6 +37,8 @@ export interface Site {
 export interface Entry<F> {
   readonly code: string;
   readonly severity: Severity;
+  /** Whether `check --fix` mends it where it can only be meant in one way; only then a report can bring a fix. */
+  readonly fixable?: true;
   /** What this diagnostic is about, in general: the first line of its page in docs/diagnostics.md. */
   readonly title: string;
   /** Why it is a problem and what to do, for `trapline explain`. */
@@ -54,6 +57,7 @@ export interface Reporter<F> {
 /** Declares a catalogue entry. Codes are permanent and never used again for something else. */
 export function diagnostic<F>(entry: Entry<F>): Reporter<F> {
   const report = (facts: F, site: Site): Diagnostic => {
+    assert(site.fix === undefined || entry.fixable === true, `${entry.code} says that it can be mended`);
     const label = shortened(entry.label?.(facts));
     const help = shortened(entry.help?.(facts));
     return {

@@ -37,8 +37,19 @@ function bindArg(arg: Arg, statement: Statement, frame: Frame): BoundCondition |
   const [first, second, third] = arg.terms;
   if (first && !second && first.kind === "single") return bind(first.expr, frame);
   const size = first && sizeWord(first);
+  const assigned = [first, second].find((term) => term?.kind === "pair" && term.joiner === "=");
+  if (assigned?.kind === "pair" && assigned.left.kind !== "missing" && assigned.right.kind !== "missing") {
+    return reportAssigned(assigned.left.span, assigned.right.span, frame);
+  }
   if (size !== undefined && second?.kind === "single" && !third) return bindSized(second.expr, size, frame);
   return misshapen(statement, "guest", frame);
+}
+
+function reportAssigned(left: Span, right: Span, frame: Frame): undefined {
+  const start = left.source.text.indexOf("=", left.end);
+  const span = start >= 0 && start < right.start ? { ...left, start, end: start + 1 } : left;
+  const fix = { title: "write `==`", edits: [{ span, newText: "==" }] };
+  report(frame, resolving.assignedComparison, {}, span, { fix });
 }
 
 function sizeWord(term: Term): SizeBits | undefined {
@@ -137,6 +148,7 @@ function join(op: string, left: BoundCondition, right: BoundCondition, span: Spa
   return fittedLeft && fittedRight && ({ kind: "binary", op, left: fittedLeft, right: fittedRight } as const);
 }
 
+const arithmeticFlags: ReadonlySet<string> = new Set(["CF", "PF", "AF", "ZF", "SF", "TF", "IF", "DF", "OF"]);
 const flagNames: ReadonlySet<string> = new Set(["flags", "eflags", "rflags"]);
 
 function bindName(expr: Extract<Expr, { kind: "name" }>, frame: Frame): BoundCondition | undefined {
@@ -149,7 +161,11 @@ function bindName(expr: Extract<Expr, { kind: "name" }>, frame: Frame): BoundCon
   if (flagNames.has(expr.name.toLowerCase())) return { kind: "flags" };
   const register = readableRegister(expr.name);
   if (register) return register;
-  reportUnknown(expr.name, frame, expr.span);
+  const flag = expr.name.toUpperCase();
+  if (arithmeticFlags.has(flag)) {
+    const help = `write \`flags & FLAGS.${flag} != 0\``;
+    report(frame, resolving.unknownName, { name: expr.name, help }, expr.span);
+  } else reportUnknown(expr.name, frame, expr.span);
   return undefined;
 }
 

@@ -43,6 +43,10 @@ export function bindBytes(statement: Statement, unitBytes: UnitBytes, frame: Fra
 
 function bindDatum(arg: Arg, unitBytes: UnitBytes, frame: Frame): Value[] | undefined {
   const [placed, more] = placeTerms(arg, frame);
+  if (more?.term.kind === "single" && more.term.expr.kind === "name" && /^dup$/i.test(more.term.expr.name)) {
+    report(frame, resolving.twoOperands, { isRepeated: true }, more.term.span);
+    return undefined;
+  }
   if (!placed || more || placed.term.kind !== "single") {
     report(frame, resolving.noNumber, { what: "this" }, arg.span);
     return undefined;

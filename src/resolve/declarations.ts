@@ -2,7 +2,7 @@
 // when it starts is in environment.ts.
 
 import { resolving } from "../base/index.js";
-import { exceptions } from "../isa/index.js";
+import { exceptions, type Platform } from "../isa/index.js";
 import type { Expr, Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { bindExpectation } from "./conditions.js";
@@ -12,7 +12,8 @@ import { resolveAt, resolveMap, resolvePlacedData, resolveStart } from "./enviro
 import { evaluate, evaluateKnown } from "./expressions.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import { onlyExpr } from "./names.js";
-import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
+import { readConstant } from "./named-values.js";
+import { checkPlatformNames, namesOf, isSelectedBlock, isThereOn } from "./on.js";
 import { placeTerms } from "./operands.js";
 import { resolveFor, resolveIf, resolveRepeat } from "./repeats.js";
 import type { Item } from "./resolved.js";
@@ -44,6 +45,7 @@ export const codeDeclarations: ReadonlyMap<string, Resolve> = new Map([
   ["expect", resolveExpect],
   ["raise", resolveRaise],
   ["done", resolveDone],
+  ["const", resolveConstant],
 ]);
 
 function resolveData(statement: Statement, frame: Frame, target: Target): void {
@@ -100,6 +102,12 @@ function vectorOf(expr: Expr, frame: Frame): number | undefined {
     report(frame, resolving.unknownException, { name: `#${expr.name}`, help }, expr.span);
     return undefined;
   }
+  if (expr.kind === "name" && exceptions.some((e) => e.name === `#${expr.name}`)) {
+    const written = `#${expr.name}`;
+    const fix = { title: `write \`${written}\``, edits: [{ span: expr.span, newText: written }] };
+    report(frame, resolving.unknownException, { name: expr.name, help: fix.title }, expr.span, { fix });
+    return undefined;
+  }
   const vector = evaluateKnown(expr, frame, "a vector");
   if (vector === undefined) return undefined;
   if (vector >= 0n && vector <= 255n) return Number(vector);
@@ -116,7 +124,13 @@ function resolveOn(
 ): void {
   if (!statement.block || statement.args.length === 0) return misshapen(statement, "guest", frame);
   checkPlatformNames(namesOf(statement.args, frame, "platforms and groups"), frame);
-  if (isSelectedBlock(statements, index, frame)) target.resolve(statement.block.statements, frame, target);
+  if (!isSelectedBlock(statements, index, frame)) return;
+  const isThere = (platform: Platform): boolean =>
+    (frame.isThere?.(platform) ?? true) && isThereOn(statements, index, platform);
+  const inner: Frame = { ...frame, isThere };
+  target.resolve(statement.block.statements, inner, target);
+  // Labels in the block are labels of the code around it.
+  frame.labelOwner = inner.labelOwner;
 }
 
 function resolveExpect(statement: Statement, frame: Frame, target: Target): void {
@@ -148,4 +162,14 @@ function resolveDone(statement: Statement, frame: Frame, target: Target): void {
   if (refusedInData(statement, frame, target)) return;
   if (statement.args.length > 0 || statement.block) return misshapen(statement, "guest", frame);
   target.items.push({ kind: "done", span: statement.span });
+}
+
+/** `const NAME = VALUE` was read with the labels; where its value says `$`, that is here. */
+function resolveConstant(statement: Statement, frame: Frame, target: Target): void {
+  const declaration = readConstant(statement, frame);
+  const meaning = declaration && frame.scope.own(declaration.name.text);
+  if (meaning?.kind !== "constant" || meaning.frame.here === undefined) return;
+  if (meaning.declaration.name.span.start !== declaration?.name.span.start) return;
+  const { text: name, span } = declaration.name;
+  target.items.push({ kind: "label", symbol: meaning.frame.here, name, span, inMacro: true });
 }

@@ -21,6 +21,7 @@ import { caseFix, report, suggestion, type Frame } from "./frame.js";
 import { guestModes } from "./modes.js";
 import { onlyExpr } from "./names.js";
 import type { BoundEvent, Value } from "./resolved.js";
+import { splitByVendor } from "./split-judgement.js";
 
 type Event = Extract<EventClause, { kind: "event" }>;
 
@@ -38,7 +39,9 @@ export function bindEvent(event: Event, frame: Frame): BoundEvent | undefined {
   if (!kind) {
     const { text: name, span } = event.event;
     const names = ["nothing", "any", ...eventKinds.map((k) => k.kind)];
-    report(frame, resolving.unknownEvent, { name, help: suggestion(name, names) }, span, caseFix(name, names, span));
+    const meant = otherKinds[name.toLowerCase()];
+    const help = meant === undefined ? suggestion(name, names) : `write \`${meant}\``;
+    report(frame, resolving.unknownEvent, { name, help }, span, caseFix(name, names, span));
     return undefined;
   }
   const to = bindReceiver(event, frame);
@@ -56,6 +59,17 @@ export function bindEvent(event: Event, frame: Frame): BoundEvent | undefined {
 const fromOutside: ReadonlySet<string> = new Set(["exit", "inject", "emulate", "refuse"]);
 
 /** Under `vmm none` nothing is outside of the outermost guest, and no bundled VMM acts for the others. */
+/** What events are called elsewhere. */
+const otherKinds: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(
+    ["fault", "faults", "exception", "raise", "raises", "throws", "traps"].map((word) => [word, "trap"]),
+  ),
+  ...Object.fromEntries(["vmexit", "vm_exit", "exits"].map((word) => [word, "exit"])),
+  ...Object.fromEntries(["vmentry", "vm_entry", "entry"].map((word) => [word, "enter"])),
+  ...Object.fromEntries(["none", "ok", "pass", "passes", "silent"].map((word) => [word, "nothing"])),
+  ...{ irq: "interrupt", intr: "interrupt", nmi: "interrupt", hlt: "halt", triple_fault: "shutdown", error: "fail" },
+};
+
 function canHappen(kind: EventKind, frame: Frame): boolean {
   if (frame.unit.underVmm || !fromOutside.has(kind)) return true;
   return kind === "exit" && frame.unit.guestNames.length > 1 && frame.guest?.name !== frame.unit.outermost;
@@ -103,7 +117,8 @@ function checkVendor(vendors: readonly Vendor[], subject: Name | undefined, fram
   const vendor = vendorOf(frame);
   if (vendor === undefined || vendors.includes(vendor)) return true;
   const facts = { name: subject.text, platform: frame.unit.platformName, vendor: vendors[0] ?? "intel" };
-  report(frame, resolving.otherVendor, facts, subject.span);
+  const split = splitByVendor(facts.vendor, frame);
+  report(frame, resolving.otherVendor, { ...facts, ...split }, subject.span, { ...(split && { fix: split.fix }) });
   return false;
 }
 

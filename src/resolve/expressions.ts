@@ -29,6 +29,8 @@ export function evaluate(expr: Expr, frame: Frame): Value | undefined {
     case "string":
       return constant(characters(expr.value));
     case "here":
+      if (frame.here !== undefined) return { kind: "symbol", symbol: frame.here, span: expr.span };
+      return { kind: "here", span: expr.span };
     case "section-start":
       return { kind: expr.kind, span: expr.span };
     case "name":

@@ -13,7 +13,7 @@ import {
 } from "../base/index.js";
 import type { CodeBits } from "../codec/index.js";
 import type { Platform, Vendor } from "../isa/index.js";
-import type { Statement } from "../syntax/index.js";
+import type { JudgementClause, Statement } from "../syntax/index.js";
 import type { GuestMode, SymbolId, Value } from "./resolved.js";
 import type { ConstantDeclaration, Module, Scope } from "./scope.js";
 
@@ -58,6 +58,12 @@ export const maxCaseEvaluations = 2_000_000;
 /** Constants that lead to one another. */
 export const maxConstantDepth = 256;
 
+/** A platform of a test, and whether the test names it and no group of it. */
+export interface ListedPlatform {
+  readonly platform: Platform;
+  readonly isDirect: boolean;
+}
+
 /** The circumstances of one cell of a test's matrix. */
 export interface Cell {
   readonly platform: Platform;
@@ -65,6 +71,8 @@ export interface Cell {
   readonly isAnyPlatform?: boolean | undefined;
   /** Names of every platform and group that `on` can list. */
   readonly platformNames: ReadonlySet<string>;
+  /** The platforms on which the test can run. */
+  readonly listed: readonly ListedPlatform[];
   /** Whether a bundled VMM runs the outermost guest. */
   readonly underVmm: boolean;
 }
@@ -145,6 +153,11 @@ export class CaseUnit {
     return this.cell?.platformNames ?? new Set();
   }
 
+  /** The platforms on which the test can run; none where plain code is assembled. */
+  get listed(): readonly ListedPlatform[] {
+    return this.cell?.listed ?? [];
+  }
+
   /** Whether a bundled VMM runs the outermost guest; plain code could run under any. */
   get underVmm(): boolean {
     return this.cell?.underVmm ?? true;
@@ -178,6 +191,12 @@ export interface Frame {
   readonly expansions: readonly Span[];
   /** The label to which `.local` ones belong now. */
   labelOwner: string;
+  /** Where `$` is, in the value of a constant that code declares; elsewhere it is the line itself. */
+  readonly here?: SymbolId;
+  /** Whether the `on` blocks around are there on a platform; absent outside of any. */
+  readonly isThere?: (platform: Platform) => boolean;
+  /** The judgement whose events are read. */
+  readonly judged?: { readonly statement: Statement; readonly clause: JudgementClause };
 }
 
 /** Reports a diagnostic from a frame: inside a macro the chain of uses is shown too. */

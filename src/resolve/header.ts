@@ -3,6 +3,7 @@
 import { resolving } from "../base/index.js";
 import { keywordsOf, type Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
+import { adviceFor } from "./foreign.js";
 import { report, suggestion, type Frame } from "./frame.js";
 import type { Row } from "./matrix.js";
 import { onlyExpr } from "./names.js";
@@ -44,8 +45,10 @@ export function readHeader(statement: Statement, frame: Frame): Header | undefin
     else if ((singleWords as readonly string[]).includes(word)) addOnce(line, word, once, frame);
     else if (Object.hasOwn(lists, word)) lists[word]?.push(line);
     else {
-      const help = suggestion(word, keywordsOf("test").keys());
-      report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span);
+      const advice = adviceFor(line, "test");
+      const help = advice?.help ?? suggestion(word, keywordsOf("test").keys());
+      const fix = advice?.fix && { fix: advice.fix };
+      report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span, { ...fix });
     }
     const [judgement] = line.judgements;
     if (judgement) report(frame, resolving.nothingToJudge, { what: `\`${word}\`` }, judgement.span);

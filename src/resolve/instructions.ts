@@ -6,8 +6,9 @@ import type { Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { dataUnits } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
+import { adviceFor, isPrefix } from "./foreign.js";
 import { caseFix, report, suggestion, type Frame } from "./frame.js";
-import { macroNames } from "./macros.js";
+import { macroNames } from "./macro-names.js";
 import { isOfMissingModule } from "./names.js";
 import { bindOperand } from "./operands.js";
 import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
@@ -26,9 +27,8 @@ export function bindInstruction(
   const mnemonic = word.toLowerCase();
   if (!isMnemonic(mnemonic)) {
     if (isOfMissingModule(word, frame)) return undefined;
-    const words = [...candidates(frame)];
-    const help = ofNasm.get(mnemonic) ?? suggestion(word, words);
-    report(frame, resolving.unknownWord, { word, help }, head.span, caseFix(word, words, head.span));
+    if (isPrefix(mnemonic)) report(frame, resolving.prefixOfNothing, { prefix: word }, head.span);
+    else reportUnknownWord(statement, word, frame);
     return undefined;
   }
   if (target.isData) {
@@ -50,16 +50,19 @@ export function bindInstruction(
   return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
 }
 
-/** What is written here in place of NASM's words. */
-const ofNasm: ReadonlyMap<string, string> = new Map([
-  ["times", "write `repeat COUNT { … }`, or `zero COUNT` for bytes of 0"],
-  ...["resb", "resw", "resd", "resq"].map((word) => [word, "write `zero COUNT`, with the count in bytes"] as const),
-  ...["section", "segment"].map((word) => [word, "data stands in `data { … }`, all else is code"] as const),
-  ...["bits", "use16", "use32", "use64"].map((word) => [word, "the guest's mode says how wide its code is"] as const),
-  ...["org", "global", "extern", "default"].map((word) => [word, "leave it out: it says nothing here"] as const),
-  ["equ", "write `const NAME = VALUE` at the top of the file"],
-  ["struc", "write `struct NAME { … }` at the top of the file"],
-]);
+function reportUnknownWord(statement: Statement, word: string, frame: Frame): void {
+  const span = statement.head?.span ?? statement.span;
+  const advice = adviceFor(statement, "guest");
+  if (advice) {
+    const fix = frame.expansions.length === 0 && advice.fix && { fix: advice.fix };
+    return report(frame, resolving.unknownWord, { word, help: advice.help }, span, { ...fix });
+  }
+  const words = [...candidates(frame)];
+  const isAlone = statement.args.length === 0 && statement.block === undefined && !word.includes(".");
+  const asLabel = `a label ends with a colon: \`${word}:\`; a macro is declared at the top of the file`;
+  const help = suggestion(word, words) ?? (isAlone ? asLabel : undefined);
+  report(frame, resolving.unknownWord, { word, help }, span, caseFix(word, words, span));
+}
 
 function* candidates(frame: Frame): Iterable<string> {
   yield* mnemonics();

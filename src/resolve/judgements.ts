@@ -6,7 +6,7 @@ import { bindJudged } from "./events.js";
 import { evaluate } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
 import { findName, reportUnknown } from "./names.js";
-import { checkPlatformNames, isOn } from "./on.js";
+import { checkPlatformNames, clauseOn, isOn, namesFor, platformsAt } from "./on.js";
 import type { BoundEvent, BoundJudgement, BoundRound, LineInfo, Value } from "./resolved.js";
 
 /** What a judgement adds to its line. */
@@ -17,7 +17,7 @@ export function bindJudgement(statement: Statement, frame: Frame): JudgedLine | 
   if (statement.judgements.length === 0) return undefined;
   const clause = chooseClause(statement, frame);
   if (!clause) return undefined;
-  const judgement = bindRounds(clause, frame);
+  const judgement = bindRounds(clause, { ...frame, judged: { statement, clause } });
   if (!judgement) return undefined;
   const target = gotoOf(clause, frame);
   return { judgement, judgementSpan: clause.span, ...(target && { goto: target }) };
@@ -43,7 +43,9 @@ function chooseClause(statement: Statement, frame: Frame): JudgementClause | und
   }
   if (!chosen) {
     const span = statement.judgements[0]?.span ?? statement.span;
-    report(frame, resolving.platformNotCovered, { platform: frame.unit.platformName }, span);
+    const all = platformsAt(frame);
+    const left = all.filter(({ platform }) => clauseOn(statement, platform) === undefined);
+    report(frame, resolving.platformNotCovered, { names: namesFor(left, all) }, span);
   }
   return chosen;
 }

@@ -4,7 +4,10 @@
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { isBlockThere } from "./conditional.js";
+import { meantName } from "./foreign.js";
 import { report, type Frame } from "./frame.js";
+import { findMacro } from "./macro-names.js";
+import { readConstant, refuseRegister, usesHere } from "./named-values.js";
 import { isSelectedBlock } from "./on.js";
 
 /** The name under which a label is kept, and the owner of the local labels that follow it. */
@@ -31,6 +34,7 @@ function collect(statements: readonly Statement[], frame: Frame): void {
   for (const [index, statement] of statements.entries()) {
     for (const label of statement.labels) {
       const name = fullLabel(label.name, frame);
+      refuseRegister(label.name, label.span, frame);
       const guest = frame.guest?.name ?? "";
       const symbol = frame.unit.newSymbol(guest);
       const known = frame.scope.declare(name, { kind: "label", symbol, guest, span: label.span });
@@ -41,6 +45,12 @@ function collect(statements: readonly Statement[], frame: Frame): void {
       passLabel(label.name, frame);
     }
     const word = statement.head?.text;
+    if (word === "const" && !statement.block) collectConstant(statement, frame);
+    const meant = meantName(statement);
+    if (meant !== undefined && !frame.scope.find(meant.text) && !findMacro(meant.text, frame)) {
+      const guest = frame.guest?.name ?? "";
+      frame.scope.declare(meant.text, { kind: "label", symbol: frame.unit.newSymbol(guest), guest, span: meant.span });
+    }
     if (word === undefined || !statement.block) continue;
     if (openBlocks.has(word)) collect(statement.block.statements, frame);
     else if (word === "data" || word === "at") collectLabels(statement.block.statements, frame);
@@ -48,4 +58,16 @@ function collect(statements: readonly Statement[], frame: Frame): void {
       collect(statement.block.statements, frame);
     } else if (word === "on" && isSelectedBlock(statements, index, frame)) collect(statement.block.statements, frame);
   }
+}
+
+/** A constant of the code: its value may name labels, and `$` in it is the place where it stands. */
+function collectConstant(statement: Statement, frame: Frame): void {
+  const declaration = readConstant(statement, frame);
+  if (!declaration) return;
+  const { text, span } = declaration.name;
+  const here = usesHere(declaration.value) && { here: frame.unit.newSymbol(frame.guest?.name ?? "") };
+  const known = frame.scope.declare(text, { kind: "constant", declaration, frame: { ...frame, ...here } });
+  if (!known) return;
+  const secondary = known.kind === "label" ? [{ span: known.span, label: "first here" }] : [];
+  report(frame, resolving.duplicateName, { what: "name", name: text }, span, { secondary });
 }

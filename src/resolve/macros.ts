@@ -7,33 +7,13 @@ import { reportUnclaimed, type Claim, type Target } from "./build.js";
 import { maxExpansionDepth, report, type Frame } from "./frame.js";
 import { bindJudgement } from "./judgements.js";
 import { collectLabels } from "./labels.js";
+import type { FoundMacro } from "./macro-names.js";
 import { moduleFrame } from "./names.js";
+import { refuseRegister } from "./named-values.js";
 import { placeTerms } from "./operands.js";
 import { registerName, sizeOfWord } from "./registers.js";
-import { Scope, type MacroDeclaration, type Meaning, type Module, type Parameter } from "./scope.js";
+import { Scope, type MacroDeclaration, type Meaning, type Parameter } from "./scope.js";
 import { misshapen } from "./shape.js";
-
-/** A macro with the module in which its body has its meaning. */
-export interface FoundMacro {
-  readonly declaration: MacroDeclaration;
-  readonly module: Module;
-}
-
-/** The macro that a statement's first word names: one of the own file, or `module.name`. */
-export function findMacro(word: string, frame: Frame): FoundMacro | undefined {
-  const own = frame.module.macros.get(word);
-  if (own) return { declaration: own, module: frame.module };
-  const dot = word.indexOf(".");
-  const module = dot < 0 ? undefined : frame.module.uses.get(word.slice(0, dot));
-  const declaration = module?.macros.get(word.slice(dot + 1));
-  return module && declaration ? { declaration, module } : undefined;
-}
-
-/** Every macro that can be named in a frame, for suggestions. */
-export function* macroNames(frame: Frame): Iterable<string> {
-  yield* frame.module.macros.keys();
-  for (const [name, module] of frame.module.uses) for (const macro of module.macros.keys()) yield `${name}.${macro}`;
-}
 
 /** Puts the body of a macro where its use stands. */
 export function expandMacro(macro: FoundMacro, statement: Statement, frame: Frame, target: Target): void {
@@ -163,7 +143,9 @@ export function readMacro(statement: Statement, frame: Frame): MacroDeclaration 
   const parameters: Parameter[] = [];
   for (const arg of expr?.kind === "call" ? expr.args : []) {
     const parameter = readParameter(arg, frame);
-    if (parameter) parameters.push(parameter);
+    if (!parameter) continue;
+    refuseRegister(parameter.name.text, parameter.name.span, frame);
+    parameters.push(parameter);
   }
   return { name, parameters, body: statement.block };
 }

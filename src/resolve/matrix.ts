@@ -4,6 +4,7 @@ import { resolving, spanText } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
 import { type Arg, shapeOf, type Statement } from "../syntax/index.js";
 import { caseFix, report, suggestion, type Frame } from "./frame.js";
+import { refuseRegister } from "./named-values.js";
 import { namesOf } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readVmm, type WrittenVmm } from "./policy.js";
@@ -83,6 +84,7 @@ function readEach(statement: Statement, frame: Frame): Row[] {
   const term = first?.terms[0];
   if (first && term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !statement.block) {
     const name = term.left.name;
+    refuseRegister(name, term.left.span, frame);
     const head: Arg = {
       terms: [{ kind: "single", expr: term.right, span: term.right.span }, ...first.terms.slice(1)],
       span: { ...first.span, start: term.right.span.start },
@@ -90,6 +92,7 @@ function readEach(statement: Statement, frame: Frame): Row[] {
     return [head, ...more].map((arg) => [{ name, arg }]);
   }
   const names = statement.block ? namesOf(statement.args, frame, "names of values") : [];
+  for (const { text, span } of names) refuseRegister(text, span, frame);
   if (!statement.block || names.length === 0) {
     misshapen(statement, "test", frame);
     return [];

@@ -4,12 +4,15 @@
 // and kept with it: a thousand test files read the library once.
 
 import { resolving, type Diagnostic, type Source, type Span } from "../base/index.js";
+import { isMnemonic } from "../isa/index.js";
 import { keywordsOf, parse, type SourceFile, type Statement } from "../syntax/index.js";
+import { dataUnits } from "./data.js";
+import { adviceFor } from "./foreign.js";
 import { CaseUnit, Reports, report, suggestion, type Frame } from "./frame.js";
 import { readMacro } from "./macros.js";
+import { readConstant } from "./named-values.js";
 import { namesOf } from "./on.js";
 import { Scope, type ConstantDeclaration, type MacroDeclaration, type Module } from "./scope.js";
-import { misshapen } from "./shape.js";
 import { readStructure } from "./structures.js";
 
 /** The library modules that `use` can name. */
@@ -51,6 +54,7 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
     } else names.set(declared.text, declared.span);
     return first === undefined;
   };
+  let codeBefore = false;
   for (const statement of file.statements) {
     if (reports.isFull) break;
     const word = statement.head?.text;
@@ -68,7 +72,14 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
       if (declaration && isNew("macro", declaration.name)) macros.set(declaration.name.text, declaration);
     } else if (word === "struct") structures.push(statement);
     else if (word === "data" && statement.block) data.push(statement);
-    else if (word === undefined || !fileDeclarations.has(word)) reportMisplaced(statement, frame);
+    else if (word === undefined || !fileDeclarations.has(word)) {
+      // Code without a test around it is one mistake, however long it is.
+      const isCodeHere = isCode(statement);
+      if (!(isCodeHere && codeBefore)) reportMisplaced(statement, frame);
+      codeBefore = isCodeHere;
+      continue;
+    }
+    codeBefore = false;
   }
   // Sizes of fields may name constants, so all of these are read first.
   for (const constant of structures.flatMap((statement) => readStructure(statement, frame))) {
@@ -79,20 +90,15 @@ export function readModule(name: string, file: SourceFile, sources: ModuleSource
 
 function reportMisplaced(statement: Statement, frame: Frame): void {
   const word = statement.head?.text ?? statement.labels[0]?.name ?? "";
-  const help = suggestion(word, keywordsOf("file").keys());
-  report(frame, resolving.notAtFileLevel, { word, help }, statement.head?.span ?? statement.span);
+  const advice = adviceFor(statement, "file");
+  const help = advice?.help ?? (isCode(statement) ? undefined : suggestion(word, keywordsOf("file").keys()));
+  const fix = advice?.fix && { fix: advice.fix };
+  report(frame, resolving.notAtFileLevel, { word, help }, statement.head?.span ?? statement.span, { ...fix });
 }
 
-/** Reads `const NAME = VALUE`. */
-export function readConstant(statement: Statement, frame: Frame): ConstantDeclaration | undefined {
-  const [arg, more] = statement.args;
-  const term = arg?.terms.length === 1 ? arg.terms[0] : undefined;
-  // Behind a value that could not be read more may stand, which has been reported with it.
-  const isRead = term?.kind === "pair" && term.right.kind !== "missing";
-  if (term?.kind === "pair" && term.joiner === "=" && term.left.kind === "name" && !(more && isRead)) {
-    return { name: { text: term.left.name, span: term.left.span }, value: term.right };
-  }
-  return misshapen(statement, "file", frame);
+/** Labels, instructions and data: what stands in the code of a guest. */
+function isCode({ head }: Statement): boolean {
+  return head === undefined || isMnemonic(head.text.toLowerCase()) || dataUnits.has(head.text);
 }
 
 function loadModule(name: string, span: Span, sources: ModuleSources, frame: Frame): Module | undefined {

@@ -2,6 +2,7 @@
 // arguments and `each` values; the file's constants and data; modules; other guests; the library's constants.
 
 import { resolving, type Span } from "../base/index.js";
+import { isMnemonic } from "../isa/index.js";
 import type { Arg, Expr } from "../syntax/index.js";
 import { libraryConstant, libraryConstantNames, platformConstant } from "./constants.js";
 import { caseFix, report, suggestion, type Frame } from "./frame.js";
@@ -27,7 +28,9 @@ export function findName(name: string, frame: Frame, span: Span): Found | undefi
 export function reportUnknown(name: string, frame: Frame, span: Span): void {
   if (isOfMissingModule(name, frame)) return;
   const names = [...visibleNames(frame)];
-  report(frame, resolving.unknownName, { name, help: suggestion(name, names) }, span, caseFix(name, names, span));
+  const near = suggestion(name, names);
+  const help = near ?? (isMnemonic(name.toLowerCase()) ? `${name} is an instruction: a line holds one` : undefined);
+  report(frame, resolving.unknownName, { name, help }, span, caseFix(name, names, span));
 }
 
 /** Whether a name begins with a module that could not be had, which has been reported. */

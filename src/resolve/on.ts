@@ -2,8 +2,9 @@
 
 import { resolving } from "../base/index.js";
 import type { Platform } from "../isa/index.js";
-import type { Arg, Name, Statement } from "../syntax/index.js";
-import { caseFix, report, suggestion, type Frame } from "./frame.js";
+import type { Arg, JudgementClause, Name, Statement } from "../syntax/index.js";
+import { caseFix, report, suggestion, type Frame, type ListedPlatform } from "./frame.js";
+import { modeProblem } from "./support.js";
 
 /** Groups by name: those of the generations, and `all`. */
 export const groupNames = ["unassisted", "vtx1", "vtx2", "svm1", "svm2", "all"] as const;
@@ -43,6 +44,40 @@ export function isSelectedBlock(statements: readonly Statement[], index: number,
     if (holds(statement)) return false;
   }
   return true;
+}
+
+/** Whether the `on` block at `index` is the one that counts on a platform. */
+export function isThereOn(statements: readonly Statement[], index: number, platform: Platform): boolean {
+  const holds = (statement: Statement): boolean =>
+    statement.args.flatMap(wordsOf).some((name) => holdsOn(name, platform));
+  let first = index;
+  while (statements[first - 1]?.head?.text === "on" && statements[first - 1]?.block !== undefined) first--;
+  return statements.slice(first, index + 1).findIndex(holds) === index - first;
+}
+
+/** The platforms of the test on which code in a frame runs. */
+export function platformsAt(frame: Frame): readonly ListedPlatform[] {
+  const mode = frame.guest?.mode;
+  return frame.unit.listed.filter(
+    ({ platform }) => (frame.isThere?.(platform) ?? true) && (!mode || modeProblem(mode, platform) === undefined),
+  );
+}
+
+/** Names for `on` that hold on some platforms of a test and on none of its others: groups where a whole group is meant. */
+export function namesFor(some: readonly ListedPlatform[], listed: readonly ListedPlatform[]): string[] {
+  const names: string[] = [];
+  for (const { platform } of some) {
+    const group = listed.filter((each) => each.platform.cpu.generation === platform.cpu.generation);
+    const isWhole = group.every((each) => some.includes(each)) && group.some((each) => !each.isDirect);
+    const name = isWhole ? platform.cpu.generation : platform.name;
+    if (!names.includes(name)) names.push(name);
+  }
+  return names;
+}
+
+/** The clause that counts on a platform. */
+export function clauseOn({ judgements }: Statement, platform: Platform): JudgementClause | undefined {
+  return judgements.find(({ on }) => !on || on.some(({ text }) => holdsOn(text, platform)));
 }
 
 /** The words of an argument, whatever else stands there. */

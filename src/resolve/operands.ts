@@ -31,7 +31,8 @@ export function bindOperand(arg: Arg, frame: Frame): OperandTemplate | undefined
   for (const placed of terms) {
     if (operand === undefined && takeModifier(placed, modifiers)) continue;
     if (operand !== undefined) {
-      report(placed.frame, resolving.twoOperands, {}, placed.term.span);
+      const areAddresses = [operand, placed].every(isAddressPart);
+      report(placed.frame, resolving.twoOperands, { areAddresses }, placed.term.span);
       return undefined;
     }
     operand = placed;
@@ -39,6 +40,11 @@ export function bindOperand(arg: Arg, frame: Frame): OperandTemplate | undefined
   if (operand) return bindTerm(operand, modifiers, arg.span);
   report(frame, resolving.noOperand, {}, arg.span);
   return undefined;
+}
+
+/** `[ebx][ecx]` and `4[ebx]` are one address in other notations. */
+function isAddressPart({ term }: Placed): boolean {
+  return term.kind === "single" && (term.expr.kind === "memory" || term.expr.kind === "number");
 }
 
 /** The terms of an argument, with the arguments of macros and the values of `each` put in their place. */
@@ -56,13 +62,20 @@ export function placeTerms(arg: Arg, frame: Frame): Placed[] {
 function takeModifier({ term, frame }: Placed, modifiers: Modifiers): boolean {
   if (term.kind !== "single" || term.expr.kind !== "name") return false;
   if (takeWord(term.expr.name, modifiers)) return true;
-  if (term.expr.name.toLowerCase() !== "ptr") return false;
+  const word = term.expr.name.toLowerCase();
+  if (!foreignWords.has(word) || frame.scope.find(term.expr.name)) return false;
   const { source, end } = term.span;
   const blanks = /^[ \t]*/.exec(source.text.slice(end))?.[0].length ?? 0;
+  // Nothing follows: it is a name like any other.
+  if (/^(?:[,;\n]|$)/.test(source.text.slice(end + blanks))) return false;
   const edits = [{ span: { ...term.span, end: end + blanks }, newText: "" }];
-  report(frame, resolving.noPtr, {}, term.span, { fix: { title: "remove `ptr`", edits } });
+  const fix = word !== "seg" && { fix: { title: `remove \`${word}\``, edits } };
+  report(frame, resolving.noPtr, { word }, term.span, { ...fix });
   return true;
 }
+
+/** Words of other assemblers that stand before an operand. */
+const foreignWords: ReadonlySet<string> = new Set(["ptr", "offset", "seg"]);
 
 /** Takes a size word, `strict`, `short`, `near` or `far`. */
 function takeWord(text: string, modifiers: Modifiers): boolean {
@@ -130,6 +143,19 @@ function bindFar(
 ): OperandTemplate | undefined {
   if (term.joiner !== ":") {
     report(frame, resolving.operandExpected, { what: `a pair joined by \`${term.joiner}\`` }, term.span);
+    return undefined;
+  }
+  if (term.right.kind === "memory" && term.left.kind === "name" && registerName(term.left.name)?.class === "segment") {
+    const segment = term.left.name;
+    const { left, right } = term;
+    const inside = { ...right.span, start: right.address.span.start, end: right.address.span.start };
+    const edits = [
+      { span: { ...left.span, end: right.span.start }, newText: "" },
+      { span: inside, newText: `${segment}: ` },
+    ];
+    const fix = right.segment === undefined &&
+      right.size === undefined && { fix: { title: `write \`[${segment}: …]\``, edits } };
+    report(frame, resolving.segmentOutside, { segment }, left.span, { ...fix });
     return undefined;
   }
   const selector = evaluate(term.left, frame);

@@ -8,6 +8,7 @@ import { evaluateKnown } from "./expressions.js";
 import { countStatement, report, type Frame } from "./frame.js";
 import { collectLabels } from "./labels.js";
 import { onlyExpr } from "./names.js";
+import { refuseRegister } from "./named-values.js";
 import { bindRange } from "./ranges.js";
 import { Scope } from "./scope.js";
 import { misshapen } from "./shape.js";
@@ -49,6 +50,7 @@ export function resolveFor(statement: Statement, frame: Frame, target: Target): 
   const isNamed = name?.kind === "single" && name.expr.kind === "name";
   const isShaped = isNamed && word?.kind === "single" && word.expr.kind === "name" && word.expr.name === "in";
   if (!first || !isShaped || !value || !statement.block) return misshapen(statement, "guest", frame);
+  refuseRegister(name.expr.name, name.expr.span, frame);
   const head: Arg = { terms: [value, ...rest], span: { ...first.span, start: value.span.start } };
   const values = value.kind === "pair" ? rangeOf(value, rest.length + more.length, statement, frame) : [head, ...more];
   for (const arg of values ?? []) {

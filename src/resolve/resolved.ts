@@ -191,7 +191,7 @@ export type Item =
       readonly symbol: SymbolId;
       readonly name: string;
       readonly span: Span;
-      /** The label is a macro body's own: places in transcripts are not told by it. */
+      /** The label is a macro body's own, or a constant's `$`: places in transcripts are not told by it. */
       readonly inMacro?: boolean;
     }
   | { readonly kind: "instruction"; readonly line: LineInfo; readonly instruction: InstructionTemplate }

@@ -8,7 +8,8 @@ import { CaseUnit, report, suggestion, type Cell, type Frame, type Reports } fro
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
 import { checkTitle, readBudget, readHeader, xfailReason, type Header } from "./header.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
-import { declarationFrame, readConstant } from "./modules.js";
+import { declarationFrame } from "./modules.js";
+import { readConstant } from "./named-values.js";
 import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
 import { noVmm, readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
@@ -63,17 +64,24 @@ function resolveCases(statement: Statement, header: Header, context: FileContext
   const first = rows[0];
   if (!first || header.guests.length === 0) return [];
   const platforms = listed.filter(({ platform, standsIn }) => standsIn ?? context.wanted?.(platform) ?? true);
+  const firstRow = { header, context, written: platforms[0] ?? listed[0], listed: [], row: first };
+  const stacks = firstRow.written
+    ? readVmms(vmmLine, rowFrame({ ...firstRow, written: firstRow.written }, { underVmm: false }))
+    : [];
+  const all = platforms.filter(
+    ({ platform }) => stacks.length === 0 || stacks.some(({ stack }) => vmmProblem(stack, platform) === undefined),
+  );
   const cases: ResolvedCase[] = [];
   // What was resolved for earlier platforms, by VMM and row.
   const shared = new Map<string, Body[]>();
   for (const written of platforms) {
     // `vmm` may name values of `each`, so it is read in the frame of a row.
     for (const [rowIndex, row] of rows.entries()) {
-      const vmms = readVmms(vmmLine, rowFrame({ header, context, written, row }, { underVmm: false }));
+      const vmms = readVmms(vmmLine, rowFrame({ header, context, written, listed: all, row }, { underVmm: false }));
       const known: readonly CellInputs["vmm"][] = vmms.length > 0 ? vmms : [{ ...noVmm, standsIn: true }];
       for (const [vmmIndex, vmm] of known.entries()) {
         const key = `${rowIndex} ${vmmIndex}`;
-        const cell: CellInputs = { statement, header, context, written, vmm, row, budgetInstructions };
+        const cell: CellInputs = { statement, header, context, written, listed: all, vmm, row, budgetInstructions };
         cases.push(resolveCell(cell, shared, key));
       }
     }
@@ -87,6 +95,8 @@ interface CellInputs {
   readonly header: Header;
   readonly context: FileContext;
   readonly written: WrittenPlatform;
+  /** The platforms of the test that have what its VMMs need. */
+  readonly listed: readonly WrittenPlatform[];
   /** One that stands in for what is not known may be any. */
   readonly vmm: Omit<WrittenVmm, "span"> & { readonly standsIn?: true };
   readonly row: Row;
@@ -104,12 +114,12 @@ interface Body {
 
 /** The frame of a cell at test level: the values of `each` and the test's constants. */
 function rowFrame(
-  { row, header, context, written }: Pick<CellInputs, "row" | "header" | "context" | "written">,
+  { row, header, context, written, listed }: Pick<CellInputs, "row" | "header" | "context" | "written" | "listed">,
   { underVmm, isAnyPlatform }: Pick<Cell, "underVmm" | "isAnyPlatform">,
 ): Frame {
   const { platform } = written;
   const names = context.platforms.names;
-  const unit = new CaseUnit(context.reports, { platform, platformNames: names, underVmm, isAnyPlatform });
+  const unit = new CaseUnit(context.reports, { platform, platformNames: names, listed, underVmm, isAnyPlatform });
   const { module } = context;
   const outer: Frame = { unit, scope: new Scope(), module, bits: 64, expansions: [], labelOwner: "" };
   const frame: Frame = { ...outer, scope: new Scope(outer.scope) };

@@ -60,6 +60,7 @@ export const keywords: readonly Keyword[] = [
     'encode "OPCODE" { … }',
     "one instruction in the form of that opcode, as docs/instructions.md writes it",
   ),
+  row("guest", "const NAME = VALUE", "a number under a name, for this guest; labels may stand in it"),
   row("guest", "expect CONDITION", "what must hold here; costs the guest nothing"),
   row("guest", "raise intr VECTOR", "an interrupt before the next instruction; also nmi, mc, init, smi"),
   row("guest", "done", "ends the guest"),

@@ -256,6 +256,8 @@ class Lexer {
     if (char === "%" && this.tokens.length === this.tokensAtLineStart && this.isLetter(start + 1))
       return this.directive();
     if (char === "/" && this.isForeignComment()) return this.foreignComment();
+    if (char === "$" && classes[this.text.charCodeAt(start + 1)] === DIGIT) return this.dollarNumber();
+    if (char === "%" && this.isForeignRegister()) return this.foreignRegister();
     if (triples.has(this.text.slice(start, start + 3))) {
       this.at += 3;
       return this.push(t.Binary, start);
@@ -265,6 +267,37 @@ class Lexer {
     if (type === undefined) return this.unknown(code);
     this.at += pair === undefined ? 1 : 2;
     this.push(type, start);
+  }
+
+  /** `$0ff` is hexadecimal in NASM, `$5` an immediate in AT&T syntax; here `$` is the address of the line. */
+  private dollarNumber(): void {
+    const start = this.at++;
+    while (this.isWordPart(this.at)) this.at++;
+    const text = this.text.slice(start, this.at);
+    const digits = text.slice(1).replace(/^0x/i, "");
+    this.push(t.NumberToken, start);
+    const facts = {
+      text: shorten(text),
+      reason: "`$` is the address of the line",
+      help: `write 0x${digits} for hexadecimal`,
+    };
+    this.report((span) => lexical.badNumber(facts, { span }), start);
+  }
+
+  /** `%eax` where no number stands before it that could be divided. */
+  private isForeignRegister(): boolean {
+    const last = this.tokens[this.tokens.length - 1];
+    const name = /^[a-z]\w*/i.exec(this.text.slice(this.at + 1, this.at + 8))?.[0];
+    if (name === undefined || registerByName(name.toUpperCase()) === undefined) return false;
+    return last === undefined || !isOperandEnd(last) || this.isFirstWord();
+  }
+
+  private foreignRegister(): void {
+    const start = this.at++;
+    while (this.isWordPart(this.at)) this.at++;
+    const text = this.text.slice(start, this.at);
+    this.push(t.Word, start);
+    this.report((span) => lexical.otherSyntax({ text }, { span }), start);
   }
 
   /** `//` divides two numbers; behind anything else, and before words that stand side by side, it begins a comment. */
@@ -365,8 +398,15 @@ class Lexer {
     const start = this.at++;
     while (this.isWordPart(this.at)) this.at++;
     const directive = this.text.slice(start, this.at);
-    this.report((span) => lexical.preprocessor({ directive }, { span }), start);
-    this.at = this.lineEnd();
+    const end = this.lineEnd();
+    const [, name, value] =
+      /^[ \t]+(\w+)[ \t]+(0x[\da-f_]+|[\d_]+)[ \t]*(?:;.*)?$/i.exec(this.text.slice(this.at, end)) ?? [];
+    const fix =
+      isDefinition.test(directive) && value !== undefined && writeInstead("`const`", `const ${name} = ${value}`);
+    const length = value === undefined ? 0 : this.text.indexOf(value, this.at + (name?.length ?? 0)) + value.length;
+    if (fix) this.at = length;
+    this.report((span) => lexical.preprocessor({ directive }, { span, ...(fix && { fix: fix(span) }) }), start);
+    this.at = end;
   }
 
   private foreignComment(): void {
@@ -408,6 +448,8 @@ class Lexer {
     this.report((span) => lexical.unknownCharacter(facts, { span, ...(fix && { fix: fix(span) }) }), start);
   }
 }
+
+const isDefinition = /^%(?:x?define|assign)$/i;
 
 const operandEnds: ReadonlySet<TokenType> = new Set([
   ...[t.NumberToken, t.StringToken, t.Here, t.SectionStart, t.RParen],

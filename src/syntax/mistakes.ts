@@ -5,6 +5,7 @@ import type { IParserErrorMessageProvider, IRecognitionException } from "chevrot
 import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
 import type { Token } from "./lexer.js";
 import { mostMistakes } from "./limits.js";
+import { precedenceOf } from "./operators.js";
 import { lineOf, spanOf } from "./places.js";
 import * as t from "./token-types.js";
 
@@ -183,15 +184,38 @@ function unexpected(failure: Failure): Diagnostic {
   if (token !== undefined && (token.tokenType === t.RParen || token.tokenType === t.RBracket)) {
     return syntactic.closesNothing({ text: token.image }, site);
   }
-  if (previous === undefined || previous === t.NewLine || previous === t.LCurly)
-    return syntactic.badLineStart({ found }, site);
-  if (token !== undefined && joinsValues(token)) {
-    return syntactic.missingValue({ after: textOf(tokens[index - 1]), found }, site);
+  if (previous === undefined || previous === t.NewLine || previous === t.LCurly) {
+    const isDirective = token?.tokenType === t.LBracket && directives.has(tokens[index + 1]?.image.toLowerCase() ?? "");
+    return syntactic.badLineStart({ found, isDirective }, site);
   }
   const after = partBefore(tokens, index);
+  if (token !== undefined && joinsValues(token)) {
+    const isCompared = after === "event" && precedenceOf(token.image) !== undefined;
+    return syntactic.missingValue({ after: textOf(tokens[index - 1]), found, isCompared }, site);
+  }
+  if (after === "event" && token?.tokenType === t.NumberToken && previous === t.Exception) {
+    const span = spanOf(failure.source, token);
+    const fix = {
+      title: `write \`(${token.image})\``,
+      edits: [{ span: { ...span, start: tokens[index - 1]?.endOffset ?? span.start }, newText: `(${token.image})` }],
+    };
+    return syntactic.unexpected({ found, after, exception: tokens[index - 1]?.image ?? "" }, { ...site, fix });
+  }
   if (after === "event" && token?.image === "on") return syntactic.lateOn(undefined, site);
   return syntactic.unexpected({ found, after }, site);
 }
+
+/** Words that NASM writes between brackets on a line of their own. */
+const directives: ReadonlySet<string> = new Set([
+  "bits",
+  "section",
+  "segment",
+  "org",
+  "global",
+  "extern",
+  "default",
+  "cpu",
+]);
 
 function joinsValues(token: Token): boolean {
   const type = token.tokenType;

@@ -43,6 +43,74 @@ test("check --fix mends what can only be meant in one way, and says what is left
   );
 });
 
+test("check --fix turns what NASM writes into what is written here, and the result runs", () => {
+  const text = `test "a listing of NASM" {
+  on haswell
+  guest prot32 {
+%define COUNT 4
+    mov ecx, COUNT
+    mov esi, offset message
+    mov edi, buffer
+    rep movsb
+    times 2 inc edx
+    mov eax, es:[buffer]
+    mov ebx, length
+    cmp byte ptr [buffer + 3], 0
+    expect eax = dword [message]
+    expect ebx = 4 && edx = edx
+    data {
+      message db 'abc', 0
+      length equ $ - message
+      buffer resd 2
+      rest: resw 3
+      times 8 db 0
+    }
+  }
+}
+`;
+  cli.write("nasm/a.trap", text);
+  const { status, out } = cli.trapline("check", "--fix", "nasm");
+  expect(out).toMatch(/^fixed \d+ in nasm\/a\.trap\n1 file, 0 errors, 0 warnings\n$/);
+  expect(status).toBe(0);
+  const mended = readFileSync(cli.path("nasm/a.trap"), "utf8");
+  for (const line of ["const COUNT = 4", "message: db 'abc', 0", "const length = $ - message", "buffer: zero 2 * 4"])
+    expect(mended).toContain(line);
+  for (const line of ["rest: zero 3 * 2", "zero 8", "repeat 2 { inc edx }", "mov eax, [es: buffer]"]) {
+    expect(mended).toContain(line);
+  }
+  expect(cli.trapline("run", "nasm").status).toBe(0);
+});
+
+test("check --fix splits a line by `on` where a name is one vendor's, and leaves the other's side open", () => {
+  const text = `test "t" {
+  on all
+  vmm hardware
+  guest long64 {
+    mov rax, [0x9000] => exit EPT_VIOLATION(access: read) ; protected
+    on vtx2, svm2 {
+      cpuid
+        => exit CPUID, exit VMCALL
+    }
+    hlt
+      on haswell, zen => exit HLT * 1 then exit NPF
+      => halt
+  }
+}
+`;
+  cli.write("split/a.trap", text);
+  const { out } = cli.trapline("check", "--fix", "split");
+  expect(out).toBe("fixed 3 in split/a.trap\n1 file, 0 errors, 0 warnings\n");
+  const mended = readFileSync(cli.path("split/a.trap"), "utf8");
+  expect(mended).toContain(`    mov rax, [0x9000]
+      on vtx1, vtx2 => exit EPT_VIOLATION(access: read)
+      on svm1, svm2 => ? ; protected
+`);
+  expect(mended).toContain(`        on vtx2 => exit CPUID, exit VMCALL
+        on svm2 => ?
+`);
+  expect(mended).toContain("      on zen => exit HLT * 1 then exit NPF\n      on haswell => ?\n");
+});
+
 test("check --fix leaves a file that is right alone", () => {
   const right = 'test "t" {\n  on haswell\n  guest long64 {\n    hlt => halt\n  }\n}\n';
   cli.write("right/a.trap", right);

@@ -19,6 +19,7 @@ test.each([
   ["ten-mistakes", 10],
   ["one-cause", 3],
   ["bodies", 7],
+  ["from-nasm", 21],
 ])("%s: each is told once, with its place and a next step", (name, count) => {
   const diagnostics = check(name, read(name));
   expectGolden(`${folder}/${name}.golden`, diagnostics.map((d) => `${renderDiagnostic(d)}\n`).join("\n"));

@@ -79,7 +79,7 @@ export const immediateTooWide = diagnostic<{ value: bigint; bits: number; extend
     "A value that would come out as another one is refused.",
   message: (f) =>
     f.extendedTo > f.bits
-      ? `${hex(f.value)} cannot be a ${f.bits}-bit immediate that is sign-extended to ${f.extendedTo} bits`
+      ? `${hex(f.value)} cannot be an immediate of ${f.bits} bits that is sign-extended to ${f.extendedTo} bits`
       : `${hex(f.value)} does not fit in ${f.bits} bits`,
   label: (f) => `at most ${f.bits} bits`,
   help: (f) =>

@@ -11,7 +11,7 @@ import * as running from "./running.js";
 import * as syntactic from "./syntactic.js";
 
 /** What is said of every entry, whatever its facts. */
-export type EntryInfo = Pick<Entry<never>, "code" | "severity" | "title" | "explanation">;
+export type EntryInfo = Pick<Entry<never>, "code" | "severity" | "fixable" | "title" | "explanation">;
 
 /** The phases in the order of the pipeline, with how their codes begin. */
 const phases: readonly { readonly title: string; readonly entries: readonly EntryInfo[] }[] = [
@@ -47,10 +47,14 @@ export function nearCodes(code: string): string[] {
   return nearNames(code, codes);
 }
 
+/** What is said of a diagnostic that can come with a fix. */
+export const fixableNote = "`trapline check --fix` mends it where it can only be meant in one way.";
+
 /** An entry as a page of text, without a final newline. */
 export function explainDiagnostic(entry: EntryInfo): string {
   const kind = entry.severity === "error" ? "error" : "warning";
-  return `${entry.code} (${kind}): ${entry.title}\n\n${wrap(entry.explanation, 100)}`;
+  const fixed = entry.fixable ? `\n\n${fixableNote}` : "";
+  return `${entry.code} (${kind}): ${entry.title}\n\n${wrap(entry.explanation, 100)}${fixed}`;
 }
 
 /** Breaks text at spaces into lines of at most `columns`; its own line breaks stay. */

@@ -5,6 +5,7 @@ import { diagnostic } from "../diagnostic.js";
 export const unknownCharacter = diagnostic<{ character: string; hint?: string }>({
   code: "E1001",
   severity: "error",
+  fixable: true,
   title: "A character that the language does not use",
   explanation:
     "Outside strings and comments a file consists of words, numbers, strings and the signs of the grammar. Typographic " +
@@ -59,6 +60,7 @@ export const badEscape = diagnostic<{ escape: string }>({
 export const bareHash = diagnostic<{ next: string }>({
   code: "E1006",
   severity: "error",
+  fixable: true,
   title: "`#` without the name of an exception",
   explanation: "`#` begins the name of an exception, such as #GP or #PF. Comments begin with `;`.",
   message: () => "`#` must be followed by the name of an exception",
@@ -68,6 +70,7 @@ export const bareHash = diagnostic<{ next: string }>({
 export const foreignComment = diagnostic<{ text: string }>({
   code: "E1007",
   severity: "error",
+  fixable: true,
   title: "A comment in the manner of another language",
   explanation: "Comments begin with `;` and end with the line; `;;` above a statement documents it.",
   message: (f) => `${f.text} does not begin a comment`,
@@ -86,10 +89,38 @@ export const strayBackslash = diagnostic({
 export const preprocessor = diagnostic<{ directive: string }>({
   code: "E1009",
   severity: "error",
+  fixable: true,
   title: "A directive of NASM's preprocessor",
   explanation:
     "The language has no preprocessor. `macro name(parameters) { … }` declares a macro, `const NAME = value` a " +
     "constant, `use module` brings in a module.",
   message: (f) => `${f.directive} belongs to NASM's preprocessor, which this language does not have`,
-  help: (f) => (f.directive === "%define" ? "write `const NAME = value`" : "write `macro name(parameters) { … }`"),
+  help: (f) => directives[f.directive.toLowerCase()] ?? "write `macro NAME(PARAMETERS) { … }`, `if`, `for` or `const`",
+});
+
+const asConstant = "write `const NAME = VALUE`";
+const asBlock = "end the block with `}`";
+/** What is written here in place of a directive. */
+const directives: Readonly<Record<string, string>> = {
+  ...{ "%define": asConstant, "%xdefine": asConstant, "%assign": asConstant, "%equ": asConstant },
+  ...{
+    "%macro": "write `macro NAME(PARAMETERS) { … }`, and name the parameters",
+    "%imacro": "write `macro NAME(PARAMETERS) { … }`",
+  },
+  ...{ "%endmacro": asBlock, "%endif": asBlock, "%endrep": asBlock },
+  ...{ "%if": "write `if CONDITION { … }`", "%ifdef": "write `if CONDITION { … }`", "%elif": "write `else { if … }`" },
+  ...{ "%else": "write `else { … }`", "%rep": "write `repeat COUNT { … }`, or `for NAME in FIRST..LAST { … }`" },
+  "%include": "write `use MODULE` for a module of the library; `embed` puts a file's bytes into data",
+  "%error": "state what must hold by `expect`",
+};
+
+export const otherSyntax = diagnostic<{ text: string }>({
+  code: "E1010",
+  severity: "error",
+  title: "A register or number in AT&T syntax",
+  explanation:
+    "The syntax is Intel's, as NASM writes it: the destination stands first, registers have no `%`, immediates no `$`, " +
+    "memory stands in brackets, and the size of an operand before it, not behind the mnemonic.",
+  message: (f) => `${f.text} is AT&T syntax`,
+  help: () => "write Intel syntax, the destination first: `mov eax, 5`, `mov eax, dword [ebx + 4]`",
 });

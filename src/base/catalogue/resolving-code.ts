@@ -32,6 +32,7 @@ export const unknownStart = diagnostic<{ name: string; help?: string | undefined
 export const unknownName = diagnostic<Unknown>({
   code: "E3001",
   severity: "error",
+  fixable: true,
   title: "A name that nothing declares",
   explanation:
     "A name in an expression is a label, a constant, a value of `each`, an argument of a macro, `module.name`, " +
@@ -52,6 +53,7 @@ function declareIt(name: string): string {
 export const unknownWord = diagnostic<{ word: string; help?: string | undefined }>({
   code: "E3002",
   severity: "error",
+  fixable: true,
   title: "A line that begins with an unknown word",
   explanation: "In code a line begins with an instruction, a macro, data (`db`) or a declaration such as `ring`.",
   message: (f) => `${f.word} is no instruction, macro or declaration`,
@@ -245,13 +247,16 @@ export const noOperand = diagnostic<object>({
   help: () => "write a register, a number or a memory operand such as `[rax]` after the size word",
 });
 
-export const twoOperands = diagnostic<object>({
+export const twoOperands = diagnostic<{ areAddresses?: boolean; isRepeated?: boolean }>({
   code: "E3021",
   severity: "error",
   title: "Two operands without a comma",
-  explanation: "Operands are separated by commas.",
+  explanation: "Operands are separated by commas. An address stands in one pair of brackets: `[ebx + ecx]`.",
   message: () => "this does not belong to the operand before it",
-  help: () => "put a comma between two operands",
+  help: (f) => {
+    if (f.isRepeated) return "write `zero COUNT` for bytes of 0, or `repeat COUNT { db … }`";
+    return f.areAddresses ? "write one pair of brackets: `[ebx + ecx]`" : "put a comma between two operands";
+  },
 });
 
 export const badAddress = diagnostic<{ why: string }>({
@@ -291,13 +296,52 @@ export const addressWord = diagnostic<{ word: string }>({
   help: () => "it can be rel, abs, nosplit, byte, word, dword or qword",
 });
 
-export const noPtr = diagnostic<object>({
+export const noPtr = diagnostic<{ word: string }>({
   code: "E3026",
   severity: "error",
-  title: "`ptr` after a size word",
-  explanation: "The notation is NASM's, which has no `ptr`.",
-  message: () => "`ptr` is not written here",
-  help: () => "write `byte [x]`",
+  fixable: true,
+  title: "A word of another assembler before an operand",
+  explanation:
+    "The notation is NASM's. It has no `ptr`: `byte [x]` says it all. It has no `offset`: a label's name is its address, " +
+    "and brackets make it what lies there. It has no `seg`: selectors are numbers, the guest's own have names.",
+  message: (f) => `\`${f.word}\` is not written here`,
+  help: (f) => foreignOperands[f.word] ?? `remove \`${f.word}\``,
+});
+
+const foreignOperands: Readonly<Record<string, string>> = {
+  ptr: "leave it out: `byte [x]`, `dword [x]`",
+  offset: "leave it out: the name of a label is its address",
+  seg: "write the selector as a number or a constant",
+};
+
+export const segmentOutside = diagnostic<{ segment: string }>({
+  code: "E3123",
+  severity: "error",
+  fixable: true,
+  title: "A segment register before the brackets",
+  explanation: "The segment of a memory operand stands inside its brackets, as in NASM: `[es: rdi]`.",
+  message: (f) => `${f.segment} stands outside the brackets`,
+  help: (f) => `write \`[${f.segment}: …]\``,
+});
+
+export const nameOfRegister = diagnostic<{ name: string }>({
+  code: "E3122",
+  severity: "error",
+  title: "A name that is a register's",
+  explanation: "Registers have their names in any case of letters, so nothing else can be called by one.",
+  message: (f) => `${f.name} is a register`,
+  label: () => "declared as something else here",
+  help: (f) => `choose another name, such as ${f.name}_value`,
+});
+
+export const assignedComparison = diagnostic<object>({
+  code: "E3124",
+  severity: "error",
+  fixable: true,
+  title: "A comparison written with `=`",
+  explanation: "`==` compares; `=` gives a name its value, in declarations.",
+  message: () => "`=` does not compare",
+  help: () => "write `==`",
 });
 
 export const operandExpected = diagnostic<{ what: string }>({

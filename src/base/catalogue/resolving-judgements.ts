@@ -20,6 +20,7 @@ export const nothingToJudge = diagnostic<{ what: string }>({
 export const unknownEvent = diagnostic<Unknown>({
   code: "E3071",
   severity: "error",
+  fixable: true,
   title: "An event that does not exist",
   explanation: "Events begin with their kind: trap, exit, enter, fail, reject, inject, halt, …, or `nothing`.",
   message: (f) => `there is no event ${f.name}`,
@@ -29,6 +30,7 @@ export const unknownEvent = diagnostic<Unknown>({
 export const unknownSubject = diagnostic<Unknown & { kind: string; what: string }>({
   code: "E3072",
   severity: "error",
+  fixable: true,
   title: "An event with an unknown subject",
   explanation: "After the kind stands what the manual calls it: `trap #GP`, `exit CPUID`, `fail VMfailValid`.",
   message: (f) =>
@@ -52,16 +54,20 @@ export const otherVendor = diagnostic<{
   vendor: "intel" | "amd";
   /** The line stands in a block of declarations, which `on` splits by blocks. */
   isBlock?: true;
+  /** The platforms of the test that are the vendor's, and the others. */
+  own?: readonly string[];
+  others?: readonly string[];
 }>({
   code: "E3074",
   severity: "error",
+  fixable: true,
   title: "A name of one vendor on a platform of the other",
   explanation: "Names that both manuals share hold on both; others only on their vendor's platforms.",
   message: (f) => `${f.name} is ${vendorNames[f.vendor]}'s, and the test also runs on ${f.platform}`,
   label: (f) => `never happens on ${f.platform}`,
   help: (f) => {
-    const groups = f.vendor === "intel" ? "vtx1, vtx2" : "svm1, svm2";
-    const others = f.vendor === "intel" ? "svm1, svm2" : "vtx1, vtx2";
+    const groups = f.own?.join(", ") ?? (f.vendor === "intel" ? "vtx1, vtx2" : "svm1, svm2");
+    const others = f.others?.join(", ") ?? (f.vendor === "intel" ? "svm1, svm2" : "vtx1, vtx2");
     if (f.isBlock) return `put the line into \`on ${groups} { … }\``;
     return `split the line: \`on ${groups} => …\` and \`on ${others} => …\``;
   },
@@ -70,6 +76,7 @@ export const otherVendor = diagnostic<{
 export const unknownField = diagnostic<Unknown & { what: string; names: readonly string[] }>({
   code: "E3075",
   severity: "error",
+  fixable: true,
   title: "A field that an event does not have",
   explanation: "The fields in parentheses are those of the event; see docs/events.md.",
   message: (f) => `${f.what} has no field ${f.name}`,
@@ -93,6 +100,7 @@ export const unknownFieldWord = diagnostic<{
 }>({
   code: "E3077",
   severity: "error",
+  fixable: true,
   title: "A word that a field cannot be",
   explanation: "Fields such as `access` are words; see docs/events.md.",
   message: (f) => `${f.field} is never ${f.word}`,

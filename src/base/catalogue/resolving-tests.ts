@@ -2,7 +2,7 @@
 
 import { diagnostic } from "../diagnostic.js";
 import { hex } from "../number.js";
-import { near, type Unknown } from "./words.js";
+import { list, near, type Unknown } from "./words.js";
 
 // Shape and place of declarations
 
@@ -27,6 +27,7 @@ export const namesExpected = diagnostic<{ what: string }>({
 export const notAtFileLevel = diagnostic<{ word: string; help?: string | undefined }>({
   code: "E3042",
   severity: "error",
+  fixable: true,
   title: "A line that does not belong at file level",
   explanation:
     "A file holds `use`, `const`, `struct`, `macro`, `data`, `platform`, `test`. Code stands in a guest of a test.",
@@ -37,6 +38,7 @@ export const notAtFileLevel = diagnostic<{ word: string; help?: string | undefin
 export const notInTest = diagnostic<{ word: string; help?: string | undefined }>({
   code: "E3043",
   severity: "error",
+  fixable: true,
   title: "A line that does not belong directly in a test",
   explanation:
     "A test holds its header (`on`, `vmm`, `each`, …), its guests, and `expect` lines. Code stands in a guest.",
@@ -74,6 +76,7 @@ export const badRing = diagnostic<{ ring: bigint }>({
 export const unknownException = diagnostic<Unknown>({
   code: "E3047",
   severity: "error",
+  fixable: true,
   title: "An exception that does not exist",
   explanation: "Exceptions have the manuals' names: `#GP`, `#PF`, `#UD`.",
   message: (f) => `there is no exception ${f.name}`,
@@ -130,6 +133,7 @@ export const noExpectation = diagnostic<{ name: string }>({
 export const unknownPlatform = diagnostic<Unknown>({
   code: "E3052",
   severity: "error",
+  fixable: true,
   title: "A platform that does not exist",
   explanation: "`on` lists platforms (`trapline platforms` shows them), groups such as `vtx2`, or `all`.",
   message: (f) => `there is no platform or group ${f.name}`,
@@ -155,13 +159,13 @@ export const cannotRun = diagnostic<{ platform: string; why: string }>({
   help: () => "name a group instead, whose members that cannot run it are skipped, or leave the platform out",
 });
 
-export const platformNotCovered = diagnostic<{ platform: string }>({
+export const platformNotCovered = diagnostic<{ names: readonly string[] }>({
   code: "E3055",
   severity: "error",
   title: "A judgement that leaves out a platform",
   explanation: "Where a judgement is split by `on`, its clauses must cover every platform of the test.",
-  message: (f) => `no clause says what happens on ${f.platform}`,
-  help: (f) => `add \`on ${f.platform} => …\`, or a last clause without \`on\``,
+  message: (f) => `no clause says what happens on ${list(f.names)}`,
+  help: (f) => `add \`on ${f.names.join(", ")} => …\`, or a last clause without \`on\``,
 });
 
 export const clauseNeverReached = diagnostic<object>({

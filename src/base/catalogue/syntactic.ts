@@ -47,7 +47,7 @@ export const closeExpected = diagnostic<{ found: string; close: string }>({
   help: (f) => `close with ${f.close} before it, or put an operator or a comma in between`,
 });
 
-export const missingValue = diagnostic<{ after: string; found?: string }>({
+export const missingValue = diagnostic<{ after: string; found?: string; isCompared?: boolean }>({
   code: "E2005",
   severity: "error",
   title: "A value is missing",
@@ -56,13 +56,25 @@ export const missingValue = diagnostic<{ after: string; found?: string }>({
     "a memory operand in brackets, or an expression of these.",
   message: (f) => (f.found === undefined ? `a value is missing after ${f.after}` : `${f.found} is not a value`),
   label: (f) => (f.found === undefined ? "nothing follows" : `a value must follow ${f.after}`),
-  help: (f) =>
-    f.found === undefined ? `write the value, or remove ${f.after}` : `write a value between ${f.after} and ${f.found}`,
+  help: (f) => {
+    if (f.isCompared) return "write what must hold on the next line: `expect eax == 5`";
+    return valueHelp(f.after, f.found);
+  },
 });
 
-export const unexpected = diagnostic<{ found: string; after: "statement" | "event" | "block" | "names" }>({
+function valueHelp(after: string, found: string | undefined): string {
+  return found === undefined ? `write the value, or remove ${after}` : `write a value between ${after} and ${found}`;
+}
+
+export const unexpected = diagnostic<{
+  found: string;
+  after: "statement" | "event" | "block" | "names";
+  /** An exception that stands before a number. */
+  exception?: string;
+}>({
   code: "E2006",
   severity: "error",
+  fixable: true,
   title: "Something stands where a line should end",
   explanation:
     "A line holds one statement: labels, an instruction or declaration with its operands, a block, a judgement after " +
@@ -70,7 +82,10 @@ export const unexpected = diagnostic<{ found: string; after: "statement" | "even
     "`then`, and after a block only a judgement can stand.",
   message: (f) => `${f.found} does not fit here`,
   label: (f) => whatMayFollow[f.after],
-  help: (f) => `remove ${f.found}, or put what it begins on a line of its own`,
+  help: (f) =>
+    f.exception === undefined
+      ? `remove ${f.found}, or put what it begins on a line of its own`
+      : `put the error code in parentheses: \`${f.exception}(${f.found.replaceAll("`", "")})\``,
 });
 
 const whatMayFollow = {
@@ -175,13 +190,14 @@ export const dottedLabel = diagnostic<{ name: string; first: string; last: strin
 export const wrongArrow = diagnostic<{ text: string; name: string }>({
   code: "E2015",
   severity: "error",
+  fixable: true,
   title: "Another sign where `=>` is meant",
   explanation: "What a line must do stands after `=>`.",
   message: (f) => `\`${f.text}\` does not begin a judgement`,
   help: (f) => (f.text === "=" ? `write \`=>\`, or \`const ${f.name} = …\` to declare a constant` : "write `=>`"),
 });
 
-export const badLineStart = diagnostic<{ found: string }>({
+export const badLineStart = diagnostic<{ found: string; isDirective?: boolean }>({
   code: "E2016",
   severity: "error",
   title: "A line that begins with something else than a word",
@@ -189,7 +205,10 @@ export const badLineStart = diagnostic<{ found: string }>({
     "A line begins with a label, with the name of an instruction, a macro or a declaration, or with `=>` where it " +
     "judges the line above.",
   message: (f) => `a line cannot begin with ${f.found}`,
-  help: () => "begin with an instruction or declaration; data needs `db`, `dw`, `dd` or `dq` in front",
+  help: (f) =>
+    f.isDirective
+      ? "leave NASM's directives out: the guest's mode says how wide its code is, and data stands in `data { … }`"
+      : "begin with an instruction or declaration; data needs `db`, `dw`, `dd` or `dq` in front",
 });
 
 export const tooManyMistakes = diagnostic<{ limit: number }>({
@@ -226,6 +245,7 @@ export const onWithoutNames = diagnostic({
 export const braceOnOwnLine = diagnostic({
   code: "E2019",
   severity: "error",
+  fixable: true,
   title: "A `{` on a line of its own",
   explanation: "A line holds one statement, and a block belongs to its statement: `{` stands at the end of that line.",
   message: () => "`{` must stand on the line whose block it opens",
@@ -257,6 +277,7 @@ export const secondArrow = diagnostic({
 export const fieldSign = diagnostic<{ name: string }>({
   code: "E2022",
   severity: "error",
+  fixable: true,
   title: "A field written with `=`",
   explanation: "The fields of an event are written with a colon: `exit CR_ACCESS(cr: 4, access: mov_to_cr)`.",
   message: (f) => `the field ${f.name} is written with \`:\``,
