@@ -59,7 +59,8 @@ export type RunEnd =
   | { readonly kind: "done" }
   | { readonly kind: "halted" }
   | { readonly kind: "shutdown" }
-  | { readonly kind: "budget-spent" }
+  /** `rip` is where the guest is then; absent where nobody can tell. */
+  | { readonly kind: "budget-spent"; readonly rip?: bigint }
   | { readonly kind: "unexpected"; readonly event: RunEvent }
   | { readonly kind: "refused"; readonly why: string }
   | { readonly kind: "unsupported"; readonly what: string };

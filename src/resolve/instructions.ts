@@ -60,8 +60,19 @@ function reportUnknownWord(statement: Statement, word: string, frame: Frame): vo
   const words = [...candidates(frame)];
   const isAlone = statement.args.length === 0 && statement.block === undefined && !word.includes(".");
   const asLabel = `a label ends with a colon: \`${word}:\`; a macro is declared at the top of the file`;
-  const help = suggestion(word, words) ?? (isAlone ? asLabel : undefined);
+  const help = ofModule(word, frame) ?? suggestion(word, words) ?? (isAlone ? asLabel : undefined);
   report(frame, resolving.unknownWord, { word, help }, span, caseFix(word, words, span));
+}
+
+/** What the module has that a dotted word names. */
+function ofModule(word: string, frame: Frame): string | undefined {
+  const dot = word.indexOf(".");
+  const name = word.slice(0, dot);
+  const module = dot > 0 ? frame.module.uses.get(name) : undefined;
+  if (!module) return undefined;
+  const macros = [...module.macros.keys()].map((macro) => `${name}.${macro}`);
+  const shown = macros.slice(0, 12).join(", ");
+  return suggestion(word, macros) ?? `the macros of ${name} are ${shown}${macros.length > 12 ? " and more" : ""}`;
 }
 
 function* candidates(frame: Frame): Iterable<string> {

@@ -75,7 +75,7 @@ class Run {
   private untilEnd(): RunEnd {
     for (;;) {
       const left = this.program.plan.budgetInstructions - Number(this.machine.retired);
-      if (left <= 0) return { kind: "budget-spent" };
+      if (left <= 0) return { kind: "budget-spent", rip: this.seat.register("RIP") };
       const end = this.afterStop(this.vmm ? this.vmm.run(left) : runBare(this.machine, left));
       if (end) return end;
     }
@@ -91,8 +91,9 @@ class Run {
         return undefined;
       case "halted":
       case "shutdown":
-      case "budget-spent":
         return { kind: stop.kind };
+      case "budget-spent":
+        return { kind: "budget-spent", rip: this.seat.register("RIP") };
       case "device":
       case "stopped":
         return { kind: "done" };

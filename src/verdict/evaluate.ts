@@ -57,13 +57,16 @@ function compute(condition: Condition, values: readonly bigint[]): bigint | unde
 /** Both sides of the outermost comparison, and every value that was read where that says more. */
 function explain({ condition, reads }: Expectation, values: readonly bigint[]): string {
   const readTexts = reads.map((read, index) => `${readText(read)} is ${show(values[index] ?? 0n)}`);
-  if (condition.kind !== "binary") return readTexts.join(", ");
+  if (condition.kind !== "binary" || joins.has(condition.op)) return readTexts.join(", ");
   const left = compute(condition.left, values) ?? 0n;
   const right = compute(condition.right, values) ?? 0n;
   const sides = `${show(left)} ${condition.op} ${show(right)}`;
   const plain = condition.left.kind === "read" && condition.right.kind === "constant";
   return plain || reads.length === 0 ? (readTexts[0] ?? sides) : `${sides}, where ${readTexts.join(", ")}`;
 }
+
+/** The sides of these are 1 or 0, which says nothing. */
+const joins: ReadonlySet<string> = new Set(["&&", "||", "^^"]);
 
 function show(value: bigint): string {
   return valueText(BigInt.asUintN(64, value));

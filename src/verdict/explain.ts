@@ -18,9 +18,13 @@ export function explainPattern(pattern: EventPattern, vendor: Vendor): Explanati
 
 /** The rule or control bit that an event says decided it. */
 export function explainEvent(event: RunEvent, vendor: Vendor): Explanation | undefined {
+  if (event.kind === "shutdown") return explanation(shutdownText, doubleFault);
   if (event.rule === undefined) return undefined;
   return explainRule(event.rule) ?? explainControl(event.rule, vendor);
 }
+
+const shutdownText = "a fault during the delivery of a fault is a double fault, and one during its delivery shuts down";
+const doubleFault = sdm3("Interrupt and Exception Handling", "Interrupt 8—Double Fault Exception (#DF)");
 
 function explanation(text: string, citation: Citation): Explanation {
   return { rule: [text, citationText(citation)] };

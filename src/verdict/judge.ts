@@ -206,12 +206,16 @@ class Judging {
     const at = event === undefined ? this.log.events.length : this.log.events.lastIndexOf(event);
     if (event !== undefined && (this.failures.some((f) => f.at === at) || this.wasExpected(event))) return;
     const last = this.log.events.findLast((e) => e.kind === "visit" || isOwed(e));
-    const index = last && (last.kind === "visit" ? last.index : this.places.lineAt(last.rip));
+    // A hang is where the guest is now; everything else where it last did something.
+    const hungAt = end.kind === "budget-spent" ? end.rip : undefined;
+    const hungIn = hungAt === undefined ? undefined : this.places.lineAt(hungAt);
+    const index = hungIn ?? (last && (last.kind === "visit" ? last.index : this.places.lineAt(last.rip)));
     const line = index === undefined ? undefined : this.plan.lines[index];
+    const [guest, rip] = hungIn !== undefined && line ? [line.guest, hungAt] : [last?.guest, last?.rip];
     this.failures.push({
       at: at === -1 ? this.log.events.length : at,
       ...(index !== undefined && line && { line: index, span: line.span }),
-      ...(last && { place: this.places.nameOf(last.guest, last.rip) }),
+      ...(guest !== undefined && rip !== undefined && { place: this.places.nameOf(guest, rip) }),
       expected: "the guest comes to its end",
       got: this.endText(),
     });

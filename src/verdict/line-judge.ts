@@ -2,6 +2,7 @@
 
 import { spanText } from "../base/index.js";
 import type { Judgement, PlannedLine, Round, RunEvent, RunLog } from "../program/index.js";
+import { differencesOf } from "./differences.js";
 import { eventInFull, eventText } from "./event-text.js";
 import { explainEvent, explainPattern } from "./explain.js";
 import { expectedText, isEvent, isOwed, isPublic, matches, partOf } from "./match.js";
@@ -134,9 +135,17 @@ export class LineJudge {
     const events = execution.round?.events ?? [];
     const pattern = events[execution.matched]?.[0];
     const rule = (pattern && explainPattern(pattern, context.vendor)) ?? (event && explainEvent(event, context.vendor));
-    const expected = events.length === 0 ? "nothing" : events.map(expectedText).join(", ");
+    const expected = `${events.length === 0 ? "nothing" : events.map(expectedText).join(", ")}${this.whichTime()}`;
     const got = `${this.happenedIn(execution)}${this.nextPlace(log.events[at], at)}`;
-    this.report(at, { expected, got, ...rule });
+    const differs = events[execution.matched]?.length === 1 ? differencesOf(pattern, event) : [];
+    this.report(at, { expected, got, ...(differs.length > 0 && { differs }), ...rule });
+  }
+
+  /** Where the rounds differ, which time the line ran. */
+  private whichTime(): string {
+    const { judgement } = this.judged;
+    if (judgement.kind !== "rounds" || judgement.rounds.length < 2) return "";
+    return `, the ${ordinal(this.executions)} time that the line runs`;
   }
 
   /** Everything that happened in an execution; what nothing matches only where it may be what was meant. */
@@ -205,7 +214,7 @@ export class LineJudge {
       .replace(/\s+/g, " ");
   }
 
-  private report(at: number, facts: Pick<Failure, "expected" | "got" | "rule" | "hole">): void {
+  private report(at: number, facts: Pick<Failure, "expected" | "got" | "differs" | "rule" | "hole">): void {
     if (this.isTold) return;
     this.isTold = true;
     const { index, line } = this.judged;
@@ -231,6 +240,11 @@ function owedExecutions(rounds: readonly Round[]): { atLeast: bigint; exactly?: 
   return rounds.some((round) => round.times === undefined)
     ? { atLeast: counted + 1n }
     : { atLeast: counted, exactly: counted };
+}
+
+function ordinal(count: bigint): string {
+  const last = count % 100n > 10n && count % 100n < 14n ? 0n : count % 10n;
+  return `${count}${last === 1n ? "st" : last === 2n ? "nd" : last === 3n ? "rd" : "th"}`;
 }
 
 function times(count: bigint): string {

@@ -16,10 +16,12 @@ export function renderFailure(name: CaseName, plan: EventPlan, log: RunLog, verd
   if (first !== undefined) {
     lines.push(...sourceLines(first));
     lines.push(...paragraph("expected", [first.expected]), ...paragraph("got", [first.got]));
+    lines.push(...paragraph("differs", first.differs ?? []));
     lines.push(...paragraph("rule", first.rule ?? []));
     lines.push(...paragraph("before", rowsBefore(plan, log, first)));
     lines.push(...paragraph("also", alsoFailed(others)));
     lines.push(...paragraph("repeat", [repeatCommand(name, first)]));
+    if (first.hole?.happened !== undefined) lines.push(...paragraph("fill in", [`trapline run --fill ${name.file}`]));
   }
   return lines.join("\n");
 }
@@ -72,10 +74,15 @@ function rowsBefore(plan: EventPlan, log: RunLog, failure: Failure): string[] {
 /** The failures after the first, in short: they often follow from it. */
 function alsoFailed(others: readonly Failure[]): string[] {
   const shown = others.slice(0, 2).map((failure) => {
-    const place = failure.place === undefined ? "" : `${failure.place}: `;
-    return `${place}expected ${failure.expected}, got ${failure.got}`;
+    return `${placeOf(failure)}expected ${failure.expected}, got ${failure.got}`;
   });
   return others.length > 2 ? [...shown, `and ${others.length - 2} more`] : shown;
+}
+
+/** `test.trap:12: ` where a line of a file is concerned, else the place. */
+function placeOf({ span, place }: Failure): string {
+  if (span !== undefined) return `${span.source.name}:${positionAt(span.source, span.start).line}: `;
+  return place === undefined ? "" : `${place}: `;
 }
 
 function repeatCommand(name: CaseName, failure: Failure): string {

@@ -16,6 +16,8 @@ export interface Failure {
   readonly place?: string;
   readonly expected: string;
   readonly got: string;
+  /** Where the event that came is the one that was expected, but for some of its fields: these. */
+  readonly differs?: readonly string[];
   /** For `=> ?`: what would stand there; absent where the line was not reached, or did something else each time. */
   readonly hole?: { readonly happened?: string };
   /** What the manuals say to it: paragraphs, the last of them a citation where there is one. */
