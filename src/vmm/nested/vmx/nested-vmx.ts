@@ -476,7 +476,7 @@ export class NestedVmx {
 
 /** What the processor would allow and the guest is not offered. */
 function withheldControls(vmcs: Vmcs12, instructions: VmxInstructions): EntryFailure | undefined {
-  const word = words.find((name) => (vmcs.word(name) & withheldBits(name)) !== 0);
+  const word = words.find((name) => (vmcs.word(name) & withheldBits[name]) !== 0);
   if (word !== undefined) return { kind: "fail", number: 7, rule: `controls.${word}.reserved` };
   const wrong = vmcs.control("ENABLE_EPT") && (vmcs.read(parameters.eptp) & 0x40n) !== 0n;
   return wrong && !instructions.isEptPointer(vmcs.read(parameters.eptp))

@@ -66,13 +66,20 @@ export function offers(cpu: CpuModel, name: VmxControlName): boolean {
   return ((allowed >> BigInt(control.bit)) & 1n) === 1n;
 }
 
-/** Bits of a control word that the processor has and the guest is not told of. */
-export function withheldBits(word: VmcsControlWord): number {
-  return withheld.reduce((bits, name) => {
+const maskOf = (word: VmcsControlWord): number =>
+  withheld.reduce((bits, name) => {
     const control = findVmxControl(name);
     return control?.word === word ? (bits | (1 << control.bit)) >>> 0 : bits;
   }, 0);
-}
+
+/** Bits of each control word that the processor may have and the guest is not told of. */
+export const withheldBits: Readonly<Record<VmcsControlWord, number>> = {
+  pin: maskOf("pin"),
+  primary: maskOf("primary"),
+  secondary: maskOf("secondary"),
+  exit: maskOf("exit"),
+  entry: maskOf("entry"),
+};
 
 const fieldsOf = new WeakMap<CpuModel, ReadonlySet<number>>();
 

@@ -45,6 +45,16 @@ const mask = {
   timer: bits("ACTIVATE_VMX_PREEMPTION_TIMER"),
   saveTimer: bits("SAVE_VMX_PREEMPTION_TIMER_VALUE"),
   longMode: bits("IA32E_MODE_GUEST"),
+  ept: bits("ENABLE_EPT"),
+  ioBitmaps: bits("USE_IO_BITMAPS"),
+  everyPort: bits("UNCONDITIONAL_IO_EXITING"),
+  msrBitmaps: bits("USE_MSR_BITMAPS"),
+  loadDebug: bits("ENTRY_LOAD_DEBUG_CONTROLS"),
+  loadPat: bits("ENTRY_LOAD_IA32_PAT"),
+  loadEfer: bits("ENTRY_LOAD_IA32_EFER"),
+  saveDebug: bits("EXIT_SAVE_DEBUG_CONTROLS"),
+  savePat: bits("EXIT_SAVE_IA32_PAT"),
+  saveEfer: bits("EXIT_SAVE_IA32_EFER"),
   /** What entries load of the inner guest and exits save of it only where its VMM asks for it. */
   entryLoads: bits("IA32E_MODE_GUEST", "ENTRY_LOAD_IA32_PAT"),
   exitSaves: bits("EXIT_SAVE_IA32_PAT"),
@@ -56,6 +66,7 @@ const at = {
   eptp: vmcsEncoding("EPT_POINTER"),
   vpid: vmcsEncoding("VIRTUAL_PROCESSOR_IDENTIFIER"),
   link: vmcsEncoding("VMCS_LINK_POINTER"),
+  pat: vmcsEncoding("GUEST_IA32_PAT"),
 } as const;
 const noLink = 0xffff_ffff_ffff_ffffn;
 const pageFaultBit = 1 << 14;
@@ -117,14 +128,15 @@ export class Vmcs02 {
     const { fields } = this;
     const { image } = vmcs12;
     vmx.readFields(fields.exited, image);
-    if (vmcs12.control("ENABLE_EPT")) {
+    if ((vmcs12.word("secondary") & mask.ept) !== 0) {
       vmx.readFields(fields.pdptes, image);
       vmx.readFields(fields.guestPhysical, image);
     }
-    if (vmcs12.control("EXIT_SAVE_DEBUG_CONTROLS")) vmx.readFields(fields.debug, image);
-    if (vmcs12.control("EXIT_SAVE_IA32_EFER")) vmx.readFields(fields.efer, image);
-    if (vmcs12.control("EXIT_SAVE_IA32_PAT")) vmx.readFields(fields.pat, image);
-    if (vmcs12.control("SAVE_VMX_PREEMPTION_TIMER_VALUE")) vmx.readFields(fields.timer, image);
+    const exit = vmcs12.word("exit");
+    if ((exit & mask.saveDebug) !== 0) vmx.readFields(fields.debug, image);
+    if ((exit & mask.saveEfer) !== 0) vmx.readFields(fields.efer, image);
+    if ((exit & mask.savePat) !== 0) vmx.readFields(fields.pat, image);
+    if ((exit & mask.saveTimer) !== 0) vmx.readFields(fields.timer, image);
     const entry = vmcs12.word("entry") & ~mask.longMode;
     vmcs12.write32(field.entryControls, entry | (vmx.read32(field.entryControls) & mask.longMode));
     vmcs12.write32(field.entryInterruption, vmcs12.read32(field.entryInterruption) & 0x7fff_ffff);
@@ -162,8 +174,9 @@ export class Vmcs02 {
     image[index(f.exceptionBitmap)] = (own.exceptionBitmap | vmcs12.read32(f.exceptionBitmap)) >>> 0;
     image[index(f.pageFaultMask)] = ownFault ? 0 : vmcs12.read32(f.pageFaultMask);
     image[index(f.pageFaultMatch)] = ownFault ? 0 : vmcs12.read32(f.pageFaultMatch);
-    const usesIo = vmcs12.control("USE_IO_BITMAPS");
-    const everyPort = !usesIo && vmcs12.control("UNCONDITIONAL_IO_EXITING");
+    const primary = vmcs12.word("primary");
+    const usesIo = (primary & mask.ioBitmaps) !== 0;
+    const everyPort = !usesIo && (primary & mask.everyPort) !== 0;
     for (const [i, encoding] of f.ioBitmaps.entries()) {
       const merged = io[i === 0 ? 0 : 1];
       if (usesIo) merged.merge(vmcs12.read(encoding));
@@ -171,7 +184,7 @@ export class Vmcs02 {
       // Where the guest's VMM asks for no ports, this VMM's own bitmaps say all.
       this.put(encoding, usesIo || everyPort ? merged.address : own.ioBitmaps[i === 0 ? 0 : 1]);
     }
-    if (vmcs12.control("USE_MSR_BITMAPS")) msrs.merge(vmcs12.read(f.msrBitmaps));
+    if ((primary & mask.msrBitmaps) !== 0) msrs.merge(vmcs12.read(f.msrBitmaps));
     else msrs.fill();
     this.put(f.msrBitmaps, msrs.address);
   }
@@ -179,15 +192,16 @@ export class Vmcs02 {
   /** Registers that entries load where a control says so, and otherwise leave as the guest's VMM has them. */
   private chooseState(vmcs12: Vmcs12): void {
     const { image } = this;
-    if (vmcs12.control("ENTRY_LOAD_DEBUG_CONTROLS")) {
+    const entry = vmcs12.word("entry");
+    if ((entry & mask.loadDebug) !== 0) {
       this.take(vmcs12, field.dr7);
       this.take(vmcs12, field.debugctl);
     }
-    if (vmcs12.control("ENTRY_LOAD_IA32_PAT")) this.take(vmcs12, vmcsEncoding("GUEST_IA32_PAT"));
-    const isLong = (vmcs12.word("entry") & mask.longMode) !== 0;
+    if ((entry & mask.loadPat) !== 0) this.take(vmcs12, at.pat);
+    const isLong = (entry & mask.longMode) !== 0;
     const paging = (vmcs12.read32(field.cr0) & Number(cr0Bits.PG)) !== 0;
     const efer = index(field.efer);
-    if (vmcs12.control("ENTRY_LOAD_IA32_EFER")) this.take(vmcs12, field.efer);
+    if ((entry & mask.loadEfer) !== 0) this.take(vmcs12, field.efer);
     else {
       const { LMA, LME } = eferBits;
       const changed = Number(paging ? LMA | LME : LMA);
@@ -201,7 +215,7 @@ export class Vmcs02 {
   private loadPdptes(vmcs12: Vmcs12): void {
     const { processor, vmx } = this.parts;
     const { pdptes } = this.fields;
-    if (vmcs12.control("ENABLE_EPT")) return vmx.writeFields(pdptes, vmcs12.image);
+    if ((vmcs12.word("secondary") & mask.ept) !== 0) return vmx.writeFields(pdptes, vmcs12.image);
     const table = vmcs12.read(field.cr3) & 0xffff_ffe0n;
     field.pdptes.forEach((encoding, i) => this.put(encoding, processor.readU64(table + BigInt(i) * entryBytes)));
     vmx.writeFields(pdptes, this.image);
