@@ -13,7 +13,7 @@ import { protectedStart } from "../../src/machine/boot/start-states.js";
 const deeper = 2;
 
 /** The level that `hardware nested` makes of its guest, which it leaves alone as far as it can. */
-function levelOn(machine: Machine, events: VmmEvents): Level {
+function levelOn(machine: Machine, events: VmmEvents): Level & { readonly giveRoot: () => void } {
   const { memoryBytes } = machine.platform;
   const bytes = memoryBytes + vmmMemoryBytes;
   const outside = machineLevel(machine, bytes);
@@ -25,13 +25,17 @@ function levelOn(machine: Machine, events: VmmEvents): Level {
     devices: machineDevices(machine),
     events,
   });
-  return levelInside(outside, vcpu, { guestBytes: memoryBytes, bytes }, new PageAllocator(memoryBytes, bytes));
+  const level = levelInside(outside, vcpu, { guestBytes: memoryBytes, bytes }, new PageAllocator(memoryBytes, bytes));
+  const giveRoot = (): void => {
+    if (vcpu.nested) vcpu.nested.handsOver = false;
+  };
+  return { ...level, giveRoot };
 }
 
 /** The same members as a machine's, those of the processor being the level's. */
 export class LevelMachine {
   private readonly real: Machine;
-  private level!: Level;
+  private level!: ReturnType<typeof levelOn>;
   private log: DecodedEvent[] = [];
 
   constructor(options: MachineOptions) {
@@ -58,10 +62,17 @@ export class LevelMachine {
     return this.level.svm;
   }
 
+  /** Code in memory is the VMM of the level from here on. */
+  giveRoot(): void {
+    this.level.giveRoot();
+  }
+
   run(budget: number): LevelStop {
     this.drain();
     const stop = this.level.processor.run(budget);
     this.drain();
+    // What the test does next are instructions of the level's VMM.
+    if (stop.kind === "halted") this.real.activity = "active";
     return stop;
   }
 

@@ -5,5 +5,8 @@ import { levelMachine } from "./level-machine.js";
 
 bed.isDeeper = true;
 bed.make = levelMachine;
+bed.giveRoot = (machine) => (machine as unknown as { giveRoot(): void }).giveRoot();
 await import("../vmx/events.test.js");
 await import("../vmx/exits.test.js");
+await import("../vmx/apic.test.js");
+await import("../vmx/memory.test.js");

@@ -1,7 +1,7 @@
 // A VMM for tests: puts a machine into root operation and holds a VMCS with a guest that enters. Tests change one thing
 // and look at what happens. The guest's memory is the machine's own, mapped one to one where EPT is used.
 
-import { decodeEvent, loadCore, Machine, type MachineOptions } from "../../src/machine/index.js";
+import { decodeEvent, layout, loadCore, Machine, type MachineOptions } from "../../src/machine/index.js";
 import type { DecodedEvent, EntryFailure, RawEvent, Stop } from "../../src/machine/index.js";
 import {
   controlMask,
@@ -68,6 +68,9 @@ export function platformWith(name: string, capabilities?: VmxCapabilities): Plat
 export const bed = {
   isDeeper: false,
   make: (options: MachineOptions): Machine => new Machine(loadCore(), options),
+  /** From here on code in memory is the VMM, and the host program does nothing in root operation. */
+  giveRoot: (machine: Machine): void =>
+    machine.view.setUint32(layout.CPU_BASE + layout.cpuLayout.hostOwned.offset, 0, true),
 };
 
 /**

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { vmcsEncoding, vmxInstructionRules, vmxModels } from "../../src/isa/index.js";
 import type { Rule } from "../../src/isa/index.js";
-import { place } from "./driver.js";
+import { bed, place } from "./driver.js";
 import { operand, Root } from "./root.js";
 
 // All take their memory operand at [rbx].
@@ -91,7 +91,12 @@ const failures: Readonly<Record<string, Failure>> = {
 function expected(rule: Rule): object {
   switch (rule.outcome.kind) {
     case "fault":
-      return { kind: "trap", subject: rule.outcome.vector === 6 ? "#UD" : "#GP", rule: rule.id };
+      // A level deeper the fault is one that the VMM outside injects: the stream names no rule with it.
+      return {
+        kind: "trap",
+        subject: rule.outcome.vector === 6 ? "#UD" : "#GP",
+        ...(!bed.isDeeper && { rule: rule.id }),
+      };
     case "VMfailInvalid":
       return { kind: "fail", subject: "VMfailInvalid", rule: rule.id };
     case "VMfailValid":

@@ -2,7 +2,7 @@
 
 import { layout } from "../../src/machine/index.js";
 import type { DecodedEvent } from "../../src/machine/index.js";
-import { place, Vmm } from "./driver.js";
+import { bed, place, Vmm } from "./driver.js";
 
 /** Memory operand of the tests' instructions: [rbx]. */
 export const operand = 0x18_0000n;
@@ -12,7 +12,8 @@ export class Root extends Vmm {
   constructor(model = "skylake", host: "long" | "legacy" = "long") {
     super(model, undefined, host);
     const m = this.machine;
-    m.view.setUint32(layout.CPU_BASE + layout.cpuLayout.hostOwned.offset, 0, true);
+    bed.giveRoot(m);
+    m.setRegister("CR3", host === "long" ? place.hostTables : place.legacyTables);
     m.setRegister("IDTR.BASE", place.guestIdt);
     m.setRegister("IDTR.LIMIT", 0x1ffn);
     m.setRegister("GDTR.BASE", place.gdt);

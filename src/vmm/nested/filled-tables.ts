@@ -8,8 +8,6 @@ const frameMask = 0x000f_ffff_ffff_f000n;
 const pageBytes = 0x1000;
 const poolPages = 128;
 
-/** Accessed and dirty bits differ between the formats; both lie in bits 5 to 9 and say nothing of a translation. */
-const ignoredBits = 0x360;
 const wordBytes = 4;
 
 /** An entry of the guest's VMM as it was when it was used: its place in words of 32 bits, and its halves. */
@@ -72,7 +70,7 @@ export class FilledTables {
     const known = this.known.get(at);
     const index = known ?? this.sources.length;
     if (known === undefined) this.known.set(at, index);
-    this.sources[index] = { at, low: this.low(at), high: this.memory[at + 1] ?? 0 };
+    this.sources[index] = { at, low: this.memory[at] ?? 0, high: this.memory[at + 1] ?? 0 };
   }
 
   /** Whether an entry changed that fills came from. A processor may keep such translations; nothing is lost without. */
@@ -80,12 +78,8 @@ export class FilledTables {
     const { sources, memory } = this;
     for (let i = 0; i < sources.length; i++) {
       const source = sources[i];
-      if (source && (source.low !== this.low(source.at) || source.high !== memory[source.at + 1])) return true;
+      if (source && (source.low !== memory[source.at] || source.high !== memory[source.at + 1])) return true;
     }
     return false;
-  }
-
-  private low(at: number): number {
-    return (this.memory[at] ?? 0) & ~ignoredBits;
   }
 }

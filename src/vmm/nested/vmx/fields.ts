@@ -12,6 +12,8 @@ const conditional: ReadonlySet<number> = new Set([
   vmcsEncoding("VMCS_LINK_POINTER"),
   vmcsEncoding("GUEST_IA32_PAT"),
   vmcsEncoding("VMX_PREEMPTION_TIMER_VALUE"),
+  // Page-modification logging is carried out by this VMM.
+  vmcsEncoding("PML_INDEX"),
   field.efer,
   field.dr7,
   field.debugctl,
@@ -42,11 +44,31 @@ const ownParameters = named(
   "CR4_READ_SHADOW",
   "PLE_GAP",
   "PLE_WINDOW",
+  "APIC_ACCESS_ADDRESS",
+  "EOI_EXIT_BITMAP_0",
+  "EOI_EXIT_BITMAP_1",
+  "EOI_EXIT_BITMAP_2",
+  "EOI_EXIT_BITMAP_3",
+  "POSTED_INTERRUPT_NOTIFICATION_VECTOR",
+  "POSTED_INTERRUPT_DESCRIPTOR_ADDRESS",
+  "XSS_EXITING_BITMAP",
+  "ENCLS_EXITING_BITMAP",
+  "VMREAD_BITMAP_ADDRESS",
+  "VMWRITE_BITMAP_ADDRESS",
   "TSC_MULTIPLIER",
   "VM_ENTRY_INTERRUPTION_INFORMATION",
   "VM_ENTRY_EXCEPTION_ERROR_CODE",
   "VM_ENTRY_INSTRUCTION_LENGTH",
   "VMX_PREEMPTION_TIMER_VALUE",
+);
+
+/** Addresses of pages that the processor itself reads or writes for the inner guest. */
+export const pageFields = named(
+  "VIRTUAL_APIC_ADDRESS",
+  "APIC_ACCESS_ADDRESS",
+  "POSTED_INTERRUPT_DESCRIPTOR_ADDRESS",
+  "VMREAD_BITMAP_ADDRESS",
+  "VMWRITE_BITMAP_ADDRESS",
 );
 
 /** What 02 has of both VMMs, of this one alone, or of 12 under a condition. */
@@ -66,6 +88,7 @@ const decided = [
     "EPT_POINTER",
     "VIRTUAL_PROCESSOR_IDENTIFIER",
     "VMCS_LINK_POINTER",
+    "VM_FUNCTION_CONTROLS",
     "GUEST_IA32_PAT",
   ),
   field.efer,
@@ -97,7 +120,7 @@ export function movedFields(cpu: CpuModel): MovedFields {
   return {
     entered: list([...plainGuest, ...ownParameters]),
     exited: list([...plainGuest, ...exitInformation]),
-    decided: fieldList(decided),
+    decided: list(decided),
     inherited: fieldList([field.dr7, field.debugctl, field.efer]),
     debug: fieldList([field.dr7, field.debugctl]),
     efer: fieldList([field.efer]),

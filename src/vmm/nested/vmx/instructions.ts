@@ -13,7 +13,7 @@ import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import type { Processor } from "../../virtualization.js";
-import { offeredFields, offeredMsr } from "./offer.js";
+import { offeredFields, offeredMsr, offers } from "./offer.js";
 import { operandBytes, Operands, privilege, readLinear, writeLinear } from "./operands.js";
 import { Vmcs12 } from "./vmcs12.js";
 
@@ -23,7 +23,6 @@ const readOnly = "read-only";
 const flags = { carry: 1n, zero: 1n << 6n, status: 0x8d5n } as const;
 const capability = { basic: 0x480, misc: 0x485, cr0Fixed0: 0x486, cr4Fixed0: 0x488, eptVpid: 0x48c } as const;
 const writesAnyField = 1n << 29n;
-const accessedDirty = 1n << 6n;
 
 /** What an instruction comes to. */
 export type Outcome =
@@ -145,7 +144,9 @@ export class VmxInstructions {
     if (typeof pointer !== "bigint") return pointer;
     if (!this.isPointer(pointer)) return this.fail(9, "vmptrld.address");
     if (pointer === this.vmxonPointer) return this.fail(10, "vmptrld.vmxon_pointer");
-    if (this.header(pointer) !== this.revision) return this.fail(11, "vmptrld.revision");
+    const header = this.header(pointer);
+    const isShadow = header >>> 31 === 1 && offers(this.guest.platform.cpu, "VMCS_SHADOWING");
+    if ((isShadow ? header & 0x7fff_ffff : header) !== this.revision) return this.fail(11, "vmptrld.revision");
     this.current = new Vmcs12(this.processor, pointer);
     return succeed;
   }
@@ -226,11 +227,12 @@ export class VmxInstructions {
     return BigInt.asUintN(8 * operandBytes(this.guest), this.guest.general(operands.second));
   }
 
-  /** Memory type, walk length and reserved bits; accessed and dirty flags are not offered. */
+  /** Memory type, walk length and reserved bits. */
   isEptPointer(pointer: bigint): boolean {
     const type = pointer & 7n;
-    if (type !== 0n && type !== 6n) return false;
-    return ((pointer >> 3n) & 7n) === 3n && (pointer & (0xf80n | accessedDirty)) === 0n && !this.isTooWide(pointer);
+    if ((type !== 0n || !this.hasCapability(8n)) && (type !== 6n || !this.hasCapability(14n))) return false;
+    const reserved = this.hasCapability(21n) ? 0xf80n : 0xfc0n;
+    return ((pointer >> 3n) & 7n) === 3n && (pointer & reserved) === 0n && !this.isTooWide(pointer);
   }
 
   private pointer(): bigint | Outcome {

@@ -4,11 +4,13 @@
 import type { Processor } from "../../virtualization.js";
 
 const bitmapBytes = 0x1000;
+const none: readonly number[] = [];
 
 export class MergedBitmap {
   /** What the guest's VMM had in it when this one was made; undefined where it had every bit. */
   private theirs: Uint8Array | undefined;
   private isMade = false;
+  private open: readonly number[] = none;
   private seenAt = -1n;
   private seen: Uint8Array | undefined;
 
@@ -27,13 +29,16 @@ export class MergedBitmap {
     this.isMade = true;
   }
 
-  /** The bits of both. */
-  merge(address: bigint): void {
+  /** The bits of both, but for this VMM's own in some places: what the processor virtualizes need not exit to it. */
+  merge(address: bigint, open: readonly number[] = none): void {
     const theirs = this.at(address);
-    if (this.theirs !== undefined && Buffer.compare(this.theirs, theirs) === 0) return;
+    const isKnown = this.theirs !== undefined && this.open === open && Buffer.compare(this.theirs, theirs) === 0;
+    if (isKnown) return;
+    this.open = open;
     this.theirs = theirs.slice();
     this.isMade = true;
     const merged = this.processor.readPhysical(this.own, bitmapBytes);
+    for (const bit of open) merged[bit >> 3] = (merged[bit >> 3] ?? 0) & ~(1 << (bit & 7));
     const words = new Uint32Array(merged.buffer, merged.byteOffset, bitmapBytes / 4);
     const added = new Uint32Array(this.theirs.buffer, this.theirs.byteOffset, bitmapBytes / 4);
     for (let i = 0; i < words.length; i++) words[i] = (words[i] ?? 0) | (added[i] ?? 0);

@@ -7,7 +7,6 @@ import type { VmmPolicy } from "../../policy.js";
 import type { EntryFailure, Processor, VmxOperations } from "../../virtualization.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { eventTypes, gpr } from "../../hardware/exited-guest.js";
-import type { ReflectedExit } from "../../bundled.js";
 import { placeOf, type ControlValues } from "../../hardware/vmx/controls.js";
 import type { VmxSetup } from "../../hardware/vmx/setup.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
@@ -15,10 +14,11 @@ import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import type { Taken } from "../taken.js";
 import { VmxInstructions } from "./instructions.js";
 import { VmxMsrs } from "./vmx-msrs.js";
-import { MergedEpt } from "./merged-ept.js";
+import type { ExitChange } from "./exit-change.js";
 import { HostStateLoader, type Left } from "./host-state.js";
+import { InnerMemory } from "./inner-memory.js";
 import { loadArea, storeArea } from "./msr-areas.js";
-import { offeredMsr, withheldBits } from "./offer.js";
+import { offeredMsr } from "./offer.js";
 import { causesExit, InnerInterceptions, ownInterceptions, type ExitFacts, type Interceptions } from "./ownership.js";
 import { ShadowVmcs } from "./shadow-vmcs.js";
 import { Vmcs02 } from "./vmcs02.js";
@@ -60,15 +60,15 @@ const reasons = {
   msrLoading: 34,
   monitorTrap: 37,
   cr: 28,
+  vmfunc: 59,
 } as const;
+/** TPR below threshold, APIC access, virtualized EOI, APIC write: this VMM's own guest has no virtual APIC. */
+const ofVirtualApic: ReadonlySet<number> = new Set([43, 44, 45, 56]);
 const ept = { violation: 48, misconfiguration: 49 } as const;
 const entryFailed = 0x8000_0000n;
 const vmxMsrs = { cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
 const vmxFeature = 1n << 5n;
 const nmiType = 2;
-/** VPIDs of this VMM: its guest has the first. */
-const vpids = { first: 2, last: 0xffff } as const;
-const words = ["pin", "primary", "secondary", "exit", "entry"] as const;
 
 const instructionNames: ReadonlySet<string> = new Set([
   "VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON", "INVEPT",
@@ -78,16 +78,12 @@ const instructionNames: ReadonlySet<string> = new Set([
 export class NestedVmx {
   private readonly instructions: VmxInstructions;
   readonly held: VmxMsrs;
-  private readonly merged: MergedEpt;
+  private readonly memory: InnerMemory;
   private readonly own: Interceptions;
   private readonly vmcs02: Vmcs02;
   private readonly hostState: HostStateLoader;
   private readonly shadow: ShadowVmcs | undefined;
   private inner: Vmcs12 | undefined;
-  /** Under which the translations of the last inner guest are known, and whose they are. */
-  private vpid: number = vpids.first;
-  private lastVpid = 0;
-  private lastEptPointer = 0n;
   /** The guest's VMM is a bundled one: what comes back to it stops the run. */
   handsOver = false;
   /** Id of the rule that the last refused entry broke. */
@@ -98,10 +94,10 @@ export class NestedVmx {
     private readonly guest: VmxGuest,
     private readonly queueInterrupt: (vector: number) => void,
   ) {
-    const { processor, vmx, pages, setup } = parts;
-    this.merged = new MergedEpt(processor, pages, parts.policy.memory);
+    const { processor, vmx, setup } = parts;
     this.held = new VmxMsrs(guest, parts);
-    this.instructions = new VmxInstructions(guest, processor, this.held, () => this.dropTranslations());
+    this.instructions = new VmxInstructions(guest, processor, this.held, () => this.memory.drop());
+    this.memory = new InnerMemory(parts, guest, (pointer) => this.instructions.isEptPointer(pointer));
     this.own = ownInterceptions(vmx, setup.controls);
     this.vmcs02 = new Vmcs02({ ...parts, region: parts.regions[1], own: this.own });
     this.hostState = new HostStateLoader(guest, processor);
@@ -126,9 +122,7 @@ export class NestedVmx {
 
   /** The guest's physical address behind one of the guest that runs. */
   physical(address: bigint): bigint | undefined {
-    const vmcs = this.inner;
-    if (vmcs?.control("ENABLE_EPT") !== true) return address;
-    return this.merged.translate(vmcs.read(parameters.eptp), address);
+    return this.inner ? this.memory.translate(this.inner, address) : address;
   }
 
   /** Deals with an exit if it concerns VMX of the guest; undefined where it is handled as any other. */
@@ -160,7 +154,7 @@ export class NestedVmx {
   /** The checks of VM entry on the guest's current VMCS. */
   checkCurrent(): EntryFailure | undefined {
     const vmcs = this.currentVmcs;
-    return vmcs && (withheldControls(vmcs, this.instructions) ?? this.check(vmcs));
+    return vmcs && this.check(vmcs);
   }
 
   /** Takes a guest's guest that runs out of the processor: its state is then in the VMCS of its VMM. */
@@ -218,22 +212,20 @@ export class NestedVmx {
       instructions.conclude(refused ?? { kind: "fail", error: 0, rule: "vmx.no_current_vmcs" });
       return {};
     }
-    const failure = withheldControls(vmcs, instructions) ?? this.check(vmcs);
+    const failure = this.check(vmcs);
     this.brokenRule = failure?.rule;
     if (failure?.kind === "fail") {
       instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
       return {};
     }
     if (failure) return this.reject(vmcs, BigInt(failure.qualification ?? 0), failure.rule ?? "");
-    if (vmcs.control("USE_TPR_SHADOW") && vmcs.read(parameters.virtualApic) >= this.memoryEnd) {
-      return this.refuse("the virtual-APIC page of a nested guest lies outside its VMM's memory");
-    }
     return this.run(vmcs, guest.rip);
   }
 
   private basicFailure(vmcs: Vmcs12 | undefined, resume: boolean) {
     const { instructions } = this;
     if (vmcs === undefined) return instructions.fail(0, "vmx.no_current_vmcs");
+    if (vmcs.isShadow) return { kind: "fail", error: 0, rule: "entry.shadow_vmcs" } as const;
     if (instructions.isBlockedByMovSs) return instructions.fail(26, "entry.mov_ss");
     if (!resume && vmcs.launched) return instructions.fail(4, "vmlaunch.clear");
     return resume && !vmcs.launched ? instructions.fail(5, "vmresume.launched") : undefined;
@@ -256,8 +248,7 @@ export class NestedVmx {
   private run(vmcs: Vmcs12, rip: bigint): Taken {
     const { guest, parts } = this;
     const { processor, vmx, regions } = parts;
-    const eptPointer = this.chooseEpt(vmcs);
-    this.vmcs02.enter(vmcs, { eptPointer, vpid: this.chooseVpid(vmcs) });
+    this.vmcs02.enter(vmcs, this.memory.choose(vmcs));
     this.inner = vmcs;
     const count = vmcs.read32(parameters.entryLoadCount);
     const failed = count === 0 ? undefined : loadArea(guest, processor, vmcs.read(parameters.entryLoadAddress), count);
@@ -272,43 +263,18 @@ export class NestedVmx {
     return {};
   }
 
-  /** Without EPT of its VMM the inner guest has the guest's memory; with it, what both allow. */
-  private chooseEpt(vmcs: Vmcs12): bigint {
-    if (!vmcs.control("ENABLE_EPT")) return this.parts.setup.eptp;
-    const { merged } = this;
-    const pointer = vmcs.read(parameters.eptp);
-    if (pointer !== this.lastEptPointer) {
-      merged.flush();
-      this.lastEptPointer = pointer;
-      this.lastVpid = 0;
-    } else if (merged.revalidate()) this.lastVpid = 0;
-    return merged.pointer;
-  }
-
-  /** An inner guest without a VPID, or with another one than before, starts without translations. */
-  private chooseVpid(vmcs: Vmcs12): number {
-    const theirs = vmcs.control("ENABLE_VPID") ? vmcs.read32(parameters.vpid) : 0;
-    if (theirs === 0 || theirs !== this.lastVpid) {
-      this.vpid++;
-      if (this.vpid > vpids.last) {
-        this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
-        this.vpid = vpids.first;
-      }
-    }
-    this.lastVpid = theirs;
-    return this.vpid;
-  }
-
   // Exit ----------------------------------------------------------------------------------------------------------
 
   private fromInner(vmcs: Vmcs12, reason: number): Taken | undefined {
     const { vmx, processor } = this.parts;
     if (reason === ept.violation && vmcs.control("ENABLE_EPT")) return this.eptViolation(vmcs);
     if (reason === ept.misconfiguration) {
-      this.dropTranslations();
+      this.memory.drop();
       return this.reflect(vmcs, reason, "internal");
     }
+    if (reason === reasons.vmfunc) return this.vmFunction(vmcs);
     if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
+    if (ofVirtualApic.has(reason)) return this.reflect(vmcs, reason, "internal");
     // Without the control this exit is one that the guest's VMM injected.
     const steps = (this.vmcs02.controls.primary & placeOf("MONITOR_TRAP_FLAG").mask) !== 0;
     if (reason === reasons.monitorTrap && !steps) return this.reflect(vmcs, reason, "internal");
@@ -326,23 +292,27 @@ export class NestedVmx {
   }
 
   private eptViolation(vmcs: Vmcs12): Taken {
-    const { guest, merged } = this;
-    const { vmx, setup } = this.parts;
-    const qualification = vmx.read(field.exitQualification);
-    const outcome = merged.violation(vmcs.read(parameters.eptp), vmx.read(field.guestPhysical), qualification);
-    if (outcome === "inner") return this.reflect(vmcs, ept.violation, "internal");
-    guest.classify(outcome === "denied" ? "public" : "internal");
-    if (outcome === "denied") return this.refuse("a nested guest needs memory that the declared policy denies");
-    vmx.invalidateEpt(setup.eptp);
+    const { guest } = this;
+    const settled = this.memory.settle(vmcs);
+    guest.classify(settled.kind === "denied" ? "public" : "internal");
+    if (settled.kind === "denied") return this.refuse("a nested guest needs memory that the declared policy denies");
+    if (settled.kind === "exit") return this.reflect(vmcs, ept.violation, undefined, settled.change);
+    const raised = this.settle();
+    if (raised) return raised;
     this.redeliver();
     return {};
+  }
+
+  private vmFunction(vmcs: Vmcs12): Taken {
+    this.guest.classify("internal");
+    return this.memory.vmFunction(vmcs) ? {} : this.reflect(vmcs, reasons.vmfunc, undefined);
   }
 
   /** An event whose delivery the exit interrupted goes in again. */
   private redeliver(): void {
     const { vmx } = this.parts;
     const vectoring = vmx.read(field.idtVectoring);
-    if ((vectoring & entryFailed) === 0n) return;
+    if ((vectoring & entryFailed) === 0n || vmx.read32(field.entryInterruption) >>> 31 === 1) return;
     vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
     vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
     vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
@@ -357,15 +327,18 @@ export class NestedVmx {
   interrupt({ vector, type }: { readonly vector: number; readonly type: number }): Taken {
     const vmcs = this.inner;
     if (vmcs === undefined) return {};
-    const { vmx } = this.parts;
-    const reason = type === eventTypes.nmi ? reasons.exceptionOrNmi : reasons.externalInterrupt;
-    vmx.write(field.exitReason, BigInt(reason));
-    vmx.write(field.exitQualification, 0n);
-    vmx.write(field.exitInterruption, entryFailed | BigInt((type << 8) | vector));
-    vmx.write(field.idtVectoring, 0n);
     const isNmi = type === eventTypes.nmi;
+    const reason = isNmi ? reasons.exceptionOrNmi : reasons.externalInterrupt;
     const subject = isNmi ? "EXCEPTION_NMI" : "EXTERNAL_INTERRUPT";
-    return this.reflect(vmcs, reason, "internal", { subject, fields: { vector: BigInt(vector) } });
+    return this.reflect(vmcs, reason, undefined, {
+      as: { subject, fields: { vector: BigInt(vector) } },
+      fields: [
+        [field.exitReason, BigInt(reason)],
+        [field.exitQualification, 0n],
+        [field.exitInterruption, entryFailed | BigInt((type << 8) | vector)],
+        [field.idtVectoring, 0n],
+      ],
+    });
   }
 
   /** An exception that this VMM raised in the guest's guest is an exit where that one's VMM asks for it. */
@@ -381,26 +354,36 @@ export class NestedVmx {
     const vector = event & 0xff;
     const hasCode = (event & 0x800) !== 0;
     vmx.write(field.entryInterruption, 0n);
-    vmx.write(field.exitReason, 0n);
-    vmx.write(field.exitQualification, vector === 14 ? processor.register("CR2") : 0n);
-    vmx.write(field.exitInterruption, BigInt(event >>> 0));
-    vmx.write(field.exitErrorCode, BigInt(errorCode));
-    vmx.write(field.idtVectoring, 0n);
-    const fields = { vector: BigInt(vector), ...(hasCode && { code: BigInt(errorCode) }) };
-    return this.reflect(vmcs, 0, "internal", { subject: "EXCEPTION_NMI", fields });
+    return this.reflect(vmcs, reasons.exceptionOrNmi, undefined, {
+      as: { subject: "EXCEPTION_NMI", fields: { vector: BigInt(vector), ...(hasCode && { code: BigInt(errorCode) }) } },
+      fields: [
+        [field.exitReason, 0n],
+        [field.exitQualification, vector === 14 ? processor.register("CR2") : 0n],
+        [field.exitInterruption, BigInt(event >>> 0)],
+        [field.exitErrorCode, BigInt(errorCode)],
+        [field.idtVectoring, 0n],
+      ],
+    });
   }
 
-  /** The exit goes on to the guest's VMM. */
-  private reflect(vmcs: Vmcs12, reason: number, exitClass: "public" | "internal", as?: ReflectedExit): Taken {
+  /** The exit goes on to the guest's VMM: of a class that is not told yet, or as another one. */
+  private reflect(
+    vmcs: Vmcs12,
+    reason: number,
+    exitClass: "public" | "internal" | undefined,
+    change?: ExitChange,
+  ): Taken {
     const { guest } = this;
     const { processor, vmx } = this.parts;
-    if (!as) guest.classify(exitClass);
-    if (guest.events.listening) guest.events.reflect(vmcs.address, as);
-    const interruption = vmx.read32(field.exitInterruption);
+    if (exitClass) guest.classify(exitClass);
+    if (guest.events.listening) guest.events.reflect(vmcs.address, change?.as);
+    const changed = change?.fields.find(([encoding]) => encoding === field.exitInterruption)?.[1];
+    const interruption = changed === undefined ? vmx.read32(field.exitInterruption) : Number(changed);
     const left = this.left(reason === reasons.exceptionOrNmi && ((interruption >> 8) & 7) === nmiType);
     const count = vmcs.read32(parameters.storeCount);
     const stored = count === 0 || storeArea(guest, processor, vmcs.read(parameters.storeAddress), count);
     this.putBack(vmcs);
+    for (const [encoding, value] of change?.fields ?? []) vmcs.write(encoding, value);
     if (!stored) return this.abort();
     const isAcknowledged = (interruption & 0x8000_0000) !== 0;
     if (reason === reasons.externalInterrupt && isAcknowledged && !vmcs.control("ACKNOWLEDGE_INTERRUPT_ON_EXIT")) {
@@ -430,6 +413,7 @@ export class NestedVmx {
 
   /** "VM-Entry Failures During or After Loading Guest State". */
   private rejectWith(vmcs: Vmcs12, reason: number, qualification: bigint, rule: string, left: Left): Taken {
+    this.brokenRule = rule;
     const { events, rip } = this.guest;
     const isState = reason === reasons.guestState;
     const fields = isState ? { qualification } : { entry: qualification };
@@ -463,23 +447,4 @@ export class NestedVmx {
     if (events.listening) events.append({ kind: "refuse", rip, note: why });
     return { stop: { kind: "refused", why } };
   }
-
-  private dropTranslations(): void {
-    this.merged.flush();
-    this.lastVpid = 0;
-  }
-
-  private get memoryEnd(): bigint {
-    return BigInt(this.parts.processor.platform.memoryBytes);
-  }
-}
-
-/** What the processor would allow and the guest is not offered. */
-function withheldControls(vmcs: Vmcs12, instructions: VmxInstructions): EntryFailure | undefined {
-  const word = words.find((name) => (vmcs.word(name) & withheldBits[name]) !== 0);
-  if (word !== undefined) return { kind: "fail", number: 7, rule: `controls.${word}.reserved` };
-  const wrong = vmcs.control("ENABLE_EPT") && (vmcs.read(parameters.eptp) & 0x40n) !== 0n;
-  return wrong && !instructions.isEptPointer(vmcs.read(parameters.eptp))
-    ? { kind: "fail", number: 7, rule: "controls.eptp.accessed_dirty" }
-    : undefined;
 }

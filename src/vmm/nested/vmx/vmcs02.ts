@@ -16,13 +16,17 @@ import { placeOf, type ControlValues } from "../../hardware/vmx/controls.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
 import type { VmxSetup } from "../../hardware/vmx/setup.js";
 import type { Processor, VmxOperations } from "../../virtualization.js";
-import { movedFields, type MovedFields } from "./fields.js";
+import { backingFrame } from "../../hardware/identity-tables.js";
+import { movedFields, pageFields, type MovedFields } from "./fields.js";
 import { MergedBitmap } from "./merged-bitmaps.js";
 import { interceptionFields, type Interceptions } from "./ownership.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
 const bits = (...names: readonly VmxControlName[]): number =>
   names.reduce((all, name) => (all | placeOf(name).mask) >>> 0, 0);
+
+/** Controls of the guest's VMM that this VMM carries out itself, on the merged tables. */
+const carriedOut = bits("ENABLE_PML", "EPT_VIOLATION_VE");
 
 /** Of this VMM's own controls, those that say nothing about the inner guest. */
 const notInherited = {
@@ -46,6 +50,10 @@ const mask = {
   saveTimer: bits("SAVE_VMX_PREEMPTION_TIMER_VALUE"),
   longMode: bits("IA32E_MODE_GUEST"),
   ept: bits("ENABLE_EPT"),
+  shadowing: bits("VMCS_SHADOWING"),
+  x2apic: bits("VIRTUALIZE_X2APIC_MODE"),
+  apicRegisters: bits("APIC_REGISTER_VIRTUALIZATION"),
+  virtualInterrupts: bits("VIRTUAL_INTERRUPT_DELIVERY"),
   ioBitmaps: bits("USE_IO_BITMAPS"),
   everyPort: bits("UNCONDITIONAL_IO_EXITING"),
   msrBitmaps: bits("USE_MSR_BITMAPS"),
@@ -56,7 +64,13 @@ const mask = {
   savePat: bits("EXIT_SAVE_IA32_PAT"),
   saveEfer: bits("EXIT_SAVE_IA32_EFER"),
   /** What entries load of the inner guest and exits save of it only where its VMM asks for it. */
-  entryLoads: bits("IA32E_MODE_GUEST", "ENTRY_LOAD_IA32_PAT"),
+  entryLoads: bits(
+    "IA32E_MODE_GUEST",
+    "ENTRY_LOAD_IA32_PAT",
+    "ENTRY_LOAD_IA32_PERF_GLOBAL_CTRL",
+    "ENTRY_LOAD_IA32_BNDCFGS",
+    "ENTRY_CONCEAL_VMX_FROM_PT",
+  ),
   exitSaves: bits("EXIT_SAVE_IA32_PAT"),
 } as const;
 
@@ -98,6 +112,7 @@ export class Vmcs02 {
   private readonly values = new DataView(this.image.buffer);
   private readonly io: readonly [a: MergedBitmap, b: MergedBitmap];
   private readonly msrs: MergedBitmap;
+  private readonly memoryBytes: number;
 
   constructor(private readonly parts: Vmcs02Parts) {
     const { processor, pages, own } = parts;
@@ -105,7 +120,7 @@ export class Vmcs02 {
     const merged = (bitmap: bigint): MergedBitmap => new MergedBitmap(processor, bitmap, BigInt(pages.take()));
     this.io = [merged(own.ioBitmaps[0]), merged(own.ioBitmaps[1])];
     this.msrs = merged(own.msrBitmaps);
-    this.put(at.link, noLink);
+    this.memoryBytes = processor.platform.memoryBytes;
   }
 
   /** Makes 02 current and writes everything into it; 01 is current before. */
@@ -117,6 +132,9 @@ export class Vmcs02 {
     this.mergeControls(vmcs12);
     this.mergeInterceptions(vmcs12);
     this.chooseState(vmcs12);
+    this.keepPagesInside(vmcs12);
+    if ((vmcs12.word("secondary") & mask.shadowing) !== 0) this.take(vmcs12, at.link);
+    else this.put(at.link, noLink);
     this.put(at.eptp, memory.eptPointer);
     this.image[index(at.vpid)] = memory.vpid;
     vmx.writeFields(this.fields.decided, this.image);
@@ -142,6 +160,18 @@ export class Vmcs02 {
     vmcs12.write32(field.entryInterruption, vmcs12.read32(field.entryInterruption) & 0x7fff_ffff);
   }
 
+  /** Pages that the processor uses for the inner guest: this VMM's own memory is none of them. */
+  private keepPagesInside(vmcs12: Vmcs12): void {
+    const { processor, vmx } = this.parts;
+    for (const encoding of pageFields) {
+      const word = index(encoding);
+      const isInside = vmcs12.image[word + 1] === 0 && (vmcs12.image[word] ?? 0) < this.memoryBytes;
+      if (isInside) continue;
+      const address = vmcs12.read(encoding);
+      vmx.write(encoding, backingFrame(processor, address) | (address & 0xfffn));
+    }
+  }
+
   /** The execution controls of the inner guest: what either VMM asks for. */
   private mergeControls(vmcs12: Vmcs12): void {
     const { controls, image } = this;
@@ -155,7 +185,8 @@ export class Vmcs02 {
     controls.pin = (own.pin | pin) >>> 0;
     // Bitmaps are always in use, so that unconditional I/O exiting is theirs to express.
     controls.primary = ((own.primary & ~notInherited.primary) | vmcs12.word("primary")) >>> 0;
-    controls.secondary = ((own.secondary & ~notInherited.secondary) | vmcs12.word("secondary")) >>> 0;
+    const secondary = vmcs12.word("secondary");
+    controls.secondary = ((own.secondary & ~notInherited.secondary) | (secondary & ~carriedOut)) >>> 0;
     controls.exit = ((own.exit & ~mask.acknowledge) | acknowledge | saveTimer | (exit & mask.exitSaves)) >>> 0;
     controls.entry = ((own.entry & ~mask.entryLoads) | (vmcs12.word("entry") & mask.entryLoads)) >>> 0;
     image[index(field.pinControls)] = controls.pin;
@@ -184,7 +215,7 @@ export class Vmcs02 {
       // Where the guest's VMM asks for no ports, this VMM's own bitmaps say all.
       this.put(encoding, usesIo || everyPort ? merged.address : own.ioBitmaps[i === 0 ? 0 : 1]);
     }
-    if ((primary & mask.msrBitmaps) !== 0) msrs.merge(vmcs12.read(f.msrBitmaps));
+    if ((primary & mask.msrBitmaps) !== 0) msrs.merge(vmcs12.read(f.msrBitmaps), virtualizedMsrs(vmcs12));
     else msrs.fill();
     this.put(f.msrBitmaps, msrs.address);
   }
@@ -230,4 +261,21 @@ export class Vmcs02 {
   private put(encoding: number, value: bigint): void {
     this.values.setBigUint64(4 * index(encoding), value, true);
   }
+}
+
+/** MSRs 800H to 8FFH in the MSR bitmaps, reads in front: those that the processor virtualizes with a set of controls. */
+const x2apicBits = [0, 1, 2, 3].map((chosen) => {
+  const registers = (chosen & 1) !== 0 ? Array.from({ length: 0x100 }, (_, i) => 0x800 + i) : [0x808];
+  const written = (chosen & 2) !== 0 ? [0x808, 0x80b, 0x83f] : [0x808];
+  return [...registers, ...written.map((address) => 0x4000 + address)];
+});
+const noBits: readonly number[] = [];
+
+/** "Virtualizing MSR-Based APIC Accesses": the bits of this VMM's own bitmap that would come first. */
+function virtualizedMsrs(vmcs12: Vmcs12): readonly number[] {
+  const secondary = vmcs12.word("secondary");
+  if ((secondary & mask.x2apic) === 0) return noBits;
+  const chosen =
+    ((secondary & mask.apicRegisters) !== 0 ? 1 : 0) | ((secondary & mask.virtualInterrupts) !== 0 ? 2 : 0);
+  return x2apicBits[chosen] ?? noBits;
 }

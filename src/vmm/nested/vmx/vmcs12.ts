@@ -76,6 +76,11 @@ export class Vmcs12 {
     return (this.word(word) & mask) !== 0;
   }
 
+  /** It is a shadow VMCS, by bit 31 of its header. */
+  get isShadow(): boolean {
+    return this.view.getUint32(0, true) >>> 31 === 1;
+  }
+
   get launched(): boolean {
     return this.view.getUint32(launchStateOffsetBytes, true) === 1;
   }
