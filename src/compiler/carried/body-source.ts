@@ -44,7 +44,7 @@ const own = [
 /** The guest's state beside its general registers. */
 const kept = [
   ...["saved_flags", "saved_ip", "saved_cs", "saved_ss", "saved_ds", "saved_es", "saved_fs", "saved_gs"],
-  ...["saved_cr0", "saved_cr2", "saved_cr3", "saved_cr4", "saved_dr6"],
+  ...["saved_cr2", "saved_dr6"],
 ];
 
 /** Fields of the VMCS that the report of an exit holds, in order; readers know them by their place. */

@@ -181,16 +181,6 @@ arrive:
 
 /** What both widths keep beside registers and frame; then points part from exceptions. */
 const arrived = `
-  mov   {ax}, cr0
-  mov   [saved_cr0], {ax}
-  mov   {ax}, cr2
-  mov   [saved_cr2], {ax}
-  mov   {ax}, cr3
-  mov   [saved_cr3], {ax}
-  mov   {ax}, cr4
-  mov   [saved_cr4], {ax}
-  mov   {ax}, dr6
-  mov   [saved_dr6], {ax}
   mov   {sp}, scaffold_stack
   cld
   mov   eax, [vector]
@@ -202,6 +192,10 @@ const arrived = `
 const trap = `
 trap:
   mov   dword [served], no_point
+  mov   {ax}, cr2
+  mov   [saved_cr2], {ax}
+  mov   {ax}, dr6
+  mov   [saved_dr6], {ax}
   call  put_exit
   call  put_visits
   mov   al, 't'

@@ -12,10 +12,10 @@ export const records = {
   },
   /** One for each expectation: its reads. */
   READS: { FIRST: 0, COUNT: 4, BYTES: 8 },
-  /** One read: memory at base + (index << shift) + displacement, an MSR, or nothing that the guest could tell. */
+  /** One read: memory at base + (index << shift) + displacement, an MSR, a control register, or nothing to tell. */
   READ: {
     ...{ KIND: 0, ADDRESS: 4, SIZE: 8, BASE: 12, INDEX: 16, SHIFT: 20, DISPLACEMENT: 24, BYTES: 32 },
-    ...{ MEMORY: 0, MSR: 1, NOTHING: 2, NONE: 0xffff_ffff },
+    ...{ MEMORY: 0, MSR: 1, NOTHING: 2, CONTROL: 3, NONE: 0xffff_ffff },
   },
   /** One for each line: how often it ran since the last report, and room for the register that counts. */
   MARK: { COUNT: 0, KEPT: 8, BYTES: 16 },

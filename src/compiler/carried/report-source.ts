@@ -97,6 +97,8 @@ take_value:                             ; the value of the read at edi goes to n
   je    .taken
   cmp   eax, READ_MSR
   je    .msr
+  cmp   eax, READ_CONTROL
+  je    .control
   mov   {si}, [{di} + READ_DISPLACEMENT]
   mov   eax, [{di} + READ_BASE]
   cmp   eax, READ_NONE
@@ -117,6 +119,26 @@ take_value:                             ; the value of the read at edi goes to n
   rep movsb
   pop   {di}
 .taken:
+  ret
+.control:                               ; the one that is asked for: the others may exit
+  mov   ecx, [{di} + READ_ADDRESS]
+  cmp   ecx, 2
+  jb    .cr0
+  je    .cr2
+  cmp   ecx, 3
+  je    .cr3
+  mov   {ax}, cr4
+  jmp   .read
+.cr0:
+  mov   {ax}, cr0
+  jmp   .read
+.cr2:
+  mov   {ax}, cr2
+  jmp   .read
+.cr3:
+  mov   {ax}, cr3
+.read:
+  mov   [number], {ax}
   ret
 .msr:
   mov   ecx, [{di} + READ_ADDRESS]

@@ -130,6 +130,13 @@ function readRecord(read: Read, places: ReadPlaces): ReadonlyMap<number, number>
   const { READ } = records;
   switch (read.kind) {
     case "register": {
+      const control = controlRegisters.indexOf(read.name);
+      if (control >= 0) {
+        return new Map([
+          [READ.KIND, READ.CONTROL],
+          [READ.ADDRESS, control],
+        ]);
+      }
       const address = registerAddress(read.name, places);
       return address === undefined ? undefined : memoryRecord(BigInt(address), read.sizeBits / 8);
     }
@@ -174,11 +181,10 @@ const variables: Readonly<Record<string, string>> = {
   es: "saved_es",
   fs: "saved_fs",
   gs: "saved_gs",
-  cr0: "saved_cr0",
-  cr2: "saved_cr2",
-  cr3: "saved_cr3",
-  cr4: "saved_cr4",
 };
+
+/** Control registers that a probe can read, each at its number: it reads no other, since reading may exit. */
+const controlRegisters = ["cr0", "cr1", "cr2", "cr3", "cr4"];
 
 function registerAddress(name: string, places: ReadPlaces): number | undefined {
   const variable = variables[name];
