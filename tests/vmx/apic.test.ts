@@ -3,8 +3,8 @@
 
 import { describe, expect, test } from "vitest";
 import type { VmxControlName } from "../../src/isa/index.js";
-import { attachPc, type Pc } from "../../src/machine/index.js";
 import { place, Vmm } from "./driver.js";
+import { interrupted } from "./row-causes.js";
 
 const accessPage = 0x17_0000n;
 const virtualApic = 0x17_1000n;
@@ -350,15 +350,6 @@ describe("posted interrupts", () => {
     const vmm = taking(0, 0, "PROCESS_POSTED_INTERRUPTS", "ACKNOWLEDGE_INTERRUPT_ON_EXIT");
     vmm.write("POSTED_INTERRUPT_NOTIFICATION_VECTOR", notification);
     return vmm.write("POSTED_INTERRUPT_DESCRIPTOR_ADDRESS", descriptor);
-  };
-
-  /** A board whose local APIC holds an interrupt for the guest. Machines are shared, and have one board each. */
-  const boards = new WeakMap<Vmm["machine"], Pc>();
-  const interrupted = (vmm: Vmm, vector: number): Vmm => {
-    const pc = boards.get(vmm.machine) ?? attachPc(vmm.machine, { serial: () => undefined });
-    boards.set(vmm.machine, pc);
-    pc.localApic.accept(vector, false);
-    return vmm;
   };
 
   test("the notification takes the requests over and does not exit", () => {

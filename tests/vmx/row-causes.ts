@@ -29,6 +29,7 @@ export const shadowed = (v: Vmm): Vmm => {
 export const virtualApic = (v: Vmm): Vmm =>
   v.write("VIRTUAL_APIC_ADDRESS", apic.virtual).write("APIC_ACCESS_ADDRESS", apic.page);
 const boards = new WeakMap<Vmm["machine"], Pc>();
+/** The local APIC of its board holds an interrupt for the guest. Machines are shared, and have one board each. */
 export const interrupted = (v: Vmm, vector = 0x44): Vmm => {
   const pc = boards.get(v.machine) ?? attachPc(v.machine, { serial: () => undefined });
   boards.set(v.machine, pc);
