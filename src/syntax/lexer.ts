@@ -308,7 +308,7 @@ class Lexer {
     if (last === undefined || this.tokens.length === this.tokensAtLineStart || !isOperandEnd(last)) return true;
     const rest = this.text.slice(this.at + 2, this.lineEnd());
     // In code nothing divides a register; in `expect` it is what the register holds.
-    if (registerByName(last.image.toUpperCase()) !== undefined && !/^ *[\d(]/.test(rest)) return true;
+    if (registerByName(last.image.toUpperCase()) !== undefined && !/^[ \t]*[\d(]/.test(rest)) return true;
     return this.isFirstWord() || /^[ \t]*(?:$|[\w']+[ \t]+[\w'])/.test(rest);
   }
 
