@@ -143,6 +143,8 @@ export const cpu: RecordLayout = {
     ["deliveringType", "u32", "its TYPE_ number"],
     ["deliveringError", "u32", "its error code"],
     ["deliveringHasError", "u32", "1 when it has one"],
+    ["cutTrapRip", "u64", "the instruction of a debug trap whose delivery an exit to a VMM cut short"],
+    ["cutTrapNext", "u64", "RIP that such a trap was to save; all ones for none"],
     ["external", "u32", "the EXT bit of error codes: 1 while the event in progress is external to the program"],
 
     ["tlbContext", "u64", "tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses"],
@@ -165,6 +167,7 @@ export const cpu: RecordLayout = {
     ["eventHead", "u32", "event records written since reset"],
     ["eventTail", "u32", "event records taken by the host since reset"],
 
+    ["entered", "u32", "1 from VM entry or VMRUN until the run loop has looked at the guest's first boundary"],
     ["guestMode", "u32", "0 outside; 1 in VMX non-root operation; 2 in SVM guest mode"],
     ["nestedPaging", "u32", "1 when physical addresses of the page walk go through EPT or nested tables"],
     ["context", "u64", "physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is"],

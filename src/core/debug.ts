@@ -4,8 +4,8 @@
 // 2, table "Effect of the GIF on Interrupt Handling").
 
 import { ATTENTION_SINGLE_STEP, Cpu, cpu, CPU_BASE } from "./layout.generated";
-import { CR4_DE, DEBUGCTL_BTF, DEBUGCTL_LBR, RF, TF, updateAttention } from "./state";
-import { raise, VECTOR_DB } from "./faults";
+import { CR4_DE, DEBUGCTL_BTF, DEBUGCTL_LBR, NO_ADDRESS, RF, TF, updateAttention } from "./state";
+import { raise, VECTOR_DB, VECTOR_PF } from "./faults";
 import { settle } from "./exceptions";
 import { exitsBeforeDebugTraps, guestRetired } from "./virtualization";
 
@@ -13,6 +13,9 @@ import { exitsBeforeDebugTraps, guestRetired } from "./virtualization";
 export const DEBUG_GENERAL_DETECT: u64 = 1 << 13;
 export const DEBUG_STEP: u32 = 1 << 14;
 export const DEBUG_TASK: u32 = 1 << 15;
+
+/** The bits of DR6 that tell what happened. */
+const DEBUG_EVENTS: u64 = 0xe00f;
 
 /** R/W fields of DR7. */
 const BREAK_EXECUTE: u32 = 0;
@@ -156,8 +159,27 @@ export function afterInstruction(startShadow: u32, startAttention: u32, resumed:
   if (steps && counts && !held) cpu.debugPending |= DEBUG_STEP;
   updateAttention();
   if (cpu.guestMode != 0) guestRetired(startRip);
-  const later = held || (cpu.guestMode != 0 && exitsBeforeDebugTraps());
+  // A device has stopped the run: the trap is the first thing when it goes on.
+  const later = held || cpu.stopKind != 0 || (cpu.guestMode != 0 && exitsBeforeDebugTraps());
   if (cpu.debugPending != 0 && !later) raiseDebugTrap(startRip);
+}
+
+/** At an exit to a VMM: a debug trap in whose delivery it came stays one of its instruction when the VMM injects it. */
+export function rememberCutTrap(): void {
+  const isCut = cpu.delivering != 0 && cpu.deliveringVector == VECTOR_DB && cpu.rip != cpu.instructionRip;
+  cpu.cutTrapRip = cpu.instructionRip;
+  cpu.cutTrapNext = isCut ? cpu.rip : NO_ADDRESS;
+}
+
+/** The instruction to which an event belongs that a VMM injects. */
+export function ripOfInjected(vector: u32): u64 {
+  return vector == VECTOR_DB && cpu.cutTrapNext == cpu.rip ? cpu.cutTrapRip : cpu.rip;
+}
+
+/** What its record tells besides: CR2 and DR6 are the VMM's to set before. */
+export function detailOfInjected(vector: u32): u64 {
+  if (vector == VECTOR_PF) return cpu.cr2;
+  return vector == VECTOR_DB ? cpu.dr6 & DEBUG_EVENTS : 0;
 }
 
 /** Bit of `debugPending` beside those of DR6: a breakpoint that VM entry declares enabled, whatever DR7 says. */

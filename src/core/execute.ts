@@ -6,10 +6,9 @@
 
 import {
   AFTER_REPLACED, ATTENTION_BRANCH, ATTENTION_DEBUG, ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW,
-  ATTENTION_SINGLE_STEP,
-  ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, POINT_STOP,
-  PREFIX_OVERHEAD, SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE, STOP_POINT, TRACE_HEADER_SIZE, TraceHeader,
-  TYPE_HARDWARE_EXCEPTION,
+  ATTENTION_SIGNAL, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT,
+  MICRO_OP_SIZE, MicroOp, POINT_STOP, PREFIX_OVERHEAD, SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE,
+  STOP_POINT, TRACE_HEADER_SIZE, TraceHeader, TYPE_HARDWARE_EXCEPTION,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, carryFlag, END, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, segment,
@@ -332,6 +331,9 @@ function executeByNumber(op: MicroOp): u32 {
 
 // Between instructions ------------------------------------------------------------------------------------------------
 
+/** What may have come while the run stood at a stop point. */
+const ATTENTION_ARRIVALS: u32 = ATTENTION_INTERRUPT | ATTENTION_NMI | ATTENTION_SIGNAL;
+
 /** Runs at most `budget` instructions; a STOP_ number. */
 export function run(budget: u64): u32 {
   cpu.budgetEnd = cpu.retired + budget;
@@ -340,11 +342,14 @@ export function run(budget: u64): u32 {
   cpu.afterWrite = 0;
   updateAttention();
   let skipsPoint = cpu.stoppedAt != NO_ADDRESS;
+  let passedBoundary = skipsPoint;
   while (cpu.stopKind == STOP_NONE) {
     if (cpu.retired >= cpu.deadline) deadlineReached();
     if (eventsFull()) return STOP_EVENTS_FULL;
-    // The boundary before a stop point was passed when the run stopped there; only an event that came since counts.
-    const looksUp = skipsPoint ? cpu.attention & (ATTENTION_INTERRUPT | ATTENTION_NMI) : cpu.attention;
+    // The boundary before a stop point was passed when the run stopped there; only what came since counts.
+    const looksUp = passedBoundary && cpu.entered == 0 ? cpu.attention & ATTENTION_ARRIVALS : cpu.attention;
+    passedBoundary = false;
+    cpu.entered = 0;
     if (looksUp != 0) {
       if (atBoundary()) continue;
       if (cpu.stopKind != 0) break;

@@ -63,7 +63,7 @@ export const TLB_USE_BASE: u32 = 0x2200000;
 export const TLB_USE_BYTES: u32 = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 1000;
+export const CPU_SIZE: u32 = 1024;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -191,7 +191,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x7f7fa147;
+export const LAYOUT_DIGEST: u32 = 0x3cb17a65;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -436,6 +436,10 @@ export class Cpu {
   deliveringError: u32;
   /** 1 when it has one. */
   deliveringHasError: u32;
+  /** The instruction of a debug trap whose delivery an exit to a VMM cut short. */
+  cutTrapRip: u64;
+  /** RIP that such a trap was to save; all ones for none. */
+  cutTrapNext: u64;
   /** The EXT bit of error codes: 1 while the event in progress is external to the program. */
   external: u32;
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
@@ -476,6 +480,8 @@ export class Cpu {
   eventHead: u32;
   /** Event records taken by the host since reset. */
   eventTail: u32;
+  /** 1 from VM entry or VMRUN until the run loop has looked at the guest's first boundary. */
+  entered: u32;
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
   guestMode: u32;
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */

@@ -11,6 +11,7 @@ import { VECTOR_BP, VECTOR_BR, VECTOR_DB, VECTOR_NMI, VECTOR_OF, VECTOR_PF } fro
 import { injectEvent } from "./interrupts";
 import { afterAvicWrite, avicPending, avicTake, readAvicTpr, writeAvicTpr } from "./svm-avic";
 import { IF, RF, hasFeature } from "./state";
+import { detailOfInjected, ripOfInjected } from "./debug";
 import { exitSvm } from "./svm-exit";
 import * as S from "./svm-facts.generated";
 import {
@@ -178,12 +179,12 @@ function injectFromVmcb(): void {
   const type = injectedType(<u32>(event >> 8) & 7, vector);
   const hasCode = <u32>(event >> 11) & 1;
   const blocked = cpu.nmiBlocked;
-  cpu.instructionRip = cpu.rip;
+  cpu.instructionRip = ripOfInjected(vector);
   cpu.instructionLength = 0;
   const software = type == TYPE_SOFTWARE_INTERRUPT || type == TYPE_SOFTWARE_EXCEPTION;
   const next = vmcb64(S.VMCB_NRIP);
   if (software && hasFeature(FEATURE_NRIPS) && next != 0) cpu.rip = next;
-  cpu.faultLinear = vector == VECTOR_PF ? cpu.cr2 : 0;
+  cpu.faultLinear = detailOfInjected(vector);
   cpu.rule = 0;
   injectEvent(type == TYPE_NMI ? VECTOR_NMI : vector, type, hasCode != 0 ? <u32>(event >> 32) : 0, hasCode);
   cpu.nmiBlocked = blocked;

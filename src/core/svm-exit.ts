@@ -9,6 +9,7 @@ import {
 import { appendEvent } from "./events";
 import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_USER, translate } from "./paging";
 import { physicalRead } from "./physical";
+import { rememberCutTrap } from "./debug";
 import { NO_ADDRESS, hasFeature, linearOf, readFlags, segment, updateAttention } from "./state";
 import * as S from "./svm-facts.generated";
 import { loadHostBranches, loadHostState, storeBranches } from "./svm-host-state";
@@ -174,6 +175,7 @@ function saveInstructionBytes(): void {
 
 /** Back to host mode; GIF is 0 until the host sets it. */
 function enterHost(): bool {
+  rememberCutTrap();
   cpu.delivering = 0;
   cpu.external = 0;
   leaveGuestAsid();

@@ -61,6 +61,7 @@ export function runGuest(vmcb: u64, nextRip: u64): u32 {
   event.b = cpu.rip;
   cpu.context = vmcb;
   // Step 4: an event to be injected, and virtual interrupts, wait for the first boundary.
+  cpu.entered = 1;
   svm.injectionPending = <u32>(vmcb64(S.VMCB_EVENTINJ) >> 31) & 1;
   updateAttention();
   svm.avic = avicEnabled() ? 1 : 0;

@@ -10,6 +10,7 @@ import { deliverInjected } from "./exceptions";
 import { VECTOR_DB, VECTOR_NMI, VECTOR_PF } from "./faults";
 import { acknowledgeInterrupt } from "./host";
 import { ABORT, IF, NEXT, virtual8086 } from "./state";
+import { detailOfInjected, ripOfInjected } from "./debug";
 import { redirectInjected } from "./virtual-8086";
 import {
   checkThresholdAtEntry, deliverVirtualInterrupt, emulateApicWrite, enterVirtualInterrupts, processPostedInterrupt,
@@ -111,6 +112,7 @@ export function interceptVmxTaskSwitch(selector: u32, source: u32): bool {
 
 /** What VM entry leaves to the first boundary of the guest. */
 export function prepareFirstBoundary(): void {
+  cpu.entered = 1;
   vmx.injectionPending = read32(F.VM_ENTRY_INTERRUPTION_INFORMATION) & VALID;
   vmx.mtf = MTF_NONE;
   vmx.retiredAt = u64.MAX_VALUE;
@@ -215,13 +217,13 @@ function inject(information: u32): void {
     return;
   }
   cpu.activity = ACTIVITY_ACTIVE;
-  cpu.instructionRip = cpu.rip;
+  cpu.instructionRip = ripOfInjected(vector);
   cpu.instructionLength = 0;
   if (isSoftwareEvent(type)) {
     cpu.instructionLength = read32(F.VM_ENTRY_INSTRUCTION_LENGTH);
     cpu.rip += cpu.instructionLength;
   }
-  if (vector == VECTOR_PF) cpu.faultLinear = cpu.cr2;
+  cpu.faultLinear = detailOfInjected(vector);
   const hasCode: u32 = (information & HAS_ERROR_CODE) != 0 ? 1 : 0;
   cpu.rule = 0;
   // An NMI blocks others whether its delivery succeeds or not.

@@ -9,6 +9,7 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import { appendEvent } from "./events";
 import { updateAttention } from "./state";
+import { rememberCutTrap } from "./debug";
 import { resumeFlagInDelivery } from "./exceptions";
 import { VECTOR_DF } from "./faults";
 import { pendExit } from "./virtualization";
@@ -111,6 +112,7 @@ function leaveGuest(rip: u64): bool {
     cpu.shadow = 0;
     cpu.activity = ACTIVITY_ACTIVE;
   }
+  rememberCutTrap();
   cpu.delivering = 0;
   cpu.external = 0;
   // "Saving Guest State"

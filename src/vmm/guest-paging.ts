@@ -3,6 +3,7 @@
 // Intel SDM vol. 3A, "Paging"; AMD APM vol. 2, "Page Translation and Protection". The walk itself changes nothing.
 
 import { cr0Bits, cr4Bits, eferBits, pageEntryBits, type CpuModel } from "../isa/index.js";
+import type { Processor } from "./virtualization.js";
 
 /** What decides how a guest translates linear addresses. */
 export interface PagingState {
@@ -16,6 +17,26 @@ export interface PagingState {
 export interface EntryReader {
   readU32(address: number): number;
   readU64(address: number): bigint;
+}
+
+/** Memory as a guest has it: nothing answers beyond the platform's, and what is read there is all ones. */
+export function guestEntries(processor: Pick<Processor, "platform" | "readU32" | "readU64">): EntryReader {
+  const { memoryBytes } = processor.platform;
+  return {
+    readU32: (address) => (address + 4 <= memoryBytes ? processor.readU32(BigInt(address)) : 0xffff_ffff),
+    readU64: (address) => (address + 8 <= memoryBytes ? processor.readU64(BigInt(address)) : 0xffff_ffff_ffff_ffffn),
+  };
+}
+
+/** Sets the accessed bits of a walk, and the dirty bit of its page where that is written. */
+export function markUsed(processor: Processor, { entries, entryBytes }: GuestMapping, write: boolean): void {
+  entries.forEach((place, i) => {
+    if (place + entryBytes > processor.platform.memoryBytes) return;
+    const bits = i === entries.length - 1 && write ? A | D : A;
+    const at = BigInt(place);
+    if (entryBytes === 8) processor.writeU64(at, processor.readU64(at) | bits);
+    else processor.writeU32(at, (processor.readU32(at) | Number(bits)) >>> 0);
+  });
 }
 
 /** What the guest's tables say of one linear address. */
@@ -44,7 +65,7 @@ export function pagingLimits({ physicalAddressBits, features }: CpuModel): Pagin
 /** A walk that ended: at a page, at an entry that is not present, or at one with a reserved bit set. */
 export type WalkResult = GuestMapping | "absent" | "reserved";
 
-const { P, RW, US, PS, XD } = pageEntryBits;
+const { P, RW, US, A, D, PS, XD } = pageEntryBits;
 const frame64 = 0x000f_ffff_ffff_f000n;
 
 /** The guest-physical address of a linear one, or undefined where the guest maps nothing. */

@@ -1,7 +1,7 @@
 // Starts the bundled VMMs of a stack on a machine, each on the virtualization interface of the one outside it.
 
 import { assert } from "../base/index.js";
-import { cr0Bits, msrAddresses } from "../isa/index.js";
+import { msrAddresses } from "../isa/index.js";
 import { SerialPort, type Machine } from "../machine/index.js";
 import type { StartState } from "../program/index.js";
 import type { BundledVmm, VmmEvents, VmmStop } from "./bundled.js";
@@ -9,7 +9,6 @@ import { faultyLevel, type Fault } from "./faults/index.js";
 import { GuestDevices, machineDevices, type PortDevices } from "./hardware/devices.js";
 import { setUpSvm } from "./hardware/svm/setup.js";
 import { SvmVcpu } from "./hardware/svm/vcpu.js";
-import { VmxControls } from "./hardware/vmx/controls.js";
 import { setUpVmx } from "./hardware/vmx/setup.js";
 import { VmxVcpu } from "./hardware/vmx/vcpu.js";
 import { ShadowTables } from "./hardware/shadow-paging.js";
@@ -48,7 +47,9 @@ export function startVmm(
   options: VmmOptions,
 ): BundledVmm {
   const innermost = stack[0] ?? noChoice;
-  const why = whyNot(machine, stack) ?? whyNotMode(machine, innermost, start);
+  const why =
+    whyNot(machine, stack) ??
+    (innermost.kind === "hardware" ? undefined : whyNotSoftware(innermost, machine.platform.cpu, start));
   if (why !== undefined) return new RefusingVmm(machine, why, options.events);
   const { memoryBytes } = machine.platform;
   const guestBytes = (place: number): number => memoryBytes + place * vmmMemoryBytes;
@@ -110,9 +111,9 @@ function policyOf({ passThrough, choice }: StartParts): VmmPolicy {
 }
 
 /** The `hardware` VMM on a level, which has the virtualization of its vendor. */
-export function startHardware({ processor, vmx, svm }: Level, parts: StartParts): VmxVcpu | SvmVcpu {
+export function startHardware({ processor, vmx, svm, ringZero }: Level, parts: StartParts): VmxVcpu | SvmVcpu {
   const { choice, pages } = parts;
-  const common = { ...parts, processor, policy: policyOf(parts) };
+  const common = { ...parts, processor, ringZero, policy: policyOf(parts) };
   if (vmx) {
     const featureControl = processor.readMsr(msrAddresses.IA32_FEATURE_CONTROL) ?? 0n;
     const setup = setUpVmx({ ...common, vmx });
@@ -150,15 +151,6 @@ function whyNot({ platform }: Machine, stack: readonly VmmChoice[]): string | un
   if (vendor === "intel" && vmx === "locked_off") return "the firmware has locked VMX off";
   if (vendor === "amd" && (svm === "disabled" || svm === "disabled_locked")) return "the firmware has disabled SVM";
   return undefined;
-}
-
-/** Why a guest cannot begin in this state under the VMM: real mode needs help that only later processors give. */
-function whyNotMode(machine: Machine, choice: VmmChoice, start: StartState): string | undefined {
-  if (choice.kind !== "hardware") return whyNotSoftware(choice, machine.platform.cpu, start);
-  const { name, cpu } = machine.platform;
-  if (cpu.vendor !== "intel" || (start.cr0 & cr0Bits.PE) !== 0n) return undefined;
-  const allows = new VmxControls((address) => machine.readMsr(address)).allows("UNRESTRICTED_GUEST");
-  return allows ? undefined : `a guest in real mode needs "unrestricted guest", which ${name} does not have`;
 }
 
 /** Stands where a VMM cannot run: it refuses its guest before the first instruction. */

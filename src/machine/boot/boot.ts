@@ -82,6 +82,7 @@ interface Booted {
 
 /** Runs at most so many instructions; undefined when the run goes on. */
 function runSlice({ machine, runner }: Booted, budget: number, powerEnd: PowerQuery): BootEnd | undefined {
+  const before = machine.retired;
   const stop = runner.run(budget);
   // Nobody reads the events of a foreign image; they must not fill the ring.
   machine.drainEvents(() => undefined);
@@ -99,6 +100,8 @@ function runSlice({ machine, runner }: Booted, budget: number, powerEnd: PowerQu
     case "refused":
       return stop;
     case "budget-spent":
+      // A guest that exits for ever and retires nothing has spent all that it will ever spend.
+      return machine.retired === before ? { kind: "budget-spent" } : undefined;
     case "events-full":
       return undefined;
     case "point":

@@ -1,12 +1,12 @@
 // The instruction budget of a run under a VMM. A guest that exits again and again without getting anywhere would never
-// spend it by instructions alone, so an exit with no instruction retired since the one before costs a part of it.
+// spend it by instructions alone, so exits in a row with no instruction retired between them cost a part of it.
 
 import type { Processor } from "../virtualization.js";
 
 /** What an exit without progress costs: a hang ends after this part of the budget's instructions in exits. */
 const exitWithoutProgress = 100;
 
-/** Counts over all runs of a guest: the budget of each is what the test has left by instructions alone. */
+/** Counts over all runs of a guest: what exits cost is remembered from one to the next, until an instruction retires. */
 export class ExitBudget {
   private end = 0;
   private retired = 0;
@@ -28,7 +28,7 @@ export class ExitBudget {
   /** Counts an exit that was handled; true when nothing is left. */
   isSpentAfterExit(): boolean {
     const now = Number(this.processor.retired);
-    if (now === this.retired) this.spentOnExits += exitWithoutProgress;
+    this.spentOnExits = now === this.retired ? this.spentOnExits + exitWithoutProgress : 0;
     this.retired = now;
     return this.left === 0;
   }

@@ -4,7 +4,7 @@
 import { eferBits, type Platform } from "../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../program/index.js";
 import type { GuestState, VmmEvents } from "../bundled.js";
-import { translateGuest, type PagingState } from "../guest-paging.js";
+import { guestEntries, translateGuest, type EntryReader, type PagingState } from "../guest-paging.js";
 import type { VmmPolicy } from "../policy.js";
 import type { Processor, SegmentRegisterName } from "../virtualization.js";
 import type { PortDevices } from "./devices.js";
@@ -61,12 +61,14 @@ export abstract class GuestBase implements ExitedGuest {
   readonly devices: PortDevices;
   readonly events: VmmEvents;
   protected readonly processor: Processor;
+  private readonly entries: EntryReader;
 
   protected constructor(
     parts: GuestParts,
     private readonly store: FieldStore,
   ) {
     this.processor = parts.processor;
+    this.entries = guestEntries(parts.processor);
     this.platform = parts.processor.platform;
     this.policy = parts.policy;
     this.devices = parts.devices;
@@ -203,11 +205,11 @@ export abstract class GuestBase implements ExitedGuest {
   private readonly memory = {
     readU32: (address: number): number => {
       const physical = this.physical(BigInt(address));
-      return physical === undefined ? 0 : this.processor.readU32(physical);
+      return physical === undefined ? 0 : this.entries.readU32(Number(physical));
     },
     readU64: (address: number): bigint => {
       const physical = this.physical(BigInt(address));
-      return physical === undefined ? 0n : this.processor.readU64(physical);
+      return physical === undefined ? 0n : this.entries.readU64(Number(physical));
     },
   };
 }

@@ -4,9 +4,11 @@
 import { assert } from "../../base/index.js";
 import type { BundledVmm, GuestState, LevelStop, VmmStop } from "../bundled.js";
 import type { LevelVcpu } from "../stack/level.js";
-import type { Processor } from "../virtualization.js";
+import type { Processor, RingZero } from "../virtualization.js";
 import { ExitBudget } from "./exit-budget.js";
 import type { GuestBase } from "./guest-base.js";
+
+const longestInstruction = 15n;
 
 export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVmm, LevelVcpu {
   abstract readonly guest: Guest;
@@ -16,12 +18,16 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
   protected constructor(
     protected readonly processor: Processor,
     private readonly operations: { suspend(): void },
+    private readonly ringZero: RingZero,
   ) {
     this.budget = new ExitBudget(processor);
   }
 
-  /** Has the guest in the processor; a stop where it cannot go on, or where a VMM of the level goes on instead. */
-  protected abstract enter(): LevelStop | undefined;
+  /**
+   * Has the guest in the processor; a stop where it cannot go on, or where a VMM of the level goes on instead. `again`
+   * where the guest has got on without being entered.
+   */
+  protected abstract enter(): LevelStop | "again" | undefined;
   /** Deals with the exit that happened; the stop where the guest does not go on. */
   protected abstract handle(): LevelStop | undefined;
   abstract levelMsr(address: number): bigint | undefined;
@@ -59,6 +65,7 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
   private runToExit(budgetInstructions: number): LevelStop | undefined {
     if (!this.inGuest) {
       const stop = this.enter();
+      if (stop === "again") return undefined;
       if (stop) return stop;
       this.inGuest = true;
     }
@@ -82,6 +89,18 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
 
   get state(): GuestState {
     return this.inGuest ? this.guest.running : this.guest;
+  }
+
+  /**
+   * The instruction that exited begins once more, after an exit that only the VMM's own need has caused: the run's
+   * points there are behind it. `linear` is what a data access missed, if that is why; a fetch has begun nothing.
+   */
+  beginAgain(linear?: bigint): void {
+    const { guest } = this;
+    const start = guest.codeBits === 64 ? guest.rip : BigInt.asUintN(32, guest.segment("CS").base + guest.rip);
+    const isFetch = linear !== undefined && linear >= start && linear < start + longestInstruction;
+    const physical = isFetch ? undefined : guest.translate(start);
+    if (physical !== undefined) this.ringZero.skipPoints(physical);
   }
 
   /** Ends the guest with a reason. */

@@ -6,7 +6,15 @@
 // processor. A page is writable only once it is dirty, so that the guest's dirty bits are right.
 
 import { cr0Bits, eferBits, pageEntryBits, pageFaultBits } from "../../isa/index.js";
-import { pagingLimits, walkTables, type EntryReader, type GuestMapping, type PagingState } from "../guest-paging.js";
+import {
+  guestEntries,
+  markUsed,
+  pagingLimits,
+  walkTables,
+  type EntryReader,
+  type GuestMapping,
+  type PagingState,
+} from "../guest-paging.js";
 import { backingFrame } from "./identity-tables.js";
 import type { PageAllocator } from "../page-allocator.js";
 import type { Processor } from "../virtualization.js";
@@ -51,10 +59,7 @@ export class ShadowTables {
     for (let i = 0n; i < 4n; i++) processor.writeU64(this.paeRoot + i * 8n, (directories + i * 0x1000n) | P);
     this.directories = directories;
     this.pool = BigInt(pages.take(poolPages));
-    this.memory = {
-      readU32: (address) => processor.readU32(BigInt(address)),
-      readU64: (address) => processor.readU64(BigInt(address)),
-    };
+    this.memory = guestEntries(processor);
   }
 
   private readonly directories: bigint;
@@ -99,7 +104,7 @@ export class ShadowTables {
   /** Enters a translation that both the guest's tables and its memory allow; sets the guest's accessed and dirty bits. */
   fill(state: PagingState, linear: bigint, errorCode: bigint, mapping: GuestMapping, rights: PhysicalRights): void {
     const write = has(errorCode, pageFaultBits.W);
-    this.markUsed(mapping, write);
+    markUsed(this.processor, mapping, write);
     const dirty = write || this.isDirty(mapping);
     // A supervisor that may write through read-only pages (CR0.WP is 0) gets a page of its own.
     const byForce = write && !mapping.writable;
@@ -129,18 +134,9 @@ export class ShadowTables {
     return table + ((address >> 12n) & 0x1ffn) * 8n;
   }
 
-  private markUsed({ entries, entryBytes }: GuestMapping, write: boolean): void {
-    entries.forEach((place, i) => {
-      const bits = i === entries.length - 1 && write ? A | D : A;
-      const at = BigInt(place);
-      if (entryBytes === 8) this.processor.writeU64(at, this.processor.readU64(at) | bits);
-      else this.processor.writeU32(at, this.processor.readU32(at) | Number(bits));
-    });
-  }
-
   /** A guest without paging has no dirty bits to keep. */
   private isDirty({ entries }: GuestMapping): boolean {
     const own = entries.at(-1);
-    return own === undefined || has(BigInt(this.processor.readU32(BigInt(own))), D);
+    return own === undefined || has(BigInt(this.memory.readU32(own)), D);
   }
 }

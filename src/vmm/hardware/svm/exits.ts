@@ -39,6 +39,7 @@ function cpuid({ guest }: SvmVcpu): undefined {
 function hlt(vcpu: SvmVcpu): undefined {
   vcpu.guest.classify("public");
   vcpu.setIntercept("HLT", false);
+  vcpu.beginAgain();
   vcpu.atNextExit(() => vcpu.setIntercept("HLT", true));
 }
 
@@ -138,6 +139,7 @@ function nestedPageFault(vcpu: SvmVcpu): VmmStop | undefined {
   if (rule === undefined) {
     guest.classify("internal");
     vcpu.mapHole(guestPhysical);
+    if ((guest.vmcb.get("exitintinfo") & valid) === 0n && !fetch) vcpu.beginAgain();
     return undefined;
   }
   const { rights } = rule;
@@ -145,6 +147,7 @@ function nestedPageFault(vcpu: SvmVcpu): VmmStop | undefined {
     guest.classify("internal");
     const close = vcpu.openPage(guestPhysical);
     vcpu.beginStep(close);
+    if (!fetch) vcpu.beginAgain();
     return undefined;
   }
   guest.classify("public");
@@ -214,6 +217,7 @@ function shadowFault(vcpu: SvmVcpu, shadow: SvmShadow): VmmStop | undefined {
   }
   guest.classify("internal");
   shadow.tables.fill(guest.paging, linear, errorCode, outcome.mapping, rule?.rights ?? allMemoryRights);
+  if ((guest.vmcb.get("exitintinfo") & valid) === 0n) vcpu.beginAgain(linear);
   return undefined;
 }
 
@@ -248,6 +252,7 @@ function asked(name: string): ExitHandler {
     vcpu.guest.classify("public");
     vcpu.setIntercept(name, false);
     vcpu.beginStep(() => vcpu.setIntercept(name, true));
+    vcpu.beginAgain();
     vcpu.guest.emulated(name);
     return undefined;
   };

@@ -2,12 +2,13 @@
 
 import { flagBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
-import type { LevelStop } from "../../bundled.js";
+import type { GuestProcessor, LevelStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
-import type { SvmOperations } from "../../virtualization.js";
+import type { RingZero, SvmOperations } from "../../virtualization.js";
 import { eventTypes } from "../exited-guest.js";
 import { guestMsr } from "../msr.js";
 import type { GuestParts } from "../guest-base.js";
+import { VcpuSeat } from "../vcpu-seat.js";
 import { HardwareVcpu } from "../hardware-vcpu.js";
 import { handleExit } from "./exits.js";
 import { mapNestedHole, openNestedPage } from "./nested-tables.js";
@@ -28,11 +29,13 @@ export interface SvmVcpuParts extends GuestParts {
   readonly pages: PageAllocator;
   /** Where the hardware has no nested paging. */
   readonly tables: ShadowTables | undefined;
+  readonly ringZero: RingZero;
 }
 
 export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   readonly guest: SvmGuest;
   readonly shadow: SvmShadow | undefined;
+  readonly seat?: GuestProcessor;
   private readonly svm: SvmOperations;
   readonly store: VmcbStore;
   private readonly nestedRoot: bigint;
@@ -44,7 +47,7 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   private flagsBeforeStep: bigint | undefined;
 
   constructor(parts: SvmVcpuParts) {
-    super(parts.processor, parts.svm);
+    super(parts.processor, parts.svm, parts.ringZero);
     const { vmcb } = parts.setup;
     const { tables, svm, start } = parts;
     this.shadow = tables && new SvmShadow(tables, vmcb, svm, start);
@@ -53,6 +56,8 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
     this.svm = parts.svm;
     this.pages = parts.pages;
     this.nestedRoot = parts.setup.nestedRoot;
+    // The processor's own tables are the VMM's, and hold only what the guest has used.
+    if (tables) this.seat = new VcpuSeat(parts.processor, this);
   }
 
   levelMsr(address: number): bigint | undefined {

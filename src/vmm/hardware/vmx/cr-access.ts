@@ -21,11 +21,6 @@ export function crAccess(vcpu: VmxVcpu): VmmStop | undefined {
   const general = (qualification >> 8) & 0xf;
   const exitClass = classOf(vcpu, qualification);
   guest.classify(exitClass);
-  if (register === 0 && leavesProtectedMode(guest, qualification)) {
-    const why = 'a guest in real mode needs "unrestricted guest", which this processor does not have';
-    if (guest.events.listening) guest.events.append({ kind: "refuse", subject: "real16", rip: guest.rip, note: why });
-    return { kind: "refused", why };
-  }
   let done = true;
   switch ((qualification >> 4) & 3) {
     case access.movToCr:
@@ -62,12 +57,6 @@ function classOf({ guest, setup }: VmxVcpu, qualification: number): ExitClass {
   const differs = guest.general((qualification >> 8) & 0xf) ^ guest.register(`CR${register}`);
   const { hidden } = register === 0 ? setup.cr0 : setup.cr4;
   return (differs & hidden) === 0n ? "internal" : "public";
-}
-
-/** MOV to CR0 that clears PE; LMSW cannot. */
-function leavesProtectedMode(guest: VmxGuest, qualification: number): boolean {
-  if (guest.canLeaveProtectedMode() || ((qualification >> 4) & 3) !== access.movToCr) return false;
-  return (guest.general((qualification >> 8) & 0xf) & cr0Bits.PE) === 0n;
 }
 
 /** MOV to CR; outside 64-bit mode the operand is 32 bits wide. False where the guest gets #GP(0) instead. */

@@ -22,7 +22,7 @@ export function eptViolation(vcpu: VmxVcpu): VmmStop | undefined {
   const qualification = vmx.read(field.exitQualification);
   const guestPhysical = vmx.read(field.guestPhysical);
   const rule = findMemory(guest.policy.memory, guestPhysical);
-  if (rule === undefined) return outsideMemory(vcpu, guestPhysical);
+  if (rule === undefined) return outsideMemory(vcpu, guestPhysical, (qualification & fetchBit) !== 0n);
   const refused: RefusedAccess = {
     guestPhysical,
     linear: (qualification & linearValid) === 0n ? undefined : vmx.read(field.guestLinear),
@@ -31,6 +31,7 @@ export function eptViolation(vcpu: VmxVcpu): VmmStop | undefined {
   if (allows(rule, qualification)) {
     guest.classify("internal");
     stepWithPageOpen(vcpu, guestPhysical);
+    if ((qualification & fetchBit) === 0n) vcpu.beginAgain();
     return undefined;
   }
   guest.classify("public");
@@ -51,9 +52,11 @@ function allows({ rights }: MemoryPolicy, qualification: bigint): boolean {
 }
 
 /** Beyond the guest's memory the bus answers, or nothing does: the page is mapped when it is first touched. */
-function outsideMemory(vcpu: VmxVcpu, guestPhysical: bigint): undefined {
-  vcpu.guest.classify("internal");
+function outsideMemory(vcpu: VmxVcpu, guestPhysical: bigint, isFetch: boolean): undefined {
+  const { guest } = vcpu;
+  guest.classify("internal");
   vcpu.mapHole(guestPhysical);
+  if (!isFetch && (guest.vmx.read(field.idtVectoring) & vectoringValid) === 0n) vcpu.beginAgain();
 }
 
 function refuse({ guest }: VmxVcpu, why: string): VmmStop {

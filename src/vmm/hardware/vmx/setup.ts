@@ -14,7 +14,7 @@ import type { PageAllocator } from "../../page-allocator.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, SegmentRegisterName, VmxOperations } from "../../virtualization.js";
 import { ioBitmap, ioBitmapBytes, msrBitmap } from "./bitmaps.js";
-import { VmxControls, type ControlValues } from "./controls.js";
+import { placeOf, VmxControls, type ControlValues } from "./controls.js";
 import { buildEpt } from "./ept.js";
 import { identityDirectory } from "./guest-registers.js";
 import { exceptionBits, interceptControls } from "./intercepts.js";
@@ -26,6 +26,8 @@ export interface VmxSetup {
   readonly cr0: CrOwnership;
   readonly cr4: CrOwnership;
   readonly unrestricted: boolean;
+  /** Pin-based controls that bring interrupts and NMIs to the VMM, as far as the model has them. */
+  readonly vectoredEvents: number;
   readonly eptp: bigint;
   /** Physical address of the guest's VMCS. */
   readonly region: bigint;
@@ -112,7 +114,20 @@ export function setUpVmx(input: VmxSetupInput): VmxSetup {
   writeGuestState(start, put);
   const watchesCr3 = policy.intercepts.includes("CR_ACCESS");
   const cr3Exits = capabilities.requires("CR3_LOAD_EXITING");
-  const setup = { controls, cr0, cr4, unrestricted, eptp, region, unpagedTable, watchesCr3, cr3Exits };
+  const vectored = vectoredEvents.filter((name) => capabilities.allows(name));
+  const vectoredBits = vectored.reduce((bits, name) => bits | placeOf(name).mask, 0);
+  const setup = {
+    controls,
+    cr0,
+    cr4,
+    unrestricted,
+    vectoredEvents: vectoredBits,
+    eptp,
+    region,
+    unpagedTable,
+    watchesCr3,
+    cr3Exits,
+  };
   writeControlRegisters(setup, put, start, policy);
   return setup;
 }
@@ -184,7 +199,7 @@ function writeEpt(
 function writeGuestState(start: StartState, put: (name: string, value: bigint) => void): void {
   for (const [name, segment] of Object.entries(start.segments)) writeSegment(name as SegmentRegisterName, segment, put);
   writeSegment("LDTR", start.ldtr, put);
-  writeSegment("TR", { ...start.tr, rights: start.tr.rights | busyTss }, put);
+  writeSegment("TR", start.tr.rights === 0 ? resetTss : { ...start.tr, rights: start.tr.rights | busyTss }, put);
   put("GUEST_GDTR_BASE", start.gdtr.base);
   put("GUEST_GDTR_LIMIT", BigInt(start.gdtr.limitBytes));
   put("GUEST_IDTR_BASE", start.idtr.base);
@@ -211,6 +226,8 @@ const guestMsrFields: ReadonlyMap<number, string> = new Map([
   [0xc000_0101, "GUEST_GS_BASE"],
 ]);
 
+/** TR of a guest that starts without a task, as after reset: VM entry wants one. */
+const resetTss: SegmentState = { selector: 0, base: 0n, limitBytes: 0xffff, rights: 0x8b };
 const accessed = 1;
 const busyTss = 2;
 const codeOrData = 0x10;

@@ -37,6 +37,7 @@ export function shadowFault(vcpu: VmxVcpu, tables: ShadowTables): VmmStop | unde
   }
   guest.classify("internal");
   tables.fill(state, linear, errorCode, mapping, rule?.rights ?? allMemoryRights);
+  if ((guest.vmx.read(field.idtVectoring) & vectoringValid) === 0n) vcpu.beginAgain(linear);
   return undefined;
 }
 

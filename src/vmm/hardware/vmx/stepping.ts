@@ -11,6 +11,7 @@ const monitorTrapFlag = "MONITOR_TRAP_FLAG";
 export function stepOver(vcpu: VmxVcpu, exit: string): void {
   const lifted = controlsOf(exit).filter((name) => vcpu.controlIsSet(name));
   for (const name of lifted) vcpu.setControl(name, false);
+  vcpu.beginAgain();
   beginStep(vcpu, () => {
     for (const name of lifted) vcpu.setControl(name, true);
   });

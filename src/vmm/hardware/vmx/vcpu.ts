@@ -2,9 +2,9 @@
 
 import { assert } from "../../../base/index.js";
 import { flagBits, type VmxControlName } from "../../../isa/index.js";
-import type { LevelStop } from "../../bundled.js";
+import type { GuestProcessor, GuestState, LevelStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
-import type { EntryFailure, VmxOperations } from "../../virtualization.js";
+import type { EntryFailure, RingZero, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { placeOf, type ControlValues } from "./controls.js";
 import { mapEptHole, openEptPage } from "./ept.js";
@@ -12,6 +12,8 @@ import { guestMsr } from "../msr.js";
 import { HardwareVcpu } from "../hardware-vcpu.js";
 import { handleExit } from "./exits.js";
 import type { NestedVmx, Taken } from "../../nested/index.js";
+import { RealMode } from "./real-mode/real-mode.js";
+import { VcpuSeat } from "../vcpu-seat.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import type { VmxSetup } from "./setup.js";
 import { field } from "./vmcs-fields.js";
@@ -47,13 +49,33 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
   /** VMX for the guest, where it is given. */
   nested: NestedVmx | undefined;
 
-  constructor(parts: VmxGuestParts & { readonly pages: PageAllocator }) {
-    super(parts.processor, parts.vmx);
+  /** Where the processor cannot hold a guest in real mode as it is. */
+  private readonly realMode: RealMode | undefined;
+  readonly seat?: GuestProcessor;
+
+  constructor(parts: VmxGuestParts & { readonly pages: PageAllocator; readonly ringZero: RingZero }) {
+    super(parts.processor, parts.vmx, parts.ringZero);
     this.vmx = parts.vmx;
     this.pages = parts.pages;
     this.setup = parts.setup;
     this.shadow = parts.shadow;
     this.guest = new VmxGuest({ ...parts, setControl: (name, value) => this.setControl(name, value) });
+    if (parts.setup.unrestricted) return;
+    const realMode = new RealMode(this, parts.processor, parts.ringZero);
+    this.realMode = realMode;
+    this.guest.ownFlags = (real) => realMode.ownFlags(real);
+    this.seat = new VcpuSeat(parts.processor, this, () => realMode.isSeated);
+  }
+
+  override get state(): GuestState {
+    if (!this.isInGuest) this.realMode?.leave();
+    return super.state;
+  }
+
+  override suspend(): VmxGuest {
+    const guest = super.suspend();
+    this.realMode?.leave();
+    return guest;
   }
 
   levelMsr(address: number): bigint | undefined {
@@ -132,15 +154,19 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
   }
 
   /** Enters; a stop where an event that waited goes on to a VMM of the level instead. */
-  protected enter(): LevelStop | undefined {
+  protected enter(): LevelStop | "again" | undefined {
     if (this.hasPendingEvent) {
+      this.realMode?.leave();
       const handed = this.handOver();
       if (handed?.stop) return handed.stop;
       if (this.hasPendingEvent) this.offerPendingEvent();
     }
+    const prepared = this.realMode && !this.nested?.innerControls ? this.realMode.prepare() : "enter";
+    if (prepared !== "enter") return prepared;
     const failure = this.vmx.enter();
-    if (failure) return this.refuse(`VM entry refuses the guest's state: ${describe(failure)}`);
-    return undefined;
+    if (failure === undefined) return undefined;
+    this.realMode?.leave();
+    return this.refuse(`VM entry refuses the guest's state: ${describe(failure)}`);
   }
 
   /** What waits for the guest is an exit of its guest where that one runs and the guest's VMM asks for it. */
@@ -161,6 +187,9 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     this.haltedAt = undefined;
     const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
+    if (!this.hasPendingEvent && this.realMode?.continues(reason & 0xffff)) return undefined;
+    const seat = this.realMode?.leave();
+    if (this.realMode?.take(seat, reason & 0xffff)) return undefined;
     const taken = this.nested?.take(reason & 0xffff);
     if (taken) return taken.stop;
     const over = handleExit(this, reason & 0xffff);

@@ -32,6 +32,8 @@ export interface VmxGuestParts extends GuestParts {
 
 export class VmxGuest extends GuestBase {
   readVmcs?: (encoding: number) => bigint;
+  /** RFLAGS of the running guest by what the processor holds, where that may be something else. */
+  ownFlags?: (real: bigint) => bigint;
   readonly vmx: VmxOperations;
   protected readonly registers: ControlRegisters;
   private readonly setup: VmxSetup;
@@ -50,13 +52,19 @@ export class VmxGuest extends GuestBase {
     return this.vmx.read(field.rip);
   }
 
-  protected override get nestedState(): Pick<GuestState, "readVmcs"> {
-    return this.readVmcs ? { readVmcs: this.readVmcs } : {};
+  override get running(): GuestState {
+    const { ownFlags } = this;
+    const state = super.running;
+    if (ownFlags === undefined) return state;
+    const register = (name: string): bigint => {
+      const real = state.register(name);
+      return name === "RFLAGS" ? ownFlags(real) : real;
+    };
+    return { ...state, register };
   }
 
-  /** False where CR0 cannot have this value on this processor: real mode needs "unrestricted guest". */
-  canLeaveProtectedMode(): boolean {
-    return this.setup.unrestricted;
+  protected override get nestedState(): Pick<GuestState, "readVmcs"> {
+    return this.readVmcs ? { readVmcs: this.readVmcs } : {};
   }
 
   /** MOV to CR8; false where the value is not a priority class. */
@@ -77,7 +85,8 @@ export class VmxGuest extends GuestBase {
     }
   }
 
-  inject(event: InjectedEvent): void {
+  /** `rip` is that of the instruction to which the event belongs. */
+  inject(event: InjectedEvent, rip = this.rip): void {
     const type = event.type ?? eventTypes.hardwareException;
     const information = event.vector | (type << 8) | (event.errorCode === undefined ? 0 : errorCodeValid) | valid;
     this.vmx.write(field.entryInterruption, BigInt(information >>> 0));
@@ -86,7 +95,7 @@ export class VmxGuest extends GuestBase {
       this.vmx.write(field.entryInstructionLength, this.vmx.read(field.exitInstructionLength));
     }
     if (event.vector === pageFaultVector && event.cr2 !== undefined) this.processor.setRegister("CR2", event.cr2);
-    if (this.events.listening) this.events.append({ kind: "inject", ...injectedSubject(event), rip: this.rip });
+    if (this.events.listening) this.events.append({ kind: "inject", ...injectedSubject(event), rip });
   }
 }
 

@@ -5,6 +5,7 @@
 import { flagBits, selectorErrorBits } from "../../../isa/index.js";
 import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
 import { gpr } from "../../hardware/exited-guest.js";
+import { holds } from "../../emulation/operands.js";
 import { dplOf, isPresent, isSegment } from "./ring-compression.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
 import type { SoftwareGuest } from "./software-guest.js";
@@ -188,18 +189,6 @@ export function pushFrame(
   });
   const fault = guest.memory.write(segment.base + BigInt(top), bytes, { user: ring === 3 });
   return fault && { fault };
-}
-
-/** Whether bytes at an offset lie within a data segment. */
-export function holds(
-  segment: { readonly limitBytes: number; readonly rights: number },
-  offset: number,
-  length: number,
-): boolean {
-  const expandsDown = (segment.rights & (rightsCode | rightsConforming)) === rightsConforming;
-  if (!expandsDown) return offset + length - 1 <= segment.limitBytes;
-  const end = (segment.rights & rightsBig) !== 0 ? 0xffff_ffff : 0xffff;
-  return offset > segment.limitBytes && offset + length - 1 <= end;
 }
 
 /** The stack pointer below a frame, and SS where the stack was switched. */

@@ -5,7 +5,7 @@ import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import { enterRing, innerStack, pushFrame, type Stack } from "./delivery.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
 import type { Outcome } from "./emulation.js";
-import { readSegment, writeSegment } from "./operands.js";
+import { readSegment, writeSegment } from "../../emulation/operands.js";
 import { dplOf, isPresent, isSegment } from "./ring-compression.js";
 import { commit } from "./segment-loads.js";
 import type { SoftwareGuest } from "./software-guest.js";

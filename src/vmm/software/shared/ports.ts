@@ -4,7 +4,8 @@
 import { deniedPort, emulateIo } from "../../hardware/io.js";
 import { gpr } from "../../hardware/exited-guest.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
-import { deniedOutcome, type GuestInstruction, type Outcome } from "./emulation.js";
+import { deniedOutcome, type Outcome } from "./emulation.js";
+import type { GuestInstruction } from "../../emulation/instruction.js";
 import type { SoftwareGuest } from "./software-guest.js";
 
 const ioMapBase = 0x66n;

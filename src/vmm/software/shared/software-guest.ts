@@ -11,7 +11,7 @@ import type { ShadowTables } from "../../hardware/shadow-paging.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, RingZero, SegmentRegisterName } from "../../virtualization.js";
 import { DescriptorTables } from "./descriptor-tables.js";
-import { GuestMemory } from "./guest-memory.js";
+import { GuestMemory } from "../../emulation/guest-memory.js";
 import { compressSegment, expandSegment } from "./ring-compression.js";
 import type { Window } from "./window.js";
 

@@ -12,13 +12,8 @@ import type { ShadowTables } from "../../hardware/shadow-paging.js";
 import { findMemory } from "../../policy.js";
 import type { GuestMapping } from "../../guest-paging.js";
 import type { RingZero } from "../../virtualization.js";
-import {
-  emulate,
-  fetchInstruction,
-  type EmulatedInstruction,
-  type GuestInstruction,
-  type Outcome,
-} from "./emulation.js";
+import { emulate, type EmulatedInstruction, type Outcome } from "./emulation.js";
+import { fetchInstruction, type GuestInstruction } from "../../emulation/instruction.js";
 import { EventFlow, isHardware, raisedBy, type EventPlace } from "./event-flow.js";
 import { windowBase } from "./ring-compression.js";
 import { SoftwareGuest, type SoftwareGuestParts } from "./software-guest.js";

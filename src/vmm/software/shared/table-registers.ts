@@ -3,8 +3,9 @@
 
 import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
-import { operandBytes, type Emulator } from "./emulation.js";
-import { readOperand } from "./operands.js";
+import { type Emulator } from "./emulation.js";
+import { operandBytes } from "../../emulation/instruction.js";
+import { readOperand } from "../../emulation/operands.js";
 import { isPresent } from "./ring-compression.js";
 import type { SoftwareGuest } from "./software-guest.js";
 

@@ -6,15 +6,10 @@ import { flagBits, segmentRegisterNames } from "../../../isa/index.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
-import {
-  operandBytes,
-  type EmulatedInstruction,
-  type Emulator,
-  type GuestInstruction,
-  type Outcome,
-} from "../shared/emulation.js";
+import { type EmulatedInstruction, type Emulator, type Outcome } from "../shared/emulation.js";
+import { operandBytes, type GuestInstruction } from "../../emulation/instruction.js";
 import { callFar, jumpFar } from "../shared/far-transfers.js";
-import { readOperand, writeOperand, writeSegment } from "../shared/operands.js";
+import { readOperand, writeOperand, writeSegment } from "../../emulation/operands.js";
 import { privilegedInstructions, toSegment } from "../shared/privileged.js";
 import { changeableFlags } from "../shared/returns.js";
 import { decodeDescriptor, dplOf, isSegment } from "../shared/ring-compression.js";

@@ -4,8 +4,8 @@
 // Sequences change no flag: they move, add by LEA, and test by JECXZ. While translated code runs, GS is the VMM's segment;
 // instructions that use GS, or CS as data, are left to the VMM.
 
-import { fetchInstruction, operandBytes, type GuestInstruction } from "../shared/emulation.js";
-import { linearOf } from "../shared/operands.js";
+import { fetchInstruction, operandBytes, type GuestInstruction } from "../../emulation/instruction.js";
+import { linearOf } from "../../emulation/operands.js";
 import type { SoftwareGuest } from "../shared/software-guest.js";
 import type { SoftwareVcpuParts } from "../shared/software-vcpu.js";
 import { cacheLayout, type Block, type CodeCache, type Emitted, type Place } from "./code-cache.js";

@@ -1,14 +1,21 @@
 // The guest's memory by linear address, as the VMM reads and writes it when it does an instruction's work: through the
 // guest's own page tables, with their rights, and with the page fault that the instruction would have raised.
 
-import { cr0Bits, pageEntryBits, pageFaultBits } from "../../../isa/index.js";
-import { walkGuest, type EntryReader, type GuestMapping, type PagingState } from "../../guest-paging.js";
-import type { InjectedEvent } from "../../hardware/exited-guest.js";
-import type { Processor } from "../../virtualization.js";
+import { cr0Bits, pageFaultBits } from "../../isa/index.js";
+import {
+  guestEntries,
+  markUsed,
+  walkGuest,
+  type EntryReader,
+  type GuestMapping,
+  type PagingState,
+} from "../guest-paging.js";
+import type { InjectedEvent } from "../hardware/exited-guest.js";
+import { backingFrame } from "../hardware/identity-tables.js";
+import type { Processor } from "../virtualization.js";
 
 const pageMask = 0xfffn;
 const pageFault = 14;
-const { A, D } = pageEntryBits;
 
 /** How an access is made. */
 export interface AccessKind {
@@ -29,10 +36,7 @@ export class GuestMemory {
     private readonly paging: PagingState,
     private readonly written: (physical: bigint) => void,
   ) {
-    this.entries = {
-      readU32: (address) => processor.readU32(BigInt(address)),
-      readU64: (address) => processor.readU64(BigInt(address)),
-    };
+    this.entries = guestEntries(processor);
   }
 
   /** Physical address by the guest's paging; undefined where it maps nothing. */
@@ -59,6 +63,7 @@ export class GuestMemory {
       found.push({ place, from: done, count });
     }
     for (const { place, from, count } of found) {
+      if (place + BigInt(count) > BigInt(this.processor.memoryBytes)) continue;
       this.processor.writePhysical(place, bytes.subarray(from, from + count));
       this.written(place);
     }
@@ -72,7 +77,7 @@ export class GuestMemory {
     for (const { at, count, done } of pieces(linear, lengthBytes)) {
       const place = this.translate(at);
       if (place === undefined) break;
-      bytes.set(this.processor.readPhysical(place, count), done);
+      bytes.set(this.processor.readPhysical(this.backing(place), count), done);
       known = done + count;
     }
     return bytes.subarray(0, known);
@@ -83,21 +88,16 @@ export class GuestMemory {
     const mapping = walkGuest(this.entries, this.paging, linear);
     const write = kind.write === true;
     if (mapping && allows(mapping, kind, (this.paging.cr0 & cr0Bits.WP) !== 0n)) {
-      this.mark(mapping, write);
-      return mapping.physical;
+      markUsed(this.processor, mapping, write);
+      return this.backing(mapping.physical);
     }
-    const code =
-      (mapping ? pageFaultBits.P : 0n) | (write ? pageFaultBits.W : 0n) | (kind.user ? pageFaultBits.U : 0n);
+    const code = (mapping ? pageFaultBits.P : 0n) | (write ? pageFaultBits.W : 0n) | (kind.user ? pageFaultBits.U : 0n);
     return { vector: pageFault, errorCode: Number(code), cr2: linear };
   }
 
-  private mark({ entries, entryBytes }: GuestMapping, write: boolean): void {
-    entries.forEach((place, i) => {
-      const bits = i === entries.length - 1 && write ? A | D : A;
-      const at = BigInt(place);
-      if (entryBytes === 8) this.processor.writeU64(at, this.processor.readU64(at) | bits);
-      else this.processor.writeU32(at, (this.processor.readU32(at) | Number(bits)) >>> 0);
-    });
+  /** The guest has nothing where the VMM's own memory lies. */
+  private backing(physical: bigint): bigint {
+    return backingFrame(this.processor, physical) | (physical & pageMask);
   }
 }
 

@@ -1,22 +1,38 @@
 // Operands of an instruction whose work the VMM does: registers, immediates, and memory through the guest's segments and
 // pages, with the faults that the instruction would have raised.
 
-import type { MemoryOperand, OperandValue } from "../../../codec/index.js";
-import { registerByName } from "../../../isa/index.js";
-import type { InjectedEvent } from "../../hardware/exited-guest.js";
-import type { SegmentRegisterName } from "../../virtualization.js";
-import { holds } from "./delivery.js";
-import type { SoftwareGuest } from "./software-guest.js";
+import type { MemoryOperand, OperandValue } from "../../codec/index.js";
+import { registerByName } from "../../isa/index.js";
+import type { InjectedEvent } from "../hardware/exited-guest.js";
+import type { SegmentRegisterName } from "../virtualization.js";
+import type { SegmentState } from "../../program/index.js";
+import type { AccessKind, ReadResult } from "./guest-memory.js";
+
+/** A guest as an instruction's operands need it. */
+export interface OperandGuest {
+  register(name: string): bigint;
+  setRegister(name: string, value: bigint): void;
+  segment(name: SegmentRegisterName): SegmentState;
+  readonly codeBits: 16 | 32 | 64;
+  readonly cpl: number;
+  readonly memory: {
+    read(linear: bigint, lengthBytes: number, kind: AccessKind): ReadResult;
+    write(linear: bigint, bytes: Uint8Array, kind: Omit<AccessKind, "write">): InjectedEvent | undefined;
+  };
+}
 
 /** A value, or the fault that reading it raises. */
 export type Value = { readonly value: bigint } | { readonly fault: InjectedEvent };
 
 const stackFault = 12;
 const protection = 13;
+const rightsCode = 0x08;
+const rightsExpandDown = 0x04;
+const rightsBig = 1 << 14;
 
 /** Offset of a memory operand in its segment, and that segment. */
 export function placeOf(
-  guest: SoftwareGuest,
+  guest: OperandGuest,
   operand: MemoryOperand,
 ): { readonly offset: bigint; readonly segment: SegmentRegisterName } {
   const part = (name: string | undefined): bigint => (name === undefined ? 0n : readRegister(guest, name));
@@ -30,7 +46,7 @@ export function placeOf(
 
 /** Linear address of bytes in a segment, or the fault of the limit. */
 export function linearOf(
-  guest: SoftwareGuest,
+  guest: OperandGuest,
   segment: SegmentRegisterName,
   offset: bigint,
   lengthBytes: number,
@@ -44,7 +60,7 @@ export function linearOf(
 
 /** Bytes at an offset in a segment. */
 export function readSegment(
-  guest: SoftwareGuest,
+  guest: OperandGuest,
   segment: SegmentRegisterName,
   offset: bigint,
   lengthBytes: number,
@@ -57,7 +73,7 @@ export function readSegment(
 
 /** Writes bytes at an offset in a segment; gives the fault. */
 export function writeSegment(
-  guest: SoftwareGuest,
+  guest: OperandGuest,
   segment: SegmentRegisterName,
   offset: bigint,
   value: bigint,
@@ -69,7 +85,7 @@ export function writeSegment(
 }
 
 /** Reads an operand; memory without a size of its own has the length given. */
-export function readOperand(guest: SoftwareGuest, operand: OperandValue | undefined, lengthBytes: number): Value {
+export function readOperand(guest: OperandGuest, operand: OperandValue | undefined, lengthBytes: number): Value {
   switch (operand?.kind) {
     case "register":
       return { value: readRegister(guest, operand.name) };
@@ -86,7 +102,7 @@ export function readOperand(guest: SoftwareGuest, operand: OperandValue | undefi
 
 /** Writes a register or memory; gives the fault. */
 export function writeOperand(
-  guest: SoftwareGuest,
+  guest: OperandGuest,
   operand: OperandValue | undefined,
   value: bigint,
   lengthBytes: number,
@@ -101,7 +117,7 @@ export function writeOperand(
 }
 
 /** A register by its lower-case name, as the guest means it. */
-export function readRegister(guest: SoftwareGuest, name: string): bigint {
+export function readRegister(guest: OperandGuest, name: string): bigint {
   const info = registerByName(name.toUpperCase());
   if (!info) return 0n;
   if (info.class === "segment") return BigInt(guest.segment(info.name as SegmentRegisterName).selector);
@@ -110,7 +126,7 @@ export function readRegister(guest: SoftwareGuest, name: string): bigint {
 }
 
 /** Writes a general register by its lower-case name: narrow ones keep the rest, 32-bit ones clear the upper half. */
-export function writeRegister(guest: SoftwareGuest, name: string, value: bigint): void {
+export function writeRegister(guest: OperandGuest, name: string, value: bigint): void {
   const info = registerByName(name.toUpperCase());
   if (!info) return;
   const part = BigInt.asUintN(info.sizeBits, value);
@@ -126,4 +142,16 @@ export function bytesOf(value: bigint, lengthBytes: number): Uint8Array {
 
 function littleEndian(bytes: Uint8Array): bigint {
   return bytes.reduceRight((value, byte) => (value << 8n) | BigInt(byte), 0n);
+}
+
+/** Whether bytes at an offset lie within a segment. */
+export function holds(
+  segment: { readonly limitBytes: number; readonly rights: number },
+  offset: number,
+  lengthBytes: number,
+): boolean {
+  const expandsDown = (segment.rights & (rightsCode | rightsExpandDown)) === rightsExpandDown;
+  if (!expandsDown) return offset + lengthBytes - 1 <= segment.limitBytes;
+  const end = (segment.rights & rightsBig) !== 0 ? 0xffff_ffff : 0xffff;
+  return offset > segment.limitBytes && offset + lengthBytes - 1 <= end;
 }
