@@ -9,7 +9,6 @@ import manifest from "../../package.json" with { type: "json" };
 void main(process.argv);
 
 async function main(argv: readonly string[]): Promise<void> {
-  for (const stream of [process.stdout, process.stderr]) stream.on("error", endWithReader);
   process.on("uncaughtException", (error) => process.exit(report(error)));
   try {
     await createProgram(manifest.version).parseAsync(argv);
@@ -18,13 +17,9 @@ async function main(argv: readonly string[]): Promise<void> {
   }
 }
 
-/** A reader that goes away (`trapline run | head`) ends the program quietly; output that cannot be written is an error. */
-function endWithReader(error: NodeJS.ErrnoException): void {
-  process.exit(error.code === "EPIPE" ? (process.exitCode ?? exitStatus.success) : exitStatus.usage);
-}
-
 /** Says what went wrong, without a stack trace, and gives the exit status. */
 function report(error: unknown): number {
+  if (readerWentAway(error)) return Number(process.exitCode ?? exitStatus.success);
   // Commander has already printed its message, and help and version are no errors.
   if (error instanceof CommanderError) return error.exitCode === 0 ? exitStatus.success : exitStatus.usage;
   if (error instanceof UsageError) {
@@ -43,6 +38,9 @@ function report(error: unknown): number {
   if (process.env["TRAPLINE_DEBUG"] && error instanceof Error) process.stderr.write(`${error.stack ?? ""}\n`);
   return exitStatus.internal;
 }
+
+/** A reader that goes away (`trapline run | head`) ends the program quietly. */
+const readerWentAway = (error: unknown): boolean => error instanceof Error && "code" in error && error.code === "EPIPE";
 
 /** What the operating system refused: a folder that cannot be written, a full disk. Not a bug. */
 function systemMessage(error: unknown): string | undefined {

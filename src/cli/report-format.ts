@@ -3,6 +3,7 @@
 import { Option } from "commander";
 import type { SuiteResult } from "../runner/index.js";
 import manifest from "../../package.json" with { type: "json" };
+import { print } from "./output.js";
 
 export type ReportFormat = "human" | "json" | "sarif" | "github";
 
@@ -22,5 +23,5 @@ export async function printReport(suite: SuiteResult, format: Exclude<ReportForm
       : format === "sarif"
         ? renderSarif(suite, manifest.version)
         : renderGithub(suite);
-  if (text !== "") process.stdout.write(`${text}\n`);
+  if (text !== "") print(`${text}\n`);
 }

@@ -9,6 +9,7 @@ import { parseBits, parseOrigin, readStandardInput } from "../code-input.js";
 import { exitStatus, UsageError } from "../exit-status.js";
 import { collect } from "../options.js";
 import type * as rooms from "./asm-rooms.js";
+import { print } from "../output.js";
 
 interface AsmArguments {
   readonly bits: string;
@@ -124,6 +125,6 @@ const formats: Readonly<Record<string, (lines: readonly OutputLine[], rooms: Roo
 };
 
 function write(output: string | Uint8Array, file: string | undefined): void {
-  if (file === undefined) process.stdout.write(output);
+  if (file === undefined) print(output);
   else writeFileSync(file, output);
 }

@@ -9,6 +9,7 @@ import { UsageError } from "../exit-status.js";
 import { readFile } from "../files.js";
 import { collect, collectNames, parseNumber } from "../options.js";
 import { platformNamed, variationOf } from "../platform.js";
+import { print } from "../output.js";
 
 interface BootArguments {
   readonly platform: string;
@@ -196,7 +197,7 @@ class ByteOutput {
   }
 
   flush(): void {
-    if (this.#bytes.length > 0) process.stdout.write(Uint8Array.from(this.#bytes));
+    if (this.#bytes.length > 0) print(Uint8Array.from(this.#bytes));
     this.#bytes = [];
   }
 }

@@ -9,6 +9,7 @@ import { exitStatus, UsageError } from "../exit-status.js";
 import { libraryModules, readSource } from "../files.js";
 import { collectNames } from "../options.js";
 import type * as rooms from "./build-rooms.js";
+import { print } from "../output.js";
 
 interface BuildArguments {
   readonly platform?: readonly string[];
@@ -159,6 +160,6 @@ function statusOf(diagnostics: readonly Diagnostic[], { hasErrors }: Rooms): num
 }
 
 function write(output: string | Uint8Array, { output: file }: BuildArguments): void {
-  if (file === undefined) process.stdout.write(output);
+  if (file === undefined) print(output);
   else writeFileSync(file, output);
 }

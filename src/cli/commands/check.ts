@@ -7,6 +7,7 @@ import { exitStatus } from "../exit-status.js";
 import { collectNames } from "../options.js";
 import { formatOption, printReport, type ReportFormat } from "../report-format.js";
 import type * as rooms from "./run-rooms.js";
+import { print } from "../output.js";
 
 interface CheckArguments {
   readonly platform?: readonly string[];
@@ -92,5 +93,5 @@ function printForPeople(
   const errors = found.filter((diagnostic) => diagnostic.severity === "error").length;
   const count = (number: number, what: string): string => `${number} ${what}${number === 1 ? "" : "s"}`;
   lines.push(`${count(files, "file")}, ${count(errors, "error")}, ${count(found.length - errors, "warning")}`);
-  process.stdout.write(`${lines.join("\n")}\n`);
+  print(`${lines.join("\n")}\n`);
 }

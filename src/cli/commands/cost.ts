@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { collectNames } from "../options.js";
+import { print } from "../output.js";
 
 interface CostArguments {
   readonly platform?: readonly string[];
@@ -36,7 +37,7 @@ async function run(paths: readonly string[], options: CostArguments): Promise<nu
   });
   const problems = [...suite.files.flatMap((file) => file.diagnostics), ...suite.problems];
   for (const problem of problems) process.stderr.write(`${renderDiagnostic(problem)}\n`);
-  process.stdout.write(options.json ? renderCostJson(suite) : renderCostTable(suite));
+  print(options.json ? renderCostJson(suite) : renderCostTable(suite));
   if (suite.totals.failed > 0) process.stderr.write(`trapline: ${renderTotals(suite.totals)}; see trapline run\n`);
   return suite.status;
 }

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { parseBits, parseOrigin, readStandardInput } from "../code-input.js";
 import { exitStatus, UsageError } from "../exit-status.js";
+import { print } from "../output.js";
 
 interface DisasmArguments {
   readonly bits: string;
@@ -37,7 +38,7 @@ async function show(file: string | undefined, options: DisasmArguments): Promise
     const remark = line.remark === undefined ? "" : `  ; ${line.remark}`;
     lines.push(`${options.listing === true ? place : ""}${line.text}${remark}\n`);
   }
-  process.stdout.write(lines.join(""));
+  print(lines.join(""));
   return exitStatus.success;
 }
 

@@ -2,6 +2,7 @@
 
 import type { Command } from "commander";
 import { UsageError } from "../exit-status.js";
+import { print } from "../output.js";
 
 export function register(program: Command): void {
   program
@@ -15,6 +16,6 @@ export function register(program: Command): void {
         const near = didYouMean(nearCodes(code));
         throw new UsageError(`there is no diagnostic ${code}${near === undefined ? "" : `; ${near}`}`);
       }
-      process.stdout.write(`${explainDiagnostic(entry)}\n`);
+      print(`${explainDiagnostic(entry)}\n`);
     });
 }

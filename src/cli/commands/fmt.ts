@@ -5,6 +5,7 @@ import type { Source } from "../../base/index.js";
 import { readStandardInput } from "../code-input.js";
 import { exitStatus } from "../exit-status.js";
 import type * as rooms from "./fmt-rooms.js";
+import { print } from "../output.js";
 
 interface FmtArguments {
   readonly check?: true;
@@ -36,16 +37,16 @@ async function formatFiles(paths: readonly string[], options: FmtArguments): Pro
   for (const path of files) {
     const source = readSource(path);
     const { output, diagnostics } = loaded.formatSource(source);
-    for (const diagnostic of diagnostics) process.stdout.write(`${loaded.renderDiagnostic(diagnostic)}\n`);
+    for (const diagnostic of diagnostics) print(`${loaded.renderDiagnostic(diagnostic)}\n`);
     if (loaded.hasErrors(diagnostics)) counts.wrong++;
     if (output === source.text) continue;
     counts.changed++;
     if (!options.check) replaceFile(path, output);
-    process.stdout.write(`${options.check ? "not formatted" : "formatted"}  ${source.name}\n`);
+    print(`${options.check ? "not formatted" : "formatted"}  ${source.name}\n`);
   }
   const { changed, wrong } = counts;
   const verb = options.check ? "not formatted" : "formatted";
-  process.stdout.write(`${files.length - wrong - changed} right, ${changed} ${verb}, ${wrong} with mistakes\n`);
+  print(`${files.length - wrong - changed} right, ${changed} ${verb}, ${wrong} with mistakes\n`);
   return statusOf(wrong > 0, changed > 0, options);
 }
 
@@ -55,7 +56,7 @@ async function formatInput(options: FmtArguments): Promise<number> {
   const source: Source = { name: "<input>", text: readStandardInput().toString("utf8") };
   const { output, diagnostics } = loaded.formatSource(source);
   for (const diagnostic of diagnostics) process.stderr.write(`${loaded.renderDiagnostic(diagnostic)}\n`);
-  if (!options.check) process.stdout.write(output);
+  if (!options.check) print(output);
   return statusOf(loaded.hasErrors(diagnostics), output !== source.text, options);
 }
 

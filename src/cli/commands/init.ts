@@ -7,6 +7,7 @@ import { exitStatus } from "../exit-status.js";
 import { libraryModules, replaceFile } from "../files.js";
 import { projectFiles } from "../project-template.js";
 import manifest from "../../../package.json" with { type: "json" };
+import { print } from "../output.js";
 
 export function register(program: Command): void {
   program
@@ -29,7 +30,7 @@ async function init(folder: string): Promise<number> {
     if (!isThere) replaceFile(target, text);
     lines.push(`${isThere ? "kept   " : "written"}  ${path}`);
   }
-  process.stdout.write(`${lines.join("\n")}\n\nnpm install, then npm test runs the tests.\n`);
+  print(`${lines.join("\n")}\n\nnpm install, then npm test runs the tests.\n`);
   return exitStatus.success;
 }
 

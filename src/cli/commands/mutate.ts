@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import { UsageError } from "../exit-status.js";
 import { collectNames } from "../options.js";
+import { print } from "../output.js";
 
 interface MutateArguments {
   readonly platform?: readonly string[];
@@ -42,12 +43,12 @@ async function run(paths: readonly string[], options: MutateArguments): Promise<
   const settings = { modules: tests.modules, goldens: tests.goldens, update: false, ci: false, all };
   const narrowed = options.platform ? { ...settings, platforms: options.platform } : settings;
   const result = loaded.runMutants(tests.requests, rows, narrowed, (mutant) => {
-    if (options.json !== true) process.stdout.write(`${loaded.renderMutant(mutant, all)}\n`);
+    if (options.json !== true) print(`${loaded.renderMutant(mutant, all)}\n`);
   });
   for (const diagnostic of result.diagnostics) process.stderr.write(`${loaded.renderDiagnostic(diagnostic)}\n`);
   for (const report of result.failing) process.stderr.write(`${report}\n`);
-  if (options.json === true) process.stdout.write(loaded.renderMutantsJson(result));
-  else if (result.mutants.length > 0) process.stdout.write(`${loaded.renderMutantTotals(result)}\n`);
+  if (options.json === true) print(loaded.renderMutantsJson(result));
+  else if (result.mutants.length > 0) print(`${loaded.renderMutantTotals(result)}\n`);
   else process.stderr.write(`trapline: ${whyNothing(result.failing.length)}\n`);
   return result.status;
 }

@@ -3,6 +3,7 @@
 import type { Command } from "commander";
 import type { Platform } from "../../isa/index.js";
 import { platformNamed } from "../platform.js";
+import { print } from "../output.js";
 
 export function register(program: Command): void {
   program
@@ -14,11 +15,11 @@ export function register(program: Command): void {
       const isa = await import("../../isa/index.js");
       if (name === undefined) {
         const all = isa.platformNames.flatMap((each) => isa.findPlatform(each) ?? []);
-        process.stdout.write(options.json ? json(all.map(summary)) : list(all));
+        print(options.json ? json(all.map(summary)) : list(all));
         return;
       }
       const platform = await platformNamed(name);
-      process.stdout.write(options.json ? json(detail(platform)) : page(platform));
+      print(options.json ? json(detail(platform)) : page(platform));
     });
 }
 

@@ -6,6 +6,7 @@ import { exitStatus, UsageError } from "../exit-status.js";
 import { collectNames } from "../options.js";
 import { formatOption, printReport, type ReportFormat } from "../report-format.js";
 import type * as rooms from "./run-rooms.js";
+import { print } from "../output.js";
 
 interface RunArguments {
   readonly platform?: readonly string[];
@@ -71,9 +72,9 @@ async function run(paths: readonly string[], options: RunArguments): Promise<num
     if (options.format === "human") printFile(file, options, loaded);
   });
   if (options.format !== "human") await printReport(suite, options.format);
-  else for (const problem of suite.problems) process.stdout.write(`${loaded.renderDiagnostic(problem)}\n`);
+  else for (const problem of suite.problems) print(`${loaded.renderDiagnostic(problem)}\n`);
   if (options.format === "human" || options.format === "github") {
-    process.stdout.write(`${loaded.renderTotals(suite.totals)}\n`);
+    print(`${loaded.renderTotals(suite.totals)}\n`);
   }
   return suite.status;
 }
@@ -113,9 +114,9 @@ async function compare(
   if (group !== undefined) throw new UsageError(`--compare takes platforms, not groups: ${group}`);
   const suite = loaded.runFiles(requests, { ...settings, transcripts: all ? "all" : "public" });
   const diagnostics = [...suite.files.flatMap((file) => file.diagnostics), ...suite.problems];
-  for (const diagnostic of diagnostics) process.stdout.write(`${loaded.renderDiagnostic(diagnostic)}\n`);
+  for (const diagnostic of diagnostics) print(`${loaded.renderDiagnostic(diagnostic)}\n`);
   const cases = suite.files.flatMap((file) => file.cases);
-  if (cases.length > 0) process.stdout.write(`${loaded.renderComparison(cases, platforms)}\n`);
+  if (cases.length > 0) print(`${loaded.renderComparison(cases, platforms)}\n`);
   return loaded.hasErrors(diagnostics) ? exitStatus.usage : exitStatus.success;
 }
 
@@ -128,7 +129,7 @@ function printFile(file: FileResult, options: RunArguments, { renderCase, render
     if (!options.quiet || each.outcome === "failed") lines.push(renderCase(each));
     if (each.transcript !== undefined) lines.push(indented(each.transcript));
   }
-  if (lines.length > 0) process.stdout.write(`${lines.join("\n")}\n`);
+  if (lines.length > 0) print(`${lines.join("\n")}\n`);
 }
 
 function isCi(): boolean {

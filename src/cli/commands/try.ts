@@ -8,6 +8,7 @@ import { libraryModules } from "../files.js";
 import { collectNames } from "../options.js";
 import { checkPlatformNames } from "../platform.js";
 import type * as rooms from "./run-rooms.js";
+import { print } from "../output.js";
 
 interface TryArguments {
   readonly mode?: string;
@@ -54,7 +55,7 @@ async function tryCode(code: readonly string[], options: TryArguments): Promise<
     const { cases, diagnostics } = runIn(mode, code, options, loaded);
     if (!loaded.hasErrors(diagnostics)) {
       const where = `${code.join("; ")}  in ring ${options.ring} of ${mode}`;
-      process.stdout.write(`${where}\n\n${tableOf(cases).join("\n")}\n`);
+      print(`${where}\n\n${tableOf(cases).join("\n")}\n`);
       return exitStatus.success;
     }
     first ??= diagnostics;
