@@ -182,8 +182,8 @@ describe("VMX instructions that succeed", () => {
     const events = root.execute(code.vmlaunch);
     expect(events).toHaveLength(1);
     expect(events[0]).toMatchObject({ kind: "reject", subject: "guest_state", rule: "guest.rflags.reserved" });
-    expect(root.read("EXIT_REASON")).toBe(0x8000_0021n);
     expect(root.machine.register("RIP")).toBe(place.hostCode + 0x801n);
+    expect(root.read("EXIT_REASON")).toBe(0x8000_0021n);
     expect(root.machine.readU32(place.vmcs + 8n)).toBe(0);
   });
 

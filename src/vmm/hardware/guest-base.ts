@@ -201,8 +201,11 @@ export abstract class GuestBase implements ExitedGuest {
     return address === undefined || !this.nestedPhysical ? address : this.nestedPhysical(address);
   }
 
-  /** Entries of the guest's tables; where a guest's guest has no memory they read as not present. */
-  private readonly memory = {
+  /**
+   * Entries of the guest's tables; where a guest's guest has no memory they read as not present, and as ones where
+   * nothing on the bus answers.
+   */
+  readonly memory: EntryReader = {
     readU32: (address: number): number => {
       const physical = this.physical(BigInt(address));
       return physical === undefined ? 0 : this.entries.readU32(Number(physical));
@@ -212,4 +215,9 @@ export abstract class GuestBase implements ExitedGuest {
       return physical === undefined ? 0n : this.entries.readU64(Number(physical));
     },
   };
+
+  /** Whether a physical address is one of the memory on the guest's bus. */
+  isMemory(physical: bigint): boolean {
+    return physical < BigInt(this.platform.memoryBytes);
+  }
 }

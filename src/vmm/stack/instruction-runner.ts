@@ -61,7 +61,7 @@ export class InstructionRunner {
     const used = [gpr.rax, gpr.rcx, gpr.rdx];
     const kept = used.map((number) => processor.general(number));
     const stop = this.runAndLeave(hex, inputs);
-    if (stop) throw new Error(`internal error: an instruction of a VMM ended by ${stop.kind}`);
+    if (stop) throw new Error(`internal error: an instruction of a VMM ended by ${JSON.stringify(stop)}`);
     const result = processor.general(gpr.rdx);
     used.forEach((number, i) => processor.setGeneral(number, kept[i] ?? 0n));
     return result;

@@ -119,6 +119,13 @@ function tripleFault({ guest }: VmxVcpu): VmmStop {
   return { kind: "shutdown" };
 }
 
+/** INIT takes a bootstrap processor to firmware that this machine does not have: the run ends as by a shutdown. */
+function initSignal({ guest }: VmxVcpu): VmmStop {
+  guest.classify("internal");
+  if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
+  return { kind: "shutdown" };
+}
+
 function taskSwitch({ guest }: VmxVcpu): VmmStop {
   guest.classify("public");
   const why = "a task switch exits on VT-x, and this VMM does not carry task switches out for its guest";
@@ -164,6 +171,7 @@ const byName = new Map<string, ExitHandler>([
   ["EXCEPTION_NMI", exceptionOrNmi],
   ["EXTERNAL_INTERRUPT", externalInterrupt],
   ["TRIPLE_FAULT", tripleFault],
+  ["INIT_SIGNAL", initSignal],
   ["INTERRUPT_WINDOW", interruptWindow],
   ["NMI_WINDOW", nmiWindow],
   ["TASK_SWITCH", taskSwitch],

@@ -136,7 +136,9 @@ export class GuestRegisters implements ControlRegisters {
     const pae = has(vmx.read(field.cr4), cr4Bits.PAE) && has(vmx.read(field.cr0), cr0Bits.PG);
     if (!pae || has(vmx.read(field.efer), eferBits.LMA)) return;
     const table = vmx.read(field.cr3) & 0xffff_ffe0n;
-    field.pdptes.forEach((encoding, i) => vmx.write(encoding, this.processor.readU64(table + BigInt(i * 8))));
+    const end = BigInt(this.processor.platform.memoryBytes);
+    const entry = (at: bigint): bigint => (at < end ? this.processor.readU64(at) : 0xffff_ffff_ffff_ffffn);
+    field.pdptes.forEach((encoding, i) => vmx.write(encoding, entry(table + BigInt(i * 8))));
   }
 }
 

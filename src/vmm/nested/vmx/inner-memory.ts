@@ -29,6 +29,7 @@ const place = {
 const vpids = { first: 2, last: 0xffff } as const;
 const reasons = { violation: 48, pmlFull: 62 } as const;
 const nmiUnblocking = 0x1000n;
+const blockedByNmi = 8;
 const lastLogEntry = 511;
 const listEntries = 512;
 const virtualization = 20;
@@ -136,6 +137,7 @@ export class InnerMemory {
         return { kind: "denied" };
       case "filled":
         vmx.invalidateEpt(setup.eptp);
+        this.blockNmiAgain(found);
         return { kind: "settled" };
       case "log-full":
         return { kind: "exit", change: pmlFull(found) };
@@ -143,6 +145,14 @@ export class InnerMemory {
         if (!outcome.suppressed && this.raiseVe(vmcs12, outcome.qualification)) return { kind: "settled" };
         return { kind: "exit", change: this.violation(outcome.qualification) };
     }
+  }
+
+  /** The IRET that the exit interrupted will lift blocking by NMI itself ("Information about NMI Unblocking Due to IRET"). */
+  private blockNmiAgain(qualification: bigint): void {
+    const { vmx } = this.parts;
+    const isDelivering = vmx.read32(field.idtVectoring) >>> 31 === 1;
+    if ((qualification & nmiUnblocking) === 0n || isDelivering) return;
+    vmx.write(field.interruptibility, BigInt(vmx.read32(field.interruptibility) | blockedByNmi));
   }
 
   private violation(qualification: bigint): ExitChange {

@@ -14,14 +14,22 @@ import { field } from "../../hardware/vmx/vmcs-fields.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import type { Processor } from "../../virtualization.js";
 import { offeredFields, offeredMsr, offers } from "./offer.js";
-import { operandBytes, Operands, privilege, readLinear, writeLinear } from "./operands.js";
+import { operandBytes, Operands, privilege } from "./operands.js";
 import { Vmcs12 } from "./vmcs12.js";
 
 const noPointer = 0xffff_ffff_ffff_ffffn;
 const instructionError = vmcsEncoding("VM_INSTRUCTION_ERROR");
 const readOnly = "read-only";
 const flags = { carry: 1n, zero: 1n << 6n, status: 0x8d5n } as const;
-const capability = { basic: 0x480, misc: 0x485, cr0Fixed0: 0x486, cr4Fixed0: 0x488, eptVpid: 0x48c } as const;
+const capability = {
+  basic: 0x480,
+  misc: 0x485,
+  cr0Fixed0: 0x486,
+  cr0Fixed1: 0x487,
+  cr4Fixed0: 0x488,
+  cr4Fixed1: 0x489,
+  eptVpid: 0x48c,
+} as const;
 const writesAnyField = 1n << 29n;
 
 /** What an instruction comes to. */
@@ -72,7 +80,7 @@ export class VmxInstructions {
       case "VMPTRLD":
         return this.vmptrld();
       case "VMPTRST":
-        return this.store(new Operands(this.guest).linear, 8, this.current?.address ?? noPointer);
+        return this.store(new Operands(this.guest), 8, this.current?.address ?? noPointer);
       case "VMREAD":
         return this.vmread();
       case "VMWRITE":
@@ -115,9 +123,10 @@ export class VmxInstructions {
     if (this.isOn) return this.fail(15, "vmxon.root");
     const { guest } = this;
     const needed = featureControlBits.LOCK | featureControlBits.VMX;
-    const obeys = (value: bigint, msr: number): boolean => (~value & this.capability(msr)) === 0n;
-    if (!obeys(guest.register("CR0"), capability.cr0Fixed0)) return protection;
-    if (!obeys(guest.register("CR4"), capability.cr4Fixed0)) return protection;
+    const obeys = (value: bigint, fixed0: number, fixed1: number): boolean =>
+      (~value & this.capability(fixed0)) === 0n && (value & ~this.capability(fixed1)) === 0n;
+    if (!obeys(guest.register("CR0"), capability.cr0Fixed0, capability.cr0Fixed1)) return protection;
+    if (!obeys(guest.register("CR4"), capability.cr4Fixed0, capability.cr4Fixed1)) return protection;
     if ((this.firmware.featureControl & needed) !== needed) return protection;
     const pointer = this.pointer();
     if (typeof pointer !== "bigint") return pointer;
@@ -160,7 +169,7 @@ export class VmxInstructions {
     const whole = current.read(encoding & ~1);
     const bytes = operandBytes(guest);
     const value = BigInt.asUintN(8 * bytes, (encoding & 1) !== 0 ? whole >> 32n : whole);
-    if (operands.inMemory) return this.store(operands.linear, bytes, value);
+    if (operands.inMemory) return this.store(operands, bytes, value);
     guest.setGeneral(operands.first, value);
     return succeed;
   }
@@ -172,7 +181,7 @@ export class VmxInstructions {
     const bytes = operandBytes(guest);
     let value = BigInt.asUintN(8 * bytes, guest.general(operands.first));
     if (operands.inMemory) {
-      const read = readLinear(guest, operands.linear, bytes);
+      const read = operands.read(bytes);
       if ("raised" in read) return { kind: "fault", event: read.raised };
       value = read.value;
     }
@@ -200,7 +209,7 @@ export class VmxInstructions {
     const type = this.type(operands);
     const supported = (type === 1n || type === 2n) && this.hasCapability(24n + type);
     if (!supported) return this.fail(28, "invept.type");
-    const read = readLinear(this.guest, operands.linear, 16);
+    const read = operands.read(16);
     if ("raised" in read) return { kind: "fault", event: read.raised };
     if (type === 1n && !this.isEptPointer(BigInt.asUintN(64, read.value))) return this.fail(28, "invept.eptp");
     this.dropTranslations();
@@ -211,7 +220,7 @@ export class VmxInstructions {
     const operands = new Operands(this.guest);
     const type = this.type(operands);
     if (type > 3n || !this.hasCapability(40n + type)) return this.fail(28, "invvpid.type");
-    const read = readLinear(this.guest, operands.linear, 16);
+    const read = operands.read(16);
     if ("raised" in read) return { kind: "fault", event: read.raised };
     const low = BigInt.asUintN(64, read.value);
     const address = read.value >> 64n;
@@ -236,12 +245,12 @@ export class VmxInstructions {
   }
 
   private pointer(): bigint | Outcome {
-    const read = readLinear(this.guest, new Operands(this.guest).linear, 8);
+    const read = new Operands(this.guest).read(8);
     return "raised" in read ? { kind: "fault", event: read.raised } : read.value;
   }
 
-  private store(linear: bigint, lengthBytes: number, value: bigint): Outcome {
-    const written = writeLinear(this.guest, linear, lengthBytes, value);
+  private store(operands: Operands, lengthBytes: number, value: bigint): Outcome {
+    const written = operands.write(lengthBytes, value);
     return "raised" in written ? { kind: "fault", event: written.raised } : succeed;
   }
 

@@ -23,6 +23,7 @@ export interface AreaFailure {
 export function loadArea(guest: VmxGuest, memory: Processor, at: bigint, count: number): AreaFailure | undefined {
   for (let i = 0; i < count; i++) {
     const place = at + BigInt(i) * entryBytes;
+    if (!guest.isMemory(place)) return { entry: i + 1, rule: "msr_load.reserved" };
     const first = memory.readU64(place);
     const address = Number(first & 0xffff_ffffn);
     const rule = forbidden(address, first >> 32n) ?? load(guest, address, memory.readU64(place + 8n));
@@ -47,6 +48,7 @@ function load(guest: VmxGuest, address: number, value: bigint): string | undefin
 export function storeArea(guest: VmxGuest, memory: Processor, at: bigint, count: number): boolean {
   for (let i = 0; i < count; i++) {
     const place = at + BigInt(i) * entryBytes;
+    if (!guest.isMemory(place)) return false;
     const first = memory.readU64(place);
     const address = Number(first & 0xffff_ffffn);
     if (address >>> 8 === 8 || address === smBase || first >> 32n !== 0n) return false;

@@ -53,6 +53,7 @@ const parameters = {
 const reasons = {
   exceptionOrNmi: 0,
   externalInterrupt: 1,
+  init: 3,
   cpuid: 10,
   rdmsr: 31,
   wrmsr: 32,
@@ -69,6 +70,7 @@ const entryFailed = 0x8000_0000n;
 const vmxMsrs = { cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
 const vmxFeature = 1n << 5n;
 const nmiType = 2;
+const waitForSipi = 3;
 
 const instructionNames: ReadonlySet<string> = new Set([
   "VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON", "INVEPT",
@@ -84,6 +86,7 @@ export class NestedVmx {
   private readonly hostState: HostStateLoader;
   private readonly shadow: ShadowVmcs | undefined;
   private inner: Vmcs12 | undefined;
+  private initWaits = false;
   /** The guest's VMM is a bundled one: what comes back to it stops the run. */
   handsOver = false;
   /** Id of the rule that the last refused entry broke. */
@@ -132,8 +135,16 @@ export class NestedVmx {
     if (reason === reasons.rdmsr || reason === reasons.wrmsr) return this.held.take(reason === reasons.wrmsr);
     if (this.inner) return undefined;
     if (reason === reasons.cpuid) return this.cpuid();
+    if (reason === reasons.init && this.instructions.isOn) return this.holdInit();
     const name = vmxExitByNumber(reason)?.name ?? "";
     return instructionNames.has(name) ? this.instruction(name) : undefined;
+  }
+
+  /** "VMX Operation": INIT is blocked in root operation, and exits from the next guest. */
+  private holdInit(): Taken {
+    this.guest.classify("internal");
+    this.initWaits = true;
+    return {};
   }
 
   private cpuid(): Taken {
@@ -260,7 +271,24 @@ export class NestedVmx {
     }
     vmcs.launched = true;
     if (guest.events.listening) guest.events.entered(rip, vmcs.address, vmcs.read(field.rip));
-    return {};
+    return this.initWaits ? this.deliverInit(vmcs) : {};
+  }
+
+  /** An INIT that waited: behind an event that this entry injects it waits for the next one. */
+  private deliverInit(vmcs: Vmcs12): Taken {
+    const { vmx } = this.parts;
+    const isInjecting = vmx.read32(field.entryInterruption) >>> 31 === 1;
+    if (isInjecting || vmx.read32(field.activity) === waitForSipi) return {};
+    this.initWaits = false;
+    return this.reflect(vmcs, reasons.init, undefined, {
+      as: { subject: "INIT_SIGNAL", fields: {} },
+      fields: [
+        [field.exitReason, BigInt(reasons.init)],
+        [field.exitQualification, 0n],
+        [field.exitInterruption, 0n],
+        [field.idtVectoring, 0n],
+      ],
+    });
   }
 
   // Exit ----------------------------------------------------------------------------------------------------------

@@ -2,7 +2,9 @@
 // Intel SDM vol. 3C, "Information for VM Exits Due to Instruction Execution", tables "Format of the VM-Exit
 // Instruction-Information Field".
 
-import { pageFaultBits } from "../../../isa/index.js";
+import { cr0Bits, cr4Bits, flagBits, pageEntryBits, pageFaultBits } from "../../../isa/index.js";
+import type { SegmentState } from "../../../program/index.js";
+import { pagingLimits, walkTables } from "../../guest-paging.js";
 import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
@@ -10,6 +12,16 @@ import { field } from "../../hardware/vmx/vmcs-fields.js";
 const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 const addressSizes = [16, 32, 64] as const;
 const dplShift = 5;
+const stackFault = 12;
+const protection = 13;
+const pageFault = 14;
+/** Rights of a segment, as VMX has them. */
+const present = 0x80;
+const code = 8;
+const expandDown = 4;
+const writable = 2;
+const readable = 2;
+const big = 0x4000;
 
 /** Privilege level of the guest: the DPL of SS. */
 export function privilege(guest: VmxGuest): number {
@@ -42,47 +54,108 @@ export class Operands {
     return this.information >>> 28;
   }
 
-  /** Linear address of the memory operand. */
-  get linear(): bigint {
+  /** Reads a memory operand of up to 16 bytes, or gives what the access raises. */
+  read(lengthBytes: number): Access<bigint> {
+    const places = this.places(lengthBytes, false);
+    if ("raised" in places) return places;
+    const { guest } = this;
+    const byte = (at: bigint): number => (guest.isMemory(at) ? (guest.readPhysical(at, 1)[0] ?? 0) : 0xff);
+    return { value: places.value.reduce((value, at, i) => value | (BigInt(byte(at)) << BigInt(8 * i)), 0n) };
+  }
+
+  /** Writes a memory operand; nothing is written where the access raises something. */
+  write(lengthBytes: number, value: bigint): Access<void> {
+    const places = this.places(lengthBytes, true);
+    if ("raised" in places) return places;
+    places.value.forEach((at, i) => {
+      const byte = Number((value >> BigInt(8 * i)) & 0xffn);
+      if (this.guest.isMemory(at)) this.guest.writePhysical(at, Uint8Array.of(byte));
+    });
+    return { value: undefined };
+  }
+
+  /** Physical addresses of the operand's bytes, after the checks of segmentation and paging. */
+  private places(lengthBytes: number, write: boolean): Access<bigint[]> {
+    const { guest } = this;
+    const { offset, name } = this.operand;
+    const segment = guest.segment(name);
+    const wide = guest.codeBits === 64;
+    const usesBase = !wide || name === "FS" || name === "GS";
+    const linear = BigInt.asUintN(wide ? 64 : 32, offset + (usesBase ? segment.base : 0n));
+    const last = linear + BigInt(lengthBytes - 1);
+    const isCanonical = (address: bigint): boolean => BigInt.asUintN(64, BigInt.asIntN(48, address)) === address;
+    const allowed = wide
+      ? isCanonical(linear) && isCanonical(last)
+      : allowsOffset(segment, Number(offset), lengthBytes, write);
+    if (!allowed) return { raised: { vector: name === "SS" ? stackFault : protection, errorCode: 0 } };
+    const places: bigint[] = [];
+    for (let i = 0; i < lengthBytes; i++) {
+      const here = linear + BigInt(i);
+      const before = places[i - 1];
+      const place = before === undefined || (here & 0xfffn) === 0n ? this.page(here, write) : { value: before + 1n };
+      if ("raised" in place) return place;
+      places.push(place.value);
+    }
+    return { value: places };
+  }
+
+  /** "Paging": the physical address of a linear one for a supervisor's access, whose flags it sets. */
+  private page(linear: bigint, write: boolean): Access<bigint> {
+    const { guest } = this;
+    const walk = walkTables(guest.memory, guest.paging, linear, pagingLimits(guest.platform.cpu));
+    const { cr0, cr4 } = guest.paging;
+    const fault = (bits: bigint): Access<bigint> => {
+      const errorCode = Number(bits | (write ? pageFaultBits.W : 0n));
+      return { raised: { vector: pageFault, errorCode, cr2: linear } };
+    };
+    if (walk === "absent") return fault(0n);
+    if (walk === "reserved") return fault(pageFaultBits.P | pageFaultBits.RSVD);
+    if (write && !walk.writable && (cr0 & cr0Bits.WP) !== 0n) return fault(pageFaultBits.P);
+    const isKept = (cr4 & cr4Bits.SMAP) !== 0n && (guest.register("RFLAGS") & flagBits.AC) === 0n;
+    if (walk.user && walk.entries.length > 0 && isKept) return fault(pageFaultBits.P);
+    walk.entries.forEach((at, i) => {
+      const isLast = i === walk.entries.length - 1;
+      this.mark(BigInt(at), pageEntryBits.A | (isLast && write ? pageEntryBits.D : 0n));
+    });
+    return { value: walk.physical };
+  }
+
+  /** Accessed and dirty flags lie in the lowest word of an entry of either size. */
+  private mark(at: bigint, flags: bigint): void {
+    const { guest } = this;
+    if (!guest.isMemory(at)) return;
+    const [low = 0, high = 0] = guest.readPhysical(at, 2);
+    const next = low | (high << 8) | Number(flags);
+    if (next !== (low | (high << 8))) guest.writePhysical(at, Uint8Array.of(next & 0xff, next >> 8));
+  }
+
+  /** Offset within its segment, and the segment. */
+  private get operand(): { readonly offset: bigint; readonly name: (typeof segmentNames)[number] } {
     const { guest, information } = this;
     const part = (number: number, absent: number): bigint =>
       (information & absent) === 0 ? guest.general((information >> number) & 0xf) : 0n;
     const offset =
       part(23, 1 << 27) + (part(18, 1 << 22) << BigInt(information & 3)) + guest.vmx.read(field.exitQualification);
     const bits = addressSizes[(information >> 7) & 7] ?? 64;
-    const name = segmentNames[(information >> 15) & 7] ?? "DS";
-    const flat = guest.codeBits === 64 && name !== "FS" && name !== "GS";
-    const linear = BigInt.asUintN(bits, offset) + (flat ? 0n : guest.segment(name).base);
-    return BigInt.asUintN(guest.codeBits === 64 ? 64 : 32, linear);
+    return { offset: BigInt.asUintN(bits, offset), name: segmentNames[(information >> 15) & 7] ?? "DS" };
   }
 }
 
-/** The event that an access raises instead, where a page of it is not there. */
+/** What an access gives, or the event that it raises instead. */
 export type Access<T> = { readonly value: T } | { readonly raised: InjectedEvent };
 
-/** Reads a little-endian value of up to 16 bytes at a linear address. */
-export function readLinear(guest: VmxGuest, linear: bigint, lengthBytes: number): Access<bigint> {
-  let value = 0n;
-  for (let i = 0; i < lengthBytes; i++) {
-    const physical = guest.translate(linear + BigInt(i));
-    if (physical === undefined) return { raised: pageFault(linear + BigInt(i), 0n) };
-    value |= BigInt(guest.readPhysical(physical, 1)[0] ?? 0) << BigInt(8 * i);
-  }
-  return { value };
-}
-
-/** Writes a little-endian value at a linear address; nothing is written where a page is not there. */
-export function writeLinear(guest: VmxGuest, linear: bigint, lengthBytes: number, value: bigint): Access<void> {
-  const places: bigint[] = [];
-  for (let i = 0; i < lengthBytes; i++) {
-    const physical = guest.translate(linear + BigInt(i));
-    if (physical === undefined) return { raised: pageFault(linear + BigInt(i), pageFaultBits.W) };
-    places.push(physical);
-  }
-  places.forEach((at, i) => guest.writePhysical(at, Uint8Array.of(Number((value >> BigInt(8 * i)) & 0xffn))));
-  return { value: undefined };
-}
-
-function pageFault(address: bigint, bits: bigint): InjectedEvent {
-  return { vector: 14, errorCode: Number(bits), cr2: address };
+/** "Limit Checking" and "Type Checking" of a segment outside 64-bit mode. */
+function allowsOffset(
+  { rights, limitBytes }: SegmentState,
+  offset: number,
+  lengthBytes: number,
+  write: boolean,
+): boolean {
+  if ((rights & present) === 0) return false;
+  const isCode = (rights & code) !== 0;
+  if (write ? isCode || (rights & writable) === 0 : isCode && (rights & readable) === 0) return false;
+  const last = offset + lengthBytes - 1;
+  const expandsDown = !isCode && (rights & expandDown) !== 0;
+  const top = (rights & big) !== 0 ? 0xffff_ffff : 0xffff;
+  return expandsDown ? offset > limitBytes && last <= top : last <= limitBytes;
 }

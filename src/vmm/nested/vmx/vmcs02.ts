@@ -247,6 +247,7 @@ export class Vmcs02 {
     const { processor, vmx } = this.parts;
     const { pdptes } = this.fields;
     if ((vmcs12.word("secondary") & mask.ept) !== 0) return vmx.writeFields(pdptes, vmcs12.image);
+    // VM entry has checked that they are valid, so that they lie in memory.
     const table = vmcs12.read(field.cr3) & 0xffff_ffe0n;
     field.pdptes.forEach((encoding, i) => this.put(encoding, processor.readU64(table + BigInt(i) * entryBytes)));
     vmx.writeFields(pdptes, this.image);
