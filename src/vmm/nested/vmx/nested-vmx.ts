@@ -39,9 +39,7 @@ export interface NestedVmxParts {
 }
 
 const parameters = {
-  eptp: vmcsEncoding("EPT_POINTER"),
-  vpid: vmcsEncoding("VIRTUAL_PROCESSOR_IDENTIFIER"),
-  virtualApic: vmcsEncoding("VIRTUAL_APIC_ADDRESS"),
+  timer: vmcsEncoding("VMX_PREEMPTION_TIMER_VALUE"),
   storeAddress: vmcsEncoding("VM_EXIT_MSR_STORE_ADDRESS"),
   storeCount: vmcsEncoding("VM_EXIT_MSR_STORE_COUNT"),
   exitLoadAddress: vmcsEncoding("VM_EXIT_MSR_LOAD_ADDRESS"),
@@ -61,6 +59,7 @@ const reasons = {
   msrLoading: 34,
   monitorTrap: 37,
   cr: 28,
+  timer: 52,
   vmfunc: 59,
 } as const;
 /** TPR below threshold, APIC access, virtualized EOI, APIC write: this VMM's own guest has no virtual APIC. */
@@ -271,22 +270,28 @@ export class NestedVmx {
     }
     vmcs.launched = true;
     if (guest.events.listening) guest.events.entered(rip, vmcs.address, vmcs.read(field.rip));
-    return this.initWaits ? this.deliverInit(vmcs) : {};
+    if (this.initWaits) this.exitAtOnce(vmcs);
+    return {};
   }
 
-  /** An INIT that waited: behind an event that this entry injects it waits for the next one. */
-  private deliverInit(vmcs: Vmcs12): Taken {
+  /** An INIT that waited comes behind what the entry injects: a preemption timer of 0 exits there, in its place. */
+  private exitAtOnce(vmcs: Vmcs12): void {
     const { vmx } = this.parts;
-    const isInjecting = vmx.read32(field.entryInterruption) >>> 31 === 1;
-    if (isInjecting || vmx.read32(field.activity) === waitForSipi) return {};
+    const { controls } = this.vmcs02;
+    if (vmcs.read32(field.activity) === waitForSipi) return;
+    controls.pin = (controls.pin | placeOf("ACTIVATE_VMX_PREEMPTION_TIMER").mask) >>> 0;
+    vmx.write(field.pinControls, BigInt(controls.pin));
+    vmx.write(parameters.timer, 0n);
+  }
+
+  private initSignal(vmcs: Vmcs12): Taken {
+    this.guest.classify("internal");
     this.initWaits = false;
     return this.reflect(vmcs, reasons.init, undefined, {
       as: { subject: "INIT_SIGNAL", fields: {} },
       fields: [
         [field.exitReason, BigInt(reasons.init)],
-        [field.exitQualification, 0n],
-        [field.exitInterruption, 0n],
-        [field.idtVectoring, 0n],
+        [parameters.timer, vmcs.read(parameters.timer)],
       ],
     });
   }
@@ -300,6 +305,7 @@ export class NestedVmx {
       this.memory.drop();
       return this.reflect(vmcs, reason, "internal");
     }
+    if (reason === reasons.timer && this.initWaits) return this.initSignal(vmcs);
     if (reason === reasons.vmfunc) return this.vmFunction(vmcs);
     if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
     if (ofVirtualApic.has(reason)) return this.reflect(vmcs, reason, "internal");
