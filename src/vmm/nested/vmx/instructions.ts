@@ -80,7 +80,7 @@ export class VmxInstructions {
       case "VMPTRLD":
         return this.vmptrld();
       case "VMPTRST":
-        return this.store(new Operands(this.guest), 8, this.current?.address ?? noPointer);
+        return this.store(this.operands, 8, this.current?.address ?? noPointer);
       case "VMREAD":
         return this.vmread();
       case "VMWRITE":
@@ -163,7 +163,7 @@ export class VmxInstructions {
   private vmread(): Outcome {
     const { current, guest } = this;
     if (current === undefined) return this.fail(0, "vmx.no_current_vmcs");
-    const operands = new Operands(guest);
+    const { operands } = this;
     const encoding = this.encoding(operands);
     if (encoding === undefined) return this.fail(12, "vmread.field");
     const whole = current.read(encoding & ~1);
@@ -177,7 +177,7 @@ export class VmxInstructions {
   private vmwrite(): Outcome {
     const { current, guest } = this;
     if (current === undefined) return this.fail(0, "vmx.no_current_vmcs");
-    const operands = new Operands(guest);
+    const { operands } = this;
     const bytes = operandBytes(guest);
     let value = BigInt.asUintN(8 * bytes, guest.general(operands.first));
     if (operands.inMemory) {
@@ -205,7 +205,7 @@ export class VmxInstructions {
   }
 
   private invept(): Outcome {
-    const operands = new Operands(this.guest);
+    const { operands } = this;
     const type = this.type(operands);
     const supported = (type === 1n || type === 2n) && this.hasCapability(24n + type);
     if (!supported) return this.fail(28, "invept.type");
@@ -217,7 +217,7 @@ export class VmxInstructions {
   }
 
   private invvpid(): Outcome {
-    const operands = new Operands(this.guest);
+    const { operands } = this;
     const type = this.type(operands);
     if (type > 3n || !this.hasCapability(40n + type)) return this.fail(28, "invvpid.type");
     const read = operands.read(16);
@@ -230,6 +230,10 @@ export class VmxInstructions {
       return this.fail(28, "invvpid.address");
     this.dropTranslations();
     return succeed;
+  }
+
+  private get operands(): Operands {
+    return new Operands(this.guest, this.processor);
   }
 
   private type(operands: Operands): bigint {
@@ -245,7 +249,7 @@ export class VmxInstructions {
   }
 
   private pointer(): bigint | Outcome {
-    const read = new Operands(this.guest).read(8);
+    const read = this.operands.read(8);
     return "raised" in read ? { kind: "fault", event: read.raised } : read.value;
   }
 

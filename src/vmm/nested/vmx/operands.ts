@@ -2,12 +2,13 @@
 // Intel SDM vol. 3C, "Information for VM Exits Due to Instruction Execution", tables "Format of the VM-Exit
 // Instruction-Information Field".
 
-import { cr0Bits, cr4Bits, flagBits, pageEntryBits, pageFaultBits } from "../../../isa/index.js";
+import { cr0Bits, cr4Bits, flagBits, pageFaultBits } from "../../../isa/index.js";
 import type { SegmentState } from "../../../program/index.js";
-import { pagingLimits, walkTables } from "../../guest-paging.js";
+import { markUsed, pagingLimits, walkTables } from "../../guest-paging.js";
 import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import { field } from "../../hardware/vmx/vmcs-fields.js";
+import type { Processor } from "../../virtualization.js";
 
 const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 const addressSizes = [16, 32, 64] as const;
@@ -36,7 +37,10 @@ export function operandBytes(guest: VmxGuest): number {
 export class Operands {
   private readonly information: number;
 
-  constructor(private readonly guest: VmxGuest) {
+  constructor(
+    private readonly guest: VmxGuest,
+    private readonly processor: Processor,
+  ) {
     this.information = Number(guest.vmx.read(field.exitInstructionInfo) & 0xffff_ffffn);
   }
 
@@ -113,20 +117,8 @@ export class Operands {
     if (write && !walk.writable && (cr0 & cr0Bits.WP) !== 0n) return fault(pageFaultBits.P);
     const isKept = (cr4 & cr4Bits.SMAP) !== 0n && (guest.register("RFLAGS") & flagBits.AC) === 0n;
     if (walk.user && walk.entries.length > 0 && isKept) return fault(pageFaultBits.P);
-    walk.entries.forEach((at, i) => {
-      const isLast = i === walk.entries.length - 1;
-      this.mark(BigInt(at), pageEntryBits.A | (isLast && write ? pageEntryBits.D : 0n));
-    });
+    markUsed(this.processor, walk, write);
     return { value: walk.physical };
-  }
-
-  /** Accessed and dirty flags lie in the lowest word of an entry of either size. */
-  private mark(at: bigint, flags: bigint): void {
-    const { guest } = this;
-    if (!guest.isMemory(at)) return;
-    const [low = 0, high = 0] = guest.readPhysical(at, 2);
-    const next = low | (high << 8) | Number(flags);
-    if (next !== (low | (high << 8))) guest.writePhysical(at, Uint8Array.of(next & 0xff, next >> 8));
   }
 
   /** Offset within its segment, and the segment. */
