@@ -119,6 +119,15 @@ describe("try", () => {
     );
   });
 
+  test("keeps to the width of a terminal, and puts VMMs under which the same happens into one column", () => {
+    const { out } = cli.trapline("try", "mov rax, cr9");
+    expect(out).toContain("none      hardware  trap_and_emulate,\n");
+    expect(out).toContain("- pentium4, yonah under none, trap_and_emulate, binary_translation: long64 needs LONG_MODE");
+    const wide = cli.trapline("try", "mov cr3, eax").out.split("\n");
+    expect(wide.filter((line) => line.length > 120)).toEqual([]);
+    expect(wide.map((line) => line.trim())).toContain("register: rax) to vmm,");
+  });
+
   test("executes several instructions, in the first mode in which they are right", () => {
     const { out } = cli.trapline("try", "mov rcx, cr0", "mov cr0, rcx", "cpuid", "-p", "haswell", "--vmm", "none");
     expect(out).toContain("in ring 0 of long64");

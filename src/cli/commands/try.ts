@@ -55,7 +55,7 @@ async function tryCode(code: readonly string[], options: TryArguments): Promise<
     const { cases, diagnostics } = runIn(mode, code, options, loaded);
     if (!loaded.hasErrors(diagnostics)) {
       const where = `${code.join("; ")}  in ring ${options.ring} of ${mode}`;
-      print(`${where}\n\n${tableOf(cases).join("\n")}\n`);
+      print(`${where}\n\n${tableOf(cases, options.vmm ?? vmms).join("\n")}\n`);
       return exitStatus.success;
     }
     first ??= diagnostics;
@@ -93,38 +93,62 @@ function runIn(mode: string, code: readonly string[], options: TryArguments, { r
   return { cases: file?.cases ?? [], diagnostics: file?.diagnostics ?? [] };
 }
 
-/** A row for each platform, those that show the same in one; a column for each VMM; reasons of what cannot run below. */
-function tableOf(cases: readonly CaseResult[]): string[] {
+/**
+ * A row for each platform, those that show the same in one; a column for each VMM, those that show the same everywhere
+ * in one; reasons of what cannot run below.
+ */
+function tableOf(cases: readonly CaseResult[], order: readonly string[]): string[] {
   const ran = cases.filter((one) => one.outcome !== "skipped");
-  const columns = [...new Set(ran.map((one) => one.vmmText))];
+  const rank = (vmm: string): number => order.findIndex((name) => `vmm ${name}` === vmm);
+  const titles = [...new Set(ran.map((one) => one.vmmText))].toSorted((a, b) => rank(a) - rank(b));
   const rows = new Map<string, { readonly platforms: string[]; readonly cells: readonly string[] }>();
   for (const platform of new Set(ran.map((one) => one.platform))) {
-    const cells = columns.map((vmm) => cellOf(ran.find((one) => one.platform === platform && one.vmmText === vmm)));
+    const cells = titles.map((vmm) => cellOf(ran.find((one) => one.platform === platform && one.vmmText === vmm)));
     const key = cells.join("\n");
     const row = rows.get(key) ?? { platforms: [], cells };
     row.platforms.push(platform);
     rows.set(key, row);
   }
-  const head = ["", ...columns.map((vmm) => vmm.replace(/^vmm /, ""))];
+  const columns = new Map<string, { readonly vmms: string[]; readonly cells: readonly string[] }>();
+  for (const [i, vmm] of titles.entries()) {
+    const cells = [...rows.values()].map((row) => row.cells[i] ?? "");
+    const key = cells.join("\n");
+    const column = columns.get(key) ?? { vmms: [], cells };
+    column.vmms.push(vmm.replace(/^vmm /, ""));
+    columns.set(key, column);
+  }
+  const shown = [...columns.values()];
   const table = inColumns([
-    head,
-    ...[...rows.values()].map(({ platforms, cells }) => [platforms.join(", "), ...cells]),
+    ["", ...shown.map((column) => column.vmms.join(", "))],
+    ...[...rows.values()].map(({ platforms }, i) => [
+      platforms.join(", "),
+      ...shown.map(({ cells }) => cells[i] ?? ""),
+    ]),
   ]);
   const reasons = reasonsOf(cases);
   return reasons.length === 0 ? table : [...table, "", ...reasons];
 }
 
-/** Why some cells are empty, each reason once. */
+/** Why some cells are empty: each reason once, with the platforms and VMMs that it holds for. */
 function reasonsOf(cases: readonly CaseResult[]): string[] {
-  const platformsOf = new Map<string, Set<string>>();
-  for (const { outcome, detail, platform, vmmText } of cases) {
-    if (outcome !== "skipped") continue;
-    const reason = `${vmmText.replace(/^vmm /, "")}: ${detail.replaceAll(platform, "it")}`;
-    platformsOf.set(reason, (platformsOf.get(reason) ?? new Set()).add(platform));
+  const skipped = cases.filter((one) => one.outcome === "skipped");
+  const vmmsOf = new Map<string, { readonly platforms: readonly string[]; readonly detail: string; vmms: string[] }>();
+  const details = skipped.map(({ detail, platform, vmmText }) => ({ why: detail.replaceAll(platform, "it"), vmmText }));
+  for (const [i, { why, vmmText }] of details.entries()) {
+    const isFirst = details.findIndex((other) => other.why === why && other.vmmText === vmmText) === i;
+    if (!isFirst) continue;
+    const alike = skipped.filter((_, j) => details[j]?.why === why && details[j]?.vmmText === vmmText);
+    const platforms = [...new Set(alike.map((one) => one.platform))];
+    const key = `${platforms.join()} ${why}`;
+    const found = vmmsOf.get(key) ?? { platforms, detail: why, vmms: [] };
+    found.vmms.push(vmmText.replace(/^vmm /, ""));
+    vmmsOf.set(key, found);
   }
   const all = new Set(cases.map((one) => one.platform)).size;
-  return [...platformsOf].map(([reason, platforms]) =>
-    platforms.size === all ? `- ${reason}` : `- ${[...platforms].join(", ")} under ${reason}`,
+  return [...vmmsOf.values()].map(({ platforms, detail, vmms: under }) =>
+    platforms.length === all
+      ? `- ${under.join(", ")}: ${detail}`
+      : `- ${platforms.join(", ")} under ${under.join(", ")}: ${detail}`,
   );
 }
 
@@ -134,35 +158,41 @@ function cellOf(one: CaseResult | undefined): string {
   return failure?.hole?.happened ?? failure?.got ?? "nothing";
 }
 
-/** Columns as wide as their widest text; the first column of names is broken at commas where it is long. */
+/** Width of a terminal that everybody has, and the least that a column of events is worth. */
+const tableWidth = 120;
+const leastColumn = 24;
+
+/** Columns as wide as their widest text; what does not fit in the width of a terminal is broken at spaces. */
 function inColumns(rows: readonly (readonly string[])[]): string[] {
-  const names = rows.map(([name = ""]) => brokenNames(name));
-  const widths: number[] = [Math.max(...names.flat().map((text) => text.length))];
-  for (const row of rows) {
-    for (const [i, text] of row.entries()) if (i > 0) widths[i] = Math.max(widths[i] ?? 0, text.length);
-  }
-  return rows.flatMap((row, at) =>
-    (names[at] ?? []).map((name, line) =>
-      [name, ...(line === 0 ? row.slice(1) : [])]
-        .map((text, i) => text.padEnd(widths[i] ?? 0))
+  const names = rows.map(([name = ""]) => brokenAt(name, nameColumn));
+  const nameWidth = Math.max(...names.flat().map((text) => text.length));
+  const count = (rows[0]?.length ?? 1) - 1;
+  const room = Math.max(leastColumn, Math.floor((tableWidth - nameWidth) / Math.max(1, count)) - 2);
+  const cells = rows.map((row, at) => [names[at] ?? [], ...row.slice(1).map((text) => brokenAt(text, room))]);
+  const widths = (rows[0] ?? []).map((_, i) =>
+    Math.max(...cells.flatMap((row) => row[i] ?? []).map((text) => text.length)),
+  );
+  return cells.flatMap((row) => {
+    const height = Math.max(...row.map((lines) => lines.length));
+    return Array.from({ length: height }, (_, line) =>
+      row
+        .map((lines, i) => (lines[line] ?? "").padEnd(widths[i] ?? 0))
         .join("  ")
         .trimEnd(),
-    ),
-  );
+    );
+  });
 }
 
 const nameColumn = 32;
 
-function brokenNames(names: string): string[] {
+/** A text in lines of at most so many columns; a word that is longer has a line of its own. */
+function brokenAt(text: string, columns: number): string[] {
   const lines = [""];
-  for (const name of names.split(", ")) {
+  for (const word of text.split(" ")) {
     const last = lines[lines.length - 1] ?? "";
-    const joined = last === "" ? name : `${last}, ${name}`;
-    if (joined.length <= nameColumn || last === "") lines[lines.length - 1] = joined;
-    else {
-      lines[lines.length - 1] = `${last},`;
-      lines.push(name);
-    }
+    const joined = last === "" ? word : `${last} ${word}`;
+    if (joined.length <= columns || last === "") lines[lines.length - 1] = joined;
+    else lines.push(word);
   }
   return lines;
 }
