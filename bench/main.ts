@@ -3,11 +3,12 @@
 import { measureCore } from "./core.js";
 import { measureNested } from "./nested.js";
 import { measurePairs } from "./pairs.js";
-import { measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
+import { measureCompile, measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
 
 /** Everything measured in one run. */
 export function main(argv: readonly string[]): void {
   const start = measureStart();
+  const compiling = measureCompile();
   const tests = measureTests();
   const exits = measureExits();
   const core = measureCore();
@@ -17,7 +18,16 @@ export function main(argv: readonly string[]): void {
   if (argv.includes("--json")) {
     console.log(
       JSON.stringify(
-        { startMilliseconds: start, testsPerSecond: tests, exitsPerSecond: exits, core, pairs, nested, loops },
+        {
+          startMilliseconds: start,
+          compileMilliseconds: compiling,
+          testsPerSecond: tests,
+          exitsPerSecond: exits,
+          core,
+          pairs,
+          nested,
+          loops,
+        },
         undefined,
         2,
       ),
@@ -26,6 +36,9 @@ export function main(argv: readonly string[]): void {
   }
   console.log("one core; loops as ratios to our machine, which is 1");
   console.log(`trapline run on one file       ${round(start.run)} ms, of which Node itself ${round(start.node)} ms`);
+  console.log(
+    `10 000 instructions to an image ${round(compiling.later)} ms, the first time in a process ${round(compiling.first)} ms`,
+  );
   console.log(`tiny tests, text to verdict    ${round(tests)} a second`);
   for (const [name, perSecond] of Object.entries(exits)) {
     console.log(
