@@ -57,5 +57,5 @@ export function makeLine(
 /** Reports a judgement that no line took: what it judges executes nothing, or only lines with their own judgements. */
 export function reportUnclaimed(claim: Claim | undefined, what: string, frame: Frame): void {
   if (!claim || claim.head || !claim.judged.judgementSpan) return;
-  report(frame, resolving.nothingToJudge, { what: `\`${what}\`` }, claim.judged.judgementSpan);
+  report(frame, resolving.nothingToJudge, { what: `\`${what}\``, isBody: true }, claim.judged.judgementSpan);
 }

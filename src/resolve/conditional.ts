@@ -1,29 +1,43 @@
-// `if CONDITION { … }` and `else { … }`: code that is there or not, decided before anything runs. The condition is a
+// `if CONDITION { … }`, `else if CONDITION { … }` and `else { … }`: code that is there or not, decided before anything runs. The condition is a
 // number, or `NAME is WORD`, which asks what the argument of a macro or a value of `each` was written as; `MODE` is the
 // mode in which the guest starts.
 
 import { resolving } from "../base/index.js";
-import type { Statement } from "../syntax/index.js";
+import type { Arg, Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
 import { findName, onlyExpr } from "./names.js";
 import { misshapen } from "./shape.js";
 
-/** Whether the block of the `if` or `else` at `index` is there. What is wrong has been reported then. */
+/** Whether the block of the `if`, `else if` or `else` at `index` is there. What is wrong has been reported then. */
 export function isBlockThere(statements: readonly Statement[], index: number, frame: Frame): boolean {
   const statement = statements[index];
   if (!statement) return false;
-  if (statement.head?.text === "if") return conditionOf(statement, frame) === true;
-  const before = statements[index - 1];
-  if (before?.head?.text !== "if" || statement.args.length > 0) {
+  if (statement.head?.text === "if") return conditionOf(statement, statement.args, frame) === true;
+  let first = index - 1;
+  while (conditionAfterElse(statements[first]) !== undefined) first--;
+  const own = conditionAfterElse(statement);
+  if (statements[first]?.head?.text !== "if" || (own === undefined && statement.args.length > 0)) {
     report(frame, resolving.elseWithoutIf, {}, statement.span);
     return false;
   }
-  return conditionOf(before, frame) === false;
+  for (const before of statements.slice(first, index)) {
+    if (conditionOf(before, conditionAfterElse(before) ?? before.args, frame) !== false) return false;
+  }
+  return own === undefined || conditionOf(statement, own, frame) === true;
 }
 
-function conditionOf(statement: Statement, frame: Frame): boolean | undefined {
-  const [arg, more] = statement.args;
+/** The condition of `else if CONDITION { … }`. */
+function conditionAfterElse(statement: Statement | undefined): readonly Arg[] | undefined {
+  const [arg, ...more] = statement?.args ?? [];
+  const [first, second] = arg?.terms ?? [];
+  const isElse = statement?.head?.text === "else" && first?.kind === "single" && first.expr.kind === "name";
+  if (!arg || !second || !isElse || first.expr.name !== "if") return undefined;
+  return [{ terms: arg.terms.slice(1), span: { ...arg.span, start: second.span.start } }, ...more];
+}
+
+function conditionOf(statement: Statement, args: readonly Arg[], frame: Frame): boolean | undefined {
+  const [arg, more] = args;
   if (arg && !more && statement.block) {
     const expr = onlyExpr(arg);
     if (expr) {

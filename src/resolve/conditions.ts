@@ -165,6 +165,8 @@ function bindName(expr: Extract<Expr, { kind: "name" }>, frame: Frame): BoundCon
   if (arithmeticFlags.has(flag)) {
     const help = `write \`flags & FLAGS.${flag} != 0\``;
     report(frame, resolving.unknownName, { name: expr.name, help }, expr.span);
+  } else if (Object.hasOwn(questions, expr.name)) {
+    report(frame, resolving.unknownName, { name: expr.name, help: `write \`${expr.name}(…)\`` }, expr.span);
   } else reportUnknown(expr.name, frame, expr.span);
   return undefined;
 }

@@ -26,6 +26,7 @@ export function meantName(statement: Statement): { readonly text: string; readon
 /** What is written here in place of a statement whose first word means nothing where it stands. */
 export function adviceFor(statement: Statement, place: Place): Advice | undefined {
   const word = statement.head?.text.toLowerCase() ?? "";
+  if (place === "test" && inTest.has(word)) return { help: "write `on PLATFORM, GROUP`" };
   return ofNasm(word, statement) ?? elsewhere(statement.head?.text ?? "", place) ?? ofLabel(word, statement, place);
 }
 
@@ -43,6 +44,9 @@ function ofNasm(word: string, statement: Statement): Advice | undefined {
   return help === undefined ? undefined : { help };
 }
 
+/** What people write for `on` at first. */
+const inTest: ReadonlySet<string> = new Set(["platform", "platforms", "cpu", "cpus", "target", "machine"]);
+
 /** Words of NASM that have no counterpart in the same place. */
 const plainAdvice: ReadonlyMap<string, string> = new Map([
   ...["section", "segment"].map((word) => [word, "data stands in `data { … }`, all else is code"] as const),
@@ -55,6 +59,9 @@ const plainAdvice: ReadonlyMap<string, string> = new Map([
   ["struc", "write `struct NAME { … }` at the top of the file"],
   ["istruc", "write the fields of the structure one by one, in `data { … }`"],
   ["goto", "write `jmp LABEL`; behind a trap that is expected, `=> trap #GP(0) goto LABEL`"],
+  ...["while", "loop_while"].map(
+    (word) => [word, "write `repeat COUNT { … }`, or a loop of the guest: a label and a branch"] as const,
+  ),
   ["assert", "write `expect CONDITION`"],
 ]);
 

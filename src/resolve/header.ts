@@ -1,7 +1,7 @@
 // The header of a test: everything in a `test` block but the code of its guests.
 
 import { resolving } from "../base/index.js";
-import { keywordsOf, type Statement } from "../syntax/index.js";
+import { keywordsOf, type Label, type Statement } from "../syntax/index.js";
 import { evaluateKnown } from "./expressions.js";
 import { adviceFor } from "./foreign.js";
 import { report, suggestion, type Frame } from "./frame.js";
@@ -25,6 +25,8 @@ export interface Header {
   readonly requires: readonly Statement[];
   /** `expect` lines and `on` blocks, in order. */
   readonly finals: readonly Statement[];
+  /** Lines stand in the test that are no part of it; they have been reported. */
+  readonly isMisplaced: boolean;
 }
 
 /** Reads a `test` block; undefined when it has no usable name, which has been reported. */
@@ -36,11 +38,16 @@ export function readHeader(statement: Statement, frame: Frame): Header | undefin
   }
   const once = new Map<string, Statement>();
   const lists = { each: [], guest: [], expect: [], const: [], requires: [] } as Record<string, Statement[]>;
+  let isMisplaced = false;
   for (const line of statement.block.statements) {
     const word = line.head?.text;
     if (word === undefined) {
       const label = line.labels[0];
       if (label) report(frame, resolving.notInTest, { word: `${label.name}:` }, label.span);
+      isMisplaced = true;
+    } else if (line.labels[0] && keywordsOf("test").has(line.labels[0].name)) {
+      reportColon(line.labels[0], frame);
+      isMisplaced = true;
     } else if (word === "on" && line.block) lists["expect"]?.push(line);
     else if ((singleWords as readonly string[]).includes(word)) addOnce(line, word, once, frame);
     else if (Object.hasOwn(lists, word)) lists[word]?.push(line);
@@ -49,12 +56,22 @@ export function readHeader(statement: Statement, frame: Frame): Header | undefin
       const help = advice?.help ?? suggestion(word, keywordsOf("test").keys());
       const fix = advice?.fix && { fix: advice.fix };
       report(frame, resolving.notInTest, { word, help }, line.head?.span ?? line.span, { ...fix });
+      isMisplaced = true;
+      continue;
     }
     const [judgement] = line.judgements;
     if (judgement) report(frame, resolving.nothingToJudge, { what: `\`${word}\`` }, judgement.span);
   }
   const { each = [], guest = [], expect = [], const: constants = [], requires = [] } = lists;
-  return { name: expr.value, once, each, guests: guest, constants, requires, finals: expect };
+  return { name: expr.value, once, each, guests: guest, constants, requires, finals: expect, isMisplaced };
+}
+
+/** `on: haswell`: no colon follows the word of a declaration. */
+function reportColon({ name, span }: Label, frame: Frame): void {
+  const { source, end } = span;
+  const colon = source.text.indexOf(":", end);
+  const fix = { title: "remove `:`", edits: [{ span: { source, start: end, end: colon + 1 }, newText: "" }] };
+  report(frame, resolving.notInTest, { word: `${name}:`, help: `write \`${name}\` without a colon` }, span, { fix });
 }
 
 function addOnce(line: Statement, word: string, once: Map<string, Statement>, frame: Frame): void {

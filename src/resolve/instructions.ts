@@ -57,7 +57,8 @@ function reportUnknownWord(statement: Statement, word: string, frame: Frame): vo
     const fix = frame.expansions.length === 0 && advice.fix && { fix: advice.fix };
     return report(frame, resolving.unknownWord, { word, help: advice.help }, span, { ...fix });
   }
-  const words = [...candidates(frame)];
+  // A dotted word is a macro of a module, and nothing that is near without one.
+  const words = word.includes(".", 1) ? [...macroNames(frame)] : [...candidates(frame)];
   const isAlone = statement.args.length === 0 && statement.block === undefined && !word.includes(".");
   const asLabel = `a label ends with a colon: \`${word}:\`; a macro is declared at the top of the file`;
   const help = ofModule(word, frame) ?? suggestion(word, words) ?? (isAlone ? asLabel : undefined);

@@ -1,8 +1,8 @@
 // Macros: their declarations, and their uses in code. A macro's labels are its own in every use, and its arguments
 // mean what they mean where the use stands.
 
-import { resolving, type Span } from "../base/index.js";
-import type { Arg, Expr, Name, Statement, Term } from "../syntax/index.js";
+import { resolving, spanText, type Span } from "../base/index.js";
+import { hintWords, type Arg, type Expr, type Name, type Statement, type Term } from "../syntax/index.js";
 import { reportUnclaimed, type Claim, type Target } from "./build.js";
 import { maxExpansionDepth, report, type Frame } from "./frame.js";
 import { bindJudgement } from "./judgements.js";
@@ -13,7 +13,7 @@ import { refuseRegister } from "./named-values.js";
 import { placeTerms } from "./operands.js";
 import { registerName, sizeOfWord } from "./registers.js";
 import { Scope, type MacroDeclaration, type Meaning, type Parameter } from "./scope.js";
-import { misshapen } from "./shape.js";
+import { isMissing, misshapen } from "./shape.js";
 
 /** Puts the body of a macro where its use stands. */
 export function expandMacro(macro: FoundMacro, statement: Statement, frame: Frame, target: Target): void {
@@ -46,6 +46,8 @@ function bindArguments(declaration: MacroDeclaration, statement: Statement, fram
   const { parameters, name } = declaration;
   const secondary = [{ span: name.span, label: "declared here" }];
   const positional = parameters.filter((parameter) => parameter.kind !== "block");
+  // What the parser could not read has been reported, and says nothing of what was meant.
+  if (statement.args.some(isMissing)) return false;
   const extra = statement.args[positional.length];
   if (extra) {
     const facts = { name: name.text, takes: positional.length, given: statement.args.length };
@@ -59,7 +61,8 @@ function bindArguments(declaration: MacroDeclaration, statement: Statement, fram
       inner.scope.declare(parameter.name.text, meaning);
       continue;
     }
-    const facts = { macro: name.text, parameter: parameter.name.text };
+    const isJoined = statement.args.some((arg) => arg.terms.filter(({ span }) => !isWordBefore(span)).length > 1);
+    const facts = { macro: name.text, parameter: parameter.name.text, isJoined };
     report(frame, resolving.missingArgument, facts, statement.span, { secondary });
     holds = false;
   }
@@ -68,6 +71,11 @@ function bindArguments(declaration: MacroDeclaration, statement: Statement, fram
     report(frame, resolving.unexpectedBlock, { word: name.text }, statement.block.span, { secondary });
   }
   return holds && checkKinds(declaration, statement, frame);
+}
+
+/** A size word and the like, which stands beside what it says something about. */
+function isWordBefore(span: Span): boolean {
+  return hintWords.includes(spanText(span).toLowerCase());
 }
 
 function argumentFor(

@@ -112,7 +112,8 @@ function loadModule(name: string, span: Span, sources: ModuleSources, frame: Fra
   if (known) return adopt(known, frame);
   const source = sources.get(name);
   if (!source) {
-    report(frame, resolving.unknownModule, { name, help: suggestion(name, sources.keys()) }, span);
+    const help = suggestion(name.replace(/\.trap$/, ""), sources.keys());
+    report(frame, resolving.unknownModule, { name, help }, span);
     return undefined;
   }
   loaded.set(name, "busy");

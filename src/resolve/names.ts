@@ -28,7 +28,8 @@ export function findName(name: string, frame: Frame, span: Span): Found | undefi
 export function reportUnknown(name: string, frame: Frame, span: Span): void {
   if (isOfMissingModule(name, frame)) return;
   const names = [...visibleNames(frame)];
-  const near = suggestion(name, names);
+  const isPointer = /^[er]?ip$/i.test(name);
+  const near = isPointer ? "write `[rel LABEL]` for what lies at a distance from RIP" : suggestion(name, names);
   const help = near ?? (isMnemonic(name.toLowerCase()) ? `${name} is an instruction: a line holds one` : undefined);
   report(frame, resolving.unknownName, { name, help }, span, caseFix(name, names, span));
 }

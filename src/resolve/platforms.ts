@@ -29,16 +29,19 @@ export interface PlatformTable {
 /** The platforms that a file can name. */
 export function readPlatforms(file: SourceFile, frame: Frame): PlatformTable {
   const own = new Map<string, Platform>();
+  const declared = new Set<string>();
   const find = (name: string): Platform | undefined => own.get(name) ?? findPlatform(name);
   for (const statement of file.statements) {
     if (statement.head?.text !== "platform") continue;
     const platform = readPlatform(statement, find, frame);
+    // The name of one that is wrong is known all the same: its uses are no mistakes.
+    for (const { name } of wordExprs(statement.args[0])?.slice(0, 1) ?? []) declared.add(name);
     if (!platform) continue;
     if (find(platform.name) || groupNames.includes(platform.name)) {
       report(frame, resolving.duplicateName, { what: "platform", name: platform.name }, statement.span);
     } else own.set(platform.name, platform);
   }
-  const names = new Set([...own.keys(), ...platformNames, ...groupNames]);
+  const names = new Set([...declared, ...platformNames, ...groupNames]);
   return { find, members: groupMembers, names };
 }
 

@@ -60,7 +60,8 @@ function resolveCases(statement: Statement, header: Header, context: FileContext
   const rows = readRows(header.each, frame);
   checkTitle(header, rows, statement, frame);
   const budgetInstructions = readBudget(header.once.get("budget"), frame);
-  if (header.guests.length === 0) report(frame, resolving.noGuest, { name: header.name }, statement.span);
+  if (header.guests.length === 0 && !header.isMisplaced)
+    report(frame, resolving.noGuest, { name: header.name }, statement.span);
   const first = rows[0];
   if (!first || header.guests.length === 0) return [];
   const platforms = listed.filter(({ platform, standsIn }) => standsIn ?? context.wanted?.(platform) ?? true);

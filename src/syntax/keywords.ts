@@ -48,7 +48,7 @@ export const keywords: readonly Keyword[] = [
   row("guest", "within { … } => EVENTS", "the events happen somewhere in the block, in this order"),
   row("guest", "on PLATFORM, GROUP { … }", "code for some platforms; of neighbours the first that holds counts"),
   row("guest", "if CONDITION { … }", "code that is there when a number is not 0, or NAME is WORD"),
-  row("guest", "else { … }", "code that is there when that of the `if` before it is not"),
+  row("guest", "else [if CONDITION] { … }", "code that is there when that of the `if` before it is not"),
   row("guest", "repeat COUNT { … }", "the block that many times, labels each time its own"),
   row(
     "guest",

@@ -201,6 +201,14 @@ function unexpected(failure: Failure): Diagnostic {
     };
     return syntactic.unexpected({ found, after, exception: tokens[index - 1]?.image ?? "" }, { ...site, fix });
   }
+  if (after === "names" && token !== undefined && t.nameTypes.has(token.tokenType)) {
+    const end = tokens[index - 1]?.endOffset ?? token.startOffset;
+    const edits = [{ span: { source: failure.source, start: end, end }, newText: "," }];
+    return syntactic.unexpected(
+      { found, after, isName: true },
+      { ...site, fix: { title: "put a comma before it", edits } },
+    );
+  }
   if (after === "event" && token?.image === "on") return syntactic.lateOn(undefined, site);
   return syntactic.unexpected({ found, after }, site);
 }

@@ -20,6 +20,7 @@ test.each([
   ["one-cause", 3],
   ["bodies", 7],
   ["from-nasm", 21],
+  ["new-user", 23],
 ])("%s: each is told once, with its place and a next step", (name, count) => {
   const diagnostics = check(name, read(name));
   expectGolden(`${folder}/${name}.golden`, diagnostics.map((d) => `${renderDiagnostic(d)}\n`).join("\n"));

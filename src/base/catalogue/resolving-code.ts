@@ -179,13 +179,14 @@ export const tooManyArguments = diagnostic<{ name: string; takes: number; given:
   help: (f) => (f.takes === 0 ? "leave all arguments out" : `leave out what follows argument ${f.takes}`),
 });
 
-export const missingArgument = diagnostic<{ macro: string; parameter: string }>({
+export const missingArgument = diagnostic<{ macro: string; parameter: string; isJoined?: boolean }>({
   code: "E3014",
   severity: "error",
   title: "A macro without one of its arguments",
   explanation: "Every parameter without a default needs an argument.",
   message: (f) => `${f.macro} needs ${f.parameter}`,
-  help: (f) => `give it, or give ${f.parameter} a default in the macro`,
+  help: (f) =>
+    f.isJoined ? "put a comma between two arguments" : `give it, or give ${f.parameter} a default in the macro`,
 });
 
 export const argumentKind = diagnostic<{ parameter: string; kind: string }>({

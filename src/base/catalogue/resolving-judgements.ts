@@ -8,12 +8,15 @@ const vendorNames = { intel: "Intel", amd: "AMD" } as const;
 
 // Judgements
 
-export const nothingToJudge = diagnostic<{ what: string }>({
+export const nothingToJudge = diagnostic<{ what: string; isBody?: true }>({
   code: "E3070",
   severity: "error",
   title: "A judgement on a line that executes nothing",
   explanation: "Judgements belong to instructions, bytes in code, and macros that hold some.",
-  message: (f) => `${f.what} executes nothing that could be judged`,
+  message: (f) =>
+    f.isBody
+      ? `${f.what} has no line left to judge: each has its own judgement, or executes nothing`
+      : `${f.what} executes nothing that could be judged`,
   help: () => "put the judgement on the instruction at which it happens",
 });
 

@@ -137,7 +137,11 @@ export const unknownPlatform = diagnostic<Unknown>({
   title: "A platform that does not exist",
   explanation: "`on` lists platforms (`trapline platforms` shows them), groups such as `vtx2`, or `all`.",
   message: (f) => `there is no platform or group ${f.name}`,
-  help: (f) => f.help ?? "`trapline platforms` lists platforms and groups; `platform` declares another one",
+  help: (f) => {
+    const groups = { intel: "`vtx1, vtx2`", amd: "`svm1, svm2`" }[f.name.toLowerCase()];
+    if (groups !== undefined) return `the groups of its processors with hardware virtualization are ${groups}`;
+    return f.help ?? "`trapline platforms` lists platforms and groups; `platform` declares another one";
+  },
 });
 
 export const emptyMatrix = diagnostic<{ what: string }>({
@@ -279,8 +283,13 @@ export const unknownSetting = diagnostic<{ word: string; of: string; help?: stri
   title: "A setting that does not exist",
   explanation: "VMMs take `intercept`, `memory`, `ports`, `msrs`; platforms take `firmware`, `memory`, `feature`.",
   message: (f) => `${f.of} has no setting ${f.word}`,
-  help: (f) => f.help ?? "docs/declarations.md lists the settings of every declaration",
+  help: (f) => f.help ?? settingHelp(f.of),
 });
+
+function settingHelp(of: string): string {
+  if (of === "a structure") return "a field is `NAME: dd`, with db, dw, dd, dq or zero COUNT behind its name";
+  return "docs/declarations.md lists the settings of every declaration";
+}
 
 export const unknownRights = diagnostic<Unknown & { names: readonly string[] }>({
   code: "E3087",

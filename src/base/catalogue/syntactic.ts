@@ -71,6 +71,8 @@ export const unexpected = diagnostic<{
   after: "statement" | "event" | "block" | "names";
   /** An exception that stands before a number. */
   exception?: string;
+  /** One more name stands in a list of names. */
+  isName?: boolean;
 }>({
   code: "E2006",
   severity: "error",
@@ -82,10 +84,11 @@ export const unexpected = diagnostic<{
     "`then`, and after a block only a judgement can stand.",
   message: (f) => `${f.found} does not fit here`,
   label: (f) => whatMayFollow[f.after],
-  help: (f) =>
-    f.exception === undefined
-      ? `remove ${f.found}, or put what it begins on a line of its own`
-      : `put the error code in parentheses: \`${f.exception}(${f.found.replaceAll("`", "")})\``,
+  help: (f) => {
+    if (f.isName) return `put a comma before ${f.found}: names are separated by commas`;
+    if (f.exception === undefined) return `remove ${f.found}, or put what it begins on a line of its own`;
+    return `put the error code in parentheses: \`${f.exception}(${f.found.replaceAll("`", "")})\``;
+  },
 });
 
 const whatMayFollow = {
@@ -208,7 +211,7 @@ export const badLineStart = diagnostic<{ found: string; isDirective?: boolean }>
   help: (f) =>
     f.isDirective
       ? "leave NASM's directives out: the guest's mode says how wide its code is, and data stands in `data { … }`"
-      : "begin with an instruction or declaration; data needs `db`, `dw`, `dd` or `dq` in front",
+      : "begin with an instruction or declaration; data needs `db`, `dw`, `dd` or `dq` in front, values of `each` `row`",
 });
 
 export const tooManyMistakes = diagnostic<{ limit: number }>({
