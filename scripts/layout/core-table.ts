@@ -183,6 +183,8 @@ export const cpu: RecordLayout = {
     ["gif", "u32", "SVM's global interrupt flag"],
     ["monitorArmed", "u32", "1 after MONITOR"],
     ["machineCheckPending", "u32", "1 when a machine check waits"],
+    ["numericError", "u32", "1 while FERR# is asserted: an x87 exception waits, and CR0.NE is 0"],
+    ["numericErrorIgnored", "u32", "1 while IGNNE# is asserted: x87 instructions go on all the same"],
     ["randomState", "u64", "where RDRAND and RDSEED are in their sequence"],
   ],
 };
@@ -402,7 +404,14 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
   },
   AFTER: { COMMIT: 1, END_TRACE: 2, REPLACED: 4 },
   PAGE: { DIRTY: 1, CODE: 2, POINTS: 4, DEVICE: 8, READ_ONLY: 16, WRITE_CACHED: 32 },
-  VARY: { ORDER_LAST: 1, UNDEFINED_CLEAR: 2, UNDEFINED_SET: 4, UNDEFINED_INVERT: 8 },
+  VARY: {
+    ORDER_LAST: 1,
+    UNDEFINED_CLEAR: 2,
+    UNDEFINED_SET: 4,
+    UNDEFINED_INVERT: 8,
+    TLB_EAGER: 16,
+    TLB_LAZY: 32,
+  },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },
   PREFIX: {

@@ -128,8 +128,9 @@ export function shiftRight<T>(a: T, count: u32): T {
   const value = <u64>a;
   const carry = (value >> (count - 1)) & 1;
   const result = <T>(value >> count);
-  // OF is the sign before the shift, as the manual defines it for a count of 1.
-  setResultFlags<T>(result, carry, (value >> ((sizeof<T>() << 3) - 1)) & 1);
+  // OF is the sign before the last of so many shifts by 1: the manual defines it for one.
+  const shifted = <u64>result;
+  setResultFlags<T>(result, carry, ((shifted ^ (shifted << 1)) >> ((sizeof<T>() << 3) - 1)) & 1);
   return result;
 }
 

@@ -14,6 +14,7 @@ import { operandLinear } from "./memory";
 import { processorChanged } from "./host";
 import { loadPdptes } from "./paging";
 import { flushTlb } from "./tlb";
+import { forgetCurrentPcid, forgetTranslations } from "./kept-translations";
 import { interceptSvmLmsw, interceptSvmSmsw } from "./svm-intercepts";
 import {
   controlRegisterRule, guestCrReadValue, guestCrWriteValue, guestReadsTpr, guestWritesTpr, GUEST_SVM, GUEST_VMX,
@@ -112,6 +113,7 @@ export function writeCr0(value: u64): u32 {
   if (turnsOn && (cpu.efer & EFER_LME) != 0) cpu.efer |= EFER_LMA;
   if (turnsOff) cpu.efer &= ~EFER_LMA;
   cpu.cr0 = next;
+  if (turnsOff) forgetTranslations();
   flushTlb();
   refresh();
   return 0;
@@ -133,6 +135,8 @@ export function writeCr3(value: u64): u32 {
   const next = cr3Value(value);
   if (cpu.pagingMode == PAGING_PAE && !loadPdptes(next)) return RULE_CR3_PDPTES;
   cpu.cr3 = next;
+  const keepsPcid = (cpu.cr4 & CR4_PCIDE) != 0 && value >> 63 != 0;
+  if (!keepsPcid) forgetCurrentPcid();
   flushTlb();
   return 0;
 }
@@ -156,6 +160,8 @@ export function writeCr4(value: u64): u32 {
   if (pae && ((value ^ old) & (CR4_PAE | CR4_PGE | CR4_PSE | CR4_SMEP)) != 0 && !loadPdptes(cpu.cr3))
     return RULE_CR3_PDPTES;
   cpu.cr4 = value;
+  if (((value ^ old) & CR4_PGE) != 0 || (old & ~value & CR4_PCIDE) != 0) forgetTranslations();
+  else if (((value ^ old) & CR4_PAE) != 0 || (value & ~old & CR4_SMEP) != 0) forgetTranslations();
   flushTlb();
   refresh();
   return 0;

@@ -3,7 +3,7 @@
 
 import { cpu, MicroOp, PREFIX_FIRST_MEMORY, SEGMENT_LDTR } from "./layout.generated";
 import {
-  ABORT, code64, END, isCanonical, longMode, NEXT, realOrVirtual, registerSized, RIGHTS_P, RIGHTS_S, segment,
+  ABORT, code64, END, isCanonicalBase, longMode, NEXT, realOrVirtual, registerSized, RIGHTS_P, RIGHTS_S, segment,
   setRegisterSized, setZero, UNUSABLE,
 } from "./state"; // prettier-ignore
 import { raiseCode, raiseProtection, raiseUndefined, VECTOR_GP, VECTOR_NP } from "./faults";
@@ -41,7 +41,7 @@ export function loadTable(op: MicroOp, isGdt: bool): u32 {
   const limit = <u32>load<u16>(at);
   let base = is64 ? load<u64>(at + 2) : <u64>load<u32>(at + 2);
   if (!is64 && op.operandBytes == 2) base &= 0xffffff;
-  if (is64 && !isCanonical(base)) return raiseProtection(RULE_ADDRESS_CANONICAL);
+  if (is64 && !isCanonicalBase(base)) return raiseProtection(RULE_ADDRESS_CANONICAL);
   if (isGdt) {
     cpu.gdtrBase = base;
     cpu.gdtrLimit = limit;
@@ -90,7 +90,8 @@ export function loadSystemSegment(op: MicroOp, number: u32): u32 {
     const upper = systemRead(place + 8, 8);
     if (cpu.pending != 0) return ABORT;
     base |= upper << 32;
-    if (!isCanonical(base) || ((upper >> 40) & 0x1f) != 0) return raiseCode(VECTOR_GP, error, RULE_ADDRESS_CANONICAL);
+    const valid = isCanonicalBase(base) && ((upper >> 40) & 0x1f) == 0;
+    if (!valid) return raiseCode(VECTOR_GP, error, RULE_ADDRESS_CANONICAL);
   }
   // LTR marks the TSS busy, in memory as in the hidden part.
   if (!isLdt && !systemWrite(descriptorAddress + 5, ((descriptorHigh >> 8) & 0xff) | 2, 1)) return ABORT;

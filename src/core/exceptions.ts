@@ -295,6 +295,8 @@ function throughGate(
   const raises = newCpl < cpu.cpl;
   stackIs64 = longMode();
   if (!chooseStack(raises, newCpl, ist)) return ABORT;
+  // Frames in IA-32e mode are aligned; those of call gates are not.
+  if (stackIs64) newStackPointer &= ~0xf;
 
   // Step 4: the frame, all of it checked before any of it is written.
   const flags = readFlags() | (pushesRf ? RF : 0);
@@ -389,7 +391,6 @@ function chooseStack(raises: bool, newCpl: u32, ist: u32): bool {
       if (cpu.pending != 0) return false;
     }
     newStackSelector = newCpl;
-    newStackPointer &= ~0xf;
     return true;
   }
   if (!raises) {

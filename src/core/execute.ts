@@ -9,6 +9,7 @@ import {
   ATTENTION_SIGNAL, ATTENTION_SINGLE_STEP, ATTENTION_VIRTUALIZATION, cpu, EVENT_VISIT, KEY_SINGLE, KEY_SKIP_POINT,
   MICRO_OP_SIZE, MicroOp, POINT_STOP, PREFIX_OVERHEAD, SEGMENT_CS, STOP_BUDGET, STOP_EVENTS_FULL, STOP_NONE,
   STOP_POINT, TRACE_HEADER_SIZE, TraceHeader, TYPE_HARDWARE_EXCEPTION,
+  VARY_TLB_EAGER,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, carryFlag, END, linearOf, NEXT, NO_ADDRESS, overflowFlag, parityFlag, registerPart, RF, segment,
@@ -357,7 +358,7 @@ export function run(budget: u64): u32 {
     if (cpu.retired >= cpu.budgetEnd) return STOP_BUDGET;
 
     // Step 1: the trace at RIP. `stoppedAt` lets the run go on from a stop point without stopping there again.
-    oneOnly = (cpu.attention & ONE_BY_ONE) != 0;
+    oneOnly = (cpu.attention & ONE_BY_ONE) != 0 || keepsNoTranslation();
     // A trace is executed whole or not at all, because it leaves out flags that nobody in it reads.
     const remaining = min<u64>(cpu.budgetEnd, cpu.deadline) - cpu.retired;
     const single = oneOnly || remaining < TRACE_LIMIT;
@@ -394,6 +395,13 @@ export function run(budget: u64): u32 {
     afterInstruction(startShadow, startAttention, resumed, currentRip);
   }
   return cpu.stopKind;
+}
+
+/** True where the run asks for that (the knob `tlb`): each instruction is fetched by its own walk. */
+function keepsNoTranslation(): bool {
+  if ((cpu.variation & VARY_TLB_EAGER) == 0) return false;
+  cpu.codePage = 0;
+  return true;
 }
 
 /** What came between two instructions is brought to its end. */

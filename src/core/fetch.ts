@@ -3,7 +3,7 @@
 
 import {
   cpu, KEY_SINGLE, KEY_SKIP_POINT, MICRO_OP_SIZE, MicroOp, OVERHEAD_BASE, PREFIX_OVERHEAD, RAM_BASE, SEGMENT_CS,
-  TRACE_HEADER_SIZE, TraceHeader,
+  TRACE_HEADER_SIZE, TraceHeader, VARY_TLB_EAGER,
 } from "./layout.generated"; // prettier-ignore
 import { code64, isCanonical, NO_ADDRESS, segment } from "./state";
 import { ACCESS_FETCH, ACCESS_USER, translate } from "./paging";
@@ -80,6 +80,11 @@ function fetchPage(linear: u64): bool {
   }
   const tag = tagOf(linear, cpu.tlbContext);
   const entry = entryToFill(linear, tag);
+  if ((cpu.variation & VARY_TLB_EAGER) != 0) {
+    cpu.codePage = hostPage(<u32>(physical >> 12), linear) + <u32>(linear & ~0xfff);
+    cpu.codeLinear = linear & ~0xfff;
+    return true;
+  }
   entry.executeTag = tag;
   entry.physicalPage = <u32>(physical >> 12);
   entry.page = hostPage(entry.physicalPage, linear);

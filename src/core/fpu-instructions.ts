@@ -20,7 +20,7 @@ const BIAS: u32 = 0x3fff;
 /** Executes an x87 instruction. */
 export function executeX87(op: MicroOp, execute: u32): u32 {
   switch (execute) {
-    case T.EXEC_FWAIT: return F.waitForFpu(execute);
+    case T.EXEC_FWAIT: return F.waitForFpu();
     case T.EXEC_FNINIT:
     case T.EXEC_FNCLEX:
     case T.EXEC_FNSTCW:
@@ -33,8 +33,8 @@ export function executeX87(op: MicroOp, execute: u32): u32 {
     case T.EXEC_FSETPM: return F.mayUseX87() ? NEXT : ABORT;
     case T.EXEC_FLDCW:
     case T.EXEC_FLDENV:
-    case T.EXEC_FRSTOR: return F.mayExecuteX87(execute) ? control(op, execute) : ABORT;
-    default: return F.mayExecuteX87(execute) ? data(op, execute) : ABORT;
+    case T.EXEC_FRSTOR: return F.mayExecuteX87() ? control(op, execute) : ABORT;
+    default: return F.mayExecuteX87() ? data(op, execute) : ABORT;
   }
 } // prettier-ignore
 

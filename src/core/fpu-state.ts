@@ -5,11 +5,14 @@
 // the registers stand in physical order, not from the top of the stack; and the pointers are 64 bits wide, with their
 // selectors in bytes that the processor never stores.
 
-import { cpu, EXTENDED_BASE, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY, SEGMENT_CS } from "./layout.generated";
 import {
-  ABORT, code64, CR0_EM, CR0_MP, CR0_NE, CR0_TS, CR4_OSFXSR, linearOf, NEXT, segment,
+  ACTIVITY_HLT, cpu, EXTENDED_BASE, MicroOp, PREFIX_FIRST_MEMORY, PREFIX_SECOND_MEMORY, SEGMENT_CS,
+} from "./layout.generated"; // prettier-ignore
+import {
+  ABORT, code64, CR0_EM, CR0_MP, CR0_NE, CR0_TS, CR4_OSFXSR, linearOf, NEXT, NO_ADDRESS, segment, updateAttention,
 } from "./state"; // prettier-ignore
-import { raise, raiseUndefined, stopUnsupported, VECTOR_MF, VECTOR_NM } from "./faults";
+import { raise, raiseUndefined, VECTOR_MF, VECTOR_NM } from "./faults";
+import { processorChanged } from "./host";
 import { effectiveAddress, systemRead } from "./memory";
 
 const AT_CONTROL: usize = EXTENDED_BASE;
@@ -68,6 +71,10 @@ export function setStatusWord(value: u32): void {
 function summarize(): void {
   const status = statusWord() & ~(FSW_ES | FSW_B);
   const unmasked = (status & ~controlWord() & EXCEPTIONS) != 0;
+  if (!unmasked && cpu.numericError != 0) {
+    cpu.numericError = 0;
+    cpu.numericErrorIgnored = 0;
+  }
   store<u16>(AT_STATUS, <u16>(unmasked ? status | FSW_ES | FSW_B : status));
 }
 
@@ -191,14 +198,14 @@ export function mayUseX87(): bool {
 }
 
 /** #NM, and the exception that an earlier instruction left. */
-export function mayExecuteX87(execute: u32): bool {
-  return mayUseX87() && nothingPending(execute);
+export function mayExecuteX87(): bool {
+  return mayUseX87() && nothingPending();
 }
 
 /** MMX: no emulation; otherwise as x87. */
-export function mayExecuteMmx(execute: u32): bool {
+export function mayExecuteMmx(): bool {
   if ((cpu.cr0 & CR0_EM) != 0) return refuse();
-  return mayUseX87() && nothingPending(execute);
+  return mayUseX87() && nothingPending();
 }
 
 /** SSE: the operating system must have said that it saves the registers. */
@@ -213,20 +220,29 @@ function refuse(): bool {
 }
 
 /**
- * #MF where an unmasked exception waits. With CR0.NE clear the processor reports it through an external interrupt
- * controller instead (SDM vol. 1, "MS-DOS Compatibility Sub-mode"), which is not there.
+ * #MF where an unmasked exception waits. With CR0.NE clear the processor asserts FERR# instead, and stands before the
+ * instruction until an interrupt comes, unless IGNNE# is asserted (SDM vol. 1, "MS-DOS Compatibility Sub-mode").
  */
-function nothingPending(execute: u32): bool {
+function nothingPending(): bool {
   if ((statusWord() & FSW_ES) == 0) return true;
-  if ((cpu.cr0 & CR0_NE) != 0) raise(VECTOR_MF);
-  else stopUnsupported(execute);
+  if ((cpu.cr0 & CR0_NE) != 0) {
+    raise(VECTOR_MF);
+    return false;
+  }
+  if (cpu.numericErrorIgnored != 0) return true;
+  cpu.numericError = 1;
+  processorChanged();
+  cpu.activity = ACTIVITY_HLT;
+  cpu.haltRip = NO_ADDRESS;
+  cpu.shadow = 0;
+  updateAttention();
   return false;
 }
 
 /** WAIT: #NM only where CR0.MP goes with CR0.TS. */
-export function waitForFpu(execute: u32): u32 {
+export function waitForFpu(): u32 {
   if ((cpu.cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS)) return raise(VECTOR_NM);
-  return nothingPending(execute) ? NEXT : ABORT;
+  return nothingPending() ? NEXT : ABORT;
 }
 
 /** Notes the instruction and its operand as the last one of the x87 unit; control instructions do not. */

@@ -3,6 +3,7 @@
 import { cpu, DIRTY_PAGES_BASE, LAYOUT_DIGEST, PAGE_DIRTY, PAGING_PAE, RAM_BASE } from "./layout.generated";
 import { refresh as refreshState } from "./state";
 import { flushTlb, resetTlb } from "./tlb";
+import { resetTranslations } from "./kept-translations";
 import { findPoint, flushTraces } from "./trace";
 import { pageFlags, setPageFlags } from "./physical";
 import { msrExists, msrValue, readMsrChecked, setMsrValue, writeMsrChecked } from "./msr";
@@ -37,6 +38,7 @@ export function resetMemory(): void {
   cpu.eventTail = 0;
   flushTraces();
   resetTlb();
+  resetTranslations();
 }
 
 /**

@@ -63,7 +63,7 @@ export const TLB_USE_BASE: u32 = 0x2200000;
 export const TLB_USE_BYTES: u32 = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 1024;
+export const CPU_SIZE: u32 = 1032;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -167,6 +167,8 @@ export const VARY_ORDER_LAST: u32 = 1;
 export const VARY_UNDEFINED_CLEAR: u32 = 2;
 export const VARY_UNDEFINED_SET: u32 = 4;
 export const VARY_UNDEFINED_INVERT: u32 = 8;
+export const VARY_TLB_EAGER: u32 = 16;
+export const VARY_TLB_LAZY: u32 = 32;
 
 export const POINT_VISIT: u32 = 0;
 export const POINT_STOP: u32 = 1;
@@ -191,7 +193,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x3cb17a65;
+export const LAYOUT_DIGEST: u32 = 0x2091b5b0;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -504,6 +506,10 @@ export class Cpu {
   monitorArmed: u32;
   /** 1 when a machine check waits. */
   machineCheckPending: u32;
+  /** 1 while FERR# is asserted: an x87 exception waits, and CR0.NE is 0. */
+  numericError: u32;
+  /** 1 while IGNNE# is asserted: x87 instructions go on all the same. */
+  numericErrorIgnored: u32;
   /** Where RDRAND and RDSEED are in their sequence. */
   randomState: u64;
 }

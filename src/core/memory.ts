@@ -6,6 +6,7 @@
 
 import {
   AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_SS,
+  VARY_TLB_EAGER,
 } from "./layout.generated"; // prettier-ignore
 import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, realOrVirtual, segment } from "./state";
 import {
@@ -156,6 +157,8 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   if (bytes > split) return crossing(linear, bytes, split, wide, access);
   const physical = translate(linear, access);
   if (physical == NO_ADDRESS) return 0;
+  const implicit = (access & ACCESS_IMPLICIT) != 0;
+  const watched = !implicit && (cpu.dr7 & 0xff) != 0 && watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
   if (cpu.guestMode != 0) {
     const place = guestAccessAddress(physical, bytes, access);
     if (place == NO_ADDRESS) return 0;
@@ -163,9 +166,8 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   }
   if (!isRam(physical)) return throughScratch(physical, 0, bytes, bytes, access);
   if ((access & ACCESS_WRITE) != 0) beforeWrite(physical, bytes);
-  if ((access & ACCESS_IMPLICIT) != 0 || alignmentChecked(access)) return ramPointer(physical);
-  const watched = (cpu.dr7 & 0xff) != 0 && watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
-  if (!watched) cacheTranslation(linear, physical, access);
+  const eager = (cpu.variation & VARY_TLB_EAGER) != 0;
+  if (!implicit && !watched && !eager && !alignmentChecked(access)) cacheTranslation(linear, physical, access);
   return ramPointer(physical);
 }
 
@@ -213,7 +215,8 @@ function crossing(linear: u64, bytes: u32, split: u32, wide: bool, access: u32):
     if (guestAccessAddress(first, bytes, access) == NO_ADDRESS) return 0;
     if (guestAccessAddress(second, bytes, access) == NO_ADDRESS) return 0;
   }
-  if ((cpu.dr7 & 0xff) != 0) watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
+  const implicit = (access & ACCESS_IMPLICIT) != 0;
+  if (!implicit && (cpu.dr7 & 0xff) != 0) watchAccess(linear, bytes, (access & ACCESS_WRITE) != 0);
   return throughScratch(first, second, split, bytes, access);
 }
 

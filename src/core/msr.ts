@@ -5,7 +5,7 @@ import {
   ATTENTION_VIRTUALIZATION, Cpu, cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonical, NEXT, refresh, segment, updateAttention,
+  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonicalBase, NEXT, refresh, segment, updateAttention,
   updateCodeKey,
 } from "./state"; // prettier-ignore
 import { raiseProtection } from "./faults";
@@ -200,7 +200,7 @@ export function writeMsrChecked(address: u32, value: u64): u32 {
   const old = msrValue(address);
   if (((value ^ old) & ~record.writable) != 0) return RULE_MSR_RESERVED;
   if (address == IA32_FEATURE_CONTROL && (old & 1) != 0) return RULE_MSR_LOCKED;
-  if (holdsAddress(address) && !isCanonical(value)) return RULE_ADDRESS_CANONICAL;
+  if (holdsAddress(address) && !isCanonicalBase(value)) return RULE_ADDRESS_CANONICAL;
   if (address == IA32_APIC_BASE && !validApicState(old, value)) return RULE_MSR_RESERVED;
   if (address == IA32_PAT && !validPat(value)) return RULE_MSR_RESERVED;
   if (address == VM_CR) {

@@ -1,12 +1,17 @@
 // Paging: linear to physical (Intel SDM vol. 3A, "Paging"): 32-bit, PAE, 4-level and 5-level, accessed and dirty flags,
 // access rights with WP, NX, SMEP, SMAP and protection keys, reserved bits. Translations are cached in tlb.ts.
 
-import { Cpu, cpu, PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE } from "./layout.generated";
-import { AC, CR0_WP, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS } from "./state";
+import {
+  Cpu, cpu, PAGING_BITS32, PAGING_LEVEL4, PAGING_LEVEL5, PAGING_NONE, PAGING_PAE, VARY_TLB_LAZY,
+} from "./layout.generated"; // prettier-ignore
+import { AC, CR0_WP, CR4_PGE, CR4_PKE, CR4_PSE, CR4_SMAP, CR4_SMEP, EFER_NXE, hasFeature, NO_ADDRESS } from "./state";
 import { FEATURE_PAGE1GB, FEATURE_PSE_36 } from "./decode-table.generated";
 import { physicalRead, physicalWrite } from "./physical";
 import { raisePageFault } from "./faults";
 import { noteLargePage } from "./tlb";
+import {
+  findKept, forgetPage, keepsTranslations, keepTranslation, keptLeaf, keptPhysical, keptRights,
+} from "./kept-translations"; // prettier-ignore
 import { GUEST_SVM, translateGuestPhysical } from "./virtualization";
 
 /** What an access is, in the bits of the page-fault error code. */
@@ -56,6 +61,9 @@ export function translate(linear: u64, access: u32): u64 {
   walkAllowsWrite = false;
   walkUserPage = true;
   let physical: u64;
+  if ((cpu.variation & VARY_TLB_LAZY) != 0 && (access & ACCESS_PROBE) == 0 && keepsTranslations()) {
+    return translateKept(linear, access);
+  }
   if (cpu.pagingMode == PAGING_NONE) {
     physical = linear & 0xffffffff;
     walkAllowsWrite = true;
@@ -67,14 +75,31 @@ export function translate(linear: u64, access: u32): u64 {
   return translateGuestPhysical(physical, access, linear, 0);
 }
 
+/** As translate, where translations are kept as long as the manual allows. One without the dirty flag serves no write. */
+function translateKept(linear: u64, access: u32): u64 {
+  const found = findKept(linear) && ((access & ACCESS_WRITE) == 0 || (keptLeaf & D) != 0);
+  if (found) return allowed(linear, access, keptRights, keptLeaf) ? keptPhysical : NO_ADDRESS;
+  const physical = cpu.pagingMode == PAGING_BITS32 ? walk32(linear, access) : walk64(linear, access);
+  if (physical == NO_ADDRESS) return NO_ADDRESS;
+  const leaf = walkLeaf | ((access & ACCESS_WRITE) != 0 ? D : 0);
+  keepTranslation(linear, physical, walkRights, leaf, walkShift, (cpu.cr4 & CR4_PGE) != 0);
+  return physical;
+}
+
 function fault(linear: u64, access: u32, bits: u32): u64 {
   if ((access & ACCESS_PROBE) != 0) return NO_ADDRESS;
+  forgetPage(linear);
   let code = (access & (ACCESS_WRITE | ACCESS_USER)) | bits;
   const reportsFetch = (cpu.efer & EFER_NXE) != 0 && cpu.pagingMode != PAGING_BITS32;
   if (reportsFetch || (cpu.cr4 & CR4_SMEP) != 0) code |= access & ACCESS_FETCH;
   raisePageFault(linear, code);
   return NO_ADDRESS;
 }
+
+/** Of the last walk: its rights, its leaf, and the bits of the offset in its page. */
+let walkRights: u64 = 0;
+let walkLeaf: u64 = 0;
+let walkShift: u32 = 12;
 
 /** Host-physical address of a paging structure's entry, or NO_ADDRESS with an exit pending. */
 function entryAddress(address: u64, access: u32, linear: u64): u64 {
@@ -98,6 +123,7 @@ function walk32(linear: u64, access: u32): u64 {
     if (!allowed(linear, access, pde, pde)) return NO_ADDRESS;
     if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, true)) return NO_ADDRESS;
     noteLargePage(22);
+    walkShift = 22;
     return (pde & 0xffc00000) | (((pde >> 13) & 0xff) << 32) | (low & 0x3fffff);
   }
   const pteGuest = (pde & 0xfffff000) | ((low >> 10) & 0xffc);
@@ -112,6 +138,7 @@ function walk32(linear: u64, access: u32): u64 {
   if (!allowed(linear, access, rights, pte)) return NO_ADDRESS;
   if (!mark(pdeAt, pdeGuest, pde, access, linear, 4, false)) return NO_ADDRESS;
   if (!mark(pteAt, pteGuest, pte, access, linear, 4, true)) return NO_ADDRESS;
+  walkShift = 12;
   return (pte & 0xfffff000) | (low & 0xfff);
 }
 
@@ -153,6 +180,7 @@ function walk64(linear: u64, access: u32): u64 {
       if (!allowed(linear, access, rights | noExecute, entry)) return NO_ADDRESS;
       if (!mark(at, guest, entry, access, linear, 8, true)) return NO_ADDRESS;
       noteLargePage(shift);
+      walkShift = shift;
       const inPage = ((<u64>1) << shift) - 1;
       return (entry & addressMask & ~inPage) | (linear & inPage);
     }
@@ -169,6 +197,8 @@ function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
   const fetch = (access & ACCESS_FETCH) != 0;
   const userPage = (rights & US) != 0;
   walkUserPage = userPage;
+  walkRights = rights;
+  walkLeaf = leaf;
   let denied = false;
   if (fetch && (rights & XD) != 0 && (cpu.efer & EFER_NXE) != 0) denied = true;
   if ((access & ACCESS_USER) != 0) {

@@ -3,7 +3,7 @@
 
 import { cpu, MicroOp } from "./layout.generated";
 import {
-  ABORT, CF, code64, CR4_FSGSBASE, CR4_PKE, END, isCanonical, NEXT, register, registerSized, segment,
+  ABORT, CF, code64, CR4_FSGSBASE, CR4_PKE, END, isCanonicalBase, NEXT, register, registerSized, segment,
   setRegisterSized, writeStatusFlags,
 } from "./state"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
@@ -51,7 +51,7 @@ export function readSegmentBase(op: MicroOp): u32 {
 export function writeSegmentBase(op: MicroOp): u32 {
   if ((cpu.cr4 & CR4_FSGSBASE) == 0) return raiseUndefined(RULE_INSTRUCTION_FEATURE);
   const value = registerSized(op.first, op.operandBytes);
-  if (!isCanonical(value)) return raiseProtection();
+  if (!isCanonicalBase(value)) return raiseProtection();
   segment(op.argument).base = value;
   return NEXT;
 }

@@ -74,7 +74,8 @@ export function shiftDouble(op: MicroOp, left: bool): u32 {
       carry = left ? (value >> (bits - count)) & 1 : (value >> (count - 1)) & 1;
     }
     const sign = (result >> (bits - 1)) & 1;
-    const overflow = left ? sign ^ carry : sign ^ ((value >> (bits - 1)) & 1);
+    // As the manual defines it for a count of 1, after the last of so many shifts by 1.
+    const overflow = sign ^ (left ? carry : (result >> (bits - 2)) & 1);
     cpu.flagResult = signExtend(result, bytes);
     cpu.flagCarry = (carry << 63) | ((carry ^ overflow) << 62);
     cpu.flagAux = 0;

@@ -380,7 +380,7 @@ function hasThree(op: MicroOp): bool {
 function mayConvert(op: MicroOp): bool {
   if (!mayExecuteVector(op)) return false;
   if (!isMmx(kindOf(op, 0)) && !isMmx(kindOf(op, 1))) return true;
-  if (!F.mayExecuteMmx(T.EXEC_FLOAT_CONVERT)) return false;
+  if (!F.mayExecuteMmx()) return false;
   // CVTPI2PD from memory leaves the x87 unit alone.
   const leaves = (op.prefixes & PREFIX_SECOND_MEMORY) != 0 && ((argumentOf(op) >> 2) & 3) == TYPE_DOUBLE;
   if (!leaves) enterMmx();

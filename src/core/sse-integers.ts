@@ -33,7 +33,7 @@ export function combineIntegers(op: MicroOp, execute: u32): u32 {
 }
 
 function combineMmx(op: MicroOp, execute: u32): u32 {
-  if (!F.mayExecuteMmx(execute)) return ABORT;
+  if (!F.mayExecuteMmx()) return ABORT;
   let at = F.physicalRegister(op.second);
   const bytes = widthOf(op, 1);
   if ((op.prefixes & PREFIX_SECOND_MEMORY) != 0) at = operandForRead(op, bytes);

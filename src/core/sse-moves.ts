@@ -51,7 +51,7 @@ function mayMove(op: MicroOp, execute: u32): bool {
     if (!mayExecuteVector(op)) return false;
     if (!crosses) return true;
   }
-  if (!F.mayExecuteMmx(execute)) return false;
+  if (!F.mayExecuteMmx()) return false;
   enterMmx();
   return true;
 }
@@ -203,7 +203,7 @@ function storeSelected(op: MicroOp): u32 {
 
 /** EMMS. */
 export function emptyMmx(execute: u32): u32 {
-  if (!F.mayExecuteMmx(execute)) return ABORT;
+  if (!F.mayExecuteMmx()) return ABORT;
   F.setTagsInUse(0);
   return NEXT;
 }

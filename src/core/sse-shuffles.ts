@@ -28,7 +28,7 @@ function readBoth(op: MicroOp, execute: u32, bytes: u32): bool {
     readLeft(op);
     return true;
   }
-  if (!F.mayExecuteMmx(execute) || !readRightMmx(op)) return false;
+  if (!F.mayExecuteMmx() || !readRightMmx(op)) return false;
   v128.store(left(), v128.load64_zero(F.physicalRegister(op.first)));
   return true;
 }
@@ -65,7 +65,7 @@ function isShiftVex(op: MicroOp): bool {
 function shiftByImmediate(op: MicroOp, execute: u32): u32 {
   const count = <u32>op.immediate & 0xff;
   if (!usesXmm(op)) {
-    if (!F.mayExecuteMmx(execute)) return ABORT;
+    if (!F.mayExecuteMmx()) return ABORT;
     v128.store(left(), v128.load64_zero(F.physicalRegister(op.first)));
     shiftLanes(execute, left(), 1, count);
     return writeEither(op, op.first, 1);
@@ -247,7 +247,7 @@ export function testBits(op: MicroOp): u32 {
 export function insertElement(op: MicroOp, execute: u32): u32 {
   const bytes = argumentOf(op);
   const wide = usesXmm(op);
-  if (wide ? !mayExecuteVector(op) : !F.mayExecuteMmx(execute)) return ABORT;
+  if (wide ? !mayExecuteVector(op) : !F.mayExecuteMmx()) return ABORT;
   const three = hasThreeRegisters(op);
   let value = registerSized(three ? op.argument : op.second, 8);
   if ((op.prefixes & PREFIX_SECOND_MEMORY) != 0) {
@@ -267,7 +267,7 @@ export function insertElement(op: MicroOp, execute: u32): u32 {
 export function extractElement(op: MicroOp, execute: u32): u32 {
   const bytes = argumentOf(op);
   const mmx = isMmx(kindOf(op, 1));
-  if (mmx ? !F.mayExecuteMmx(execute) : !mayExecuteVector(op)) return ABORT;
+  if (mmx ? !F.mayExecuteMmx() : !mayExecuteVector(op)) return ABORT;
   const from = mmx ? F.physicalRegister(op.second) : F.xmmRegister(op.second);
   const place = (<u32>op.immediate & (((mmx ? 8 : 16) / bytes) - 1)) * bytes;
   const value = loadSized(from + place, bytes);

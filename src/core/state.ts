@@ -325,6 +325,16 @@ export function isCanonical(linear: u64): bool {
   return <u64>((<i64>(linear << unused)) >> unused) == linear;
 }
 
+/**
+ * True when a base that the processor keeps is canonical: of descriptor tables, system segments, FS and GS, in MSRs,
+ * and the address of INVPCID. The model's width counts, not the paging mode in force (Intel's white paper "5-Level
+ * Paging and 5-Level EPT", section "Linear-Address Registers and Canonicality").
+ */
+export function isCanonicalBase(base: u64): bool {
+  const unused: u64 = cpu.linearAddressBits == 57 ? 7 : 16;
+  return <u64>((<i64>(base << unused)) >> unused) == base;
+}
+
 /** The address with the bits above the model's 48 made copies of bit 47. */
 export function canonical(linear: u64): u64 {
   return <u64>((<i64>(linear << 16)) >> 16);

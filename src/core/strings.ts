@@ -10,7 +10,7 @@ import { ABORT, code64, DF, END, linearOf, NEXT, registerSized, setRegisterSized
 import { finishWrite, forRead, forWrite, loadSized, segmentedForRead, segmentedForWrite, storeSized } from "./memory";
 import { binary } from "./arith";
 import { OPERATION_CMP } from "./ops";
-import { resumeBetweenIterations } from "./debug";
+import { resumeBetweenIterations, watchPort } from "./debug";
 import { mayUsePorts } from "./io";
 import { portRead, portWrite } from "./host";
 import { interceptIo } from "./virtualization";
@@ -144,6 +144,7 @@ function inputString(op: MicroOp, bytes: u32, address: u32): u32 {
   // The destination must be writable before the port is read, which cannot be undone.
   const to = destinationForWrite(bytes, address);
   if (to == 0) return ABORT;
+  watchPort(port, bytes);
   storeSized(to, portRead(port, bytes), bytes);
   finishWrite();
   advance(RDI, bytes, address);
@@ -157,6 +158,7 @@ function outputString(op: MicroOp, bytes: u32, address: u32): u32 {
   if (cpu.guestMode != 0 && interceptIo(port, bytes, false, linear, op)) return ABORT;
   const from = sourcePointer(op, bytes, address);
   if (from == 0) return ABORT;
+  watchPort(port, bytes);
   portWrite(port, <u32>loadSized(from, bytes), bytes);
   advance(RSI, bytes, address);
   return END;

@@ -124,7 +124,7 @@ function virtualVmloadOrVmsave(saves: bool): u32 {
 
 /** INVLPGA: the page of rAX in the ASID of ECX; ours drops it in all. */
 function invlpga(): u32 {
-  flushTlbPage(vmcbOperand());
+  flushTlbPage(vmcbOperand(), true);
   return END;
 }
 

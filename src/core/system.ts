@@ -5,12 +5,13 @@ import {
   ACTIVITY_HLT, cpu, CPUID_BASE, CPUID_RECORD_SIZE, CpuidRecord, MicroOp, SEGMENT_GS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, code64, CR4_OSXSAVE, CR4_PCE, CR4_PCIDE, CR4_TSD, END, hasFeature, isCanonical, NEXT, registerSized, segment,
-  updateAttention,
+  ABORT, code64, CR4_OSXSAVE, CR4_PCE, CR4_PCIDE, CR4_TSD, END, hasFeature, isCanonicalBase, NEXT, registerSized,
+  segment, updateAttention,
 } from "./state"; // prettier-ignore
 import { raiseProtection, raiseUndefined } from "./faults";
 import { operandForRead, operandLinear } from "./memory";
 import { flushTlb, flushTlbPage } from "./tlb";
+import { forgetLocal, forgetPage, forgetPageOf, forgetPcid, forgetTranslations } from "./kept-translations";
 import { timeStamp } from "./msr";
 import {
   guestTsc, INTERCEPT_CPUID, INTERCEPT_HLT, INTERCEPT_INVLPG, INTERCEPT_INVPCID, INTERCEPT_RDPMC, INTERCEPT_RDTSC,
@@ -100,11 +101,12 @@ export function invalidatePage(op: MicroOp): u32 {
   if (!privileged()) return ABORT;
   const linear = operandLinear(op);
   if (taken(INTERCEPT_INVLPG, linear, op)) return ABORT;
-  flushTlbPage(linear);
+  flushTlbPage(linear, false);
+  forgetPage(linear);
   return END;
 }
 
-/** INVPCID: all types drop all translations, which the manual allows. */
+/** INVPCID: all types drop all translations, which the manual allows, but for those that a run asks to be kept. */
 export function invalidatePcid(op: MicroOp): u32 {
   if (cpu.guestMode != 0 && undefinedInGuest(INTERCEPT_INVPCID)) return ABORT;
   if (!privileged()) return ABORT;
@@ -117,7 +119,11 @@ export function invalidatePcid(op: MicroOp): u32 {
   if (type > 3) return raiseProtection();
   if (pcid >> 12 != 0) return raiseProtection();
   if (type < 2 && (cpu.cr4 & CR4_PCIDE) == 0 && pcid != 0) return raiseProtection();
-  if (type == 0 && !isCanonical(linear)) return raiseProtection(RULE_ADDRESS_CANONICAL);
+  if (type == 0 && !isCanonicalBase(linear)) return raiseProtection(RULE_ADDRESS_CANONICAL);
+  if (type == 0) forgetPageOf(linear, <u32>pcid, false);
+  else if (type == 1) forgetPcid(<u32>pcid);
+  else if (type == 2) forgetTranslations();
+  else forgetLocal();
   flushTlb();
   return END;
 }

@@ -19,6 +19,7 @@ import { raiseCode, raiseProtection, VECTOR_GP, VECTOR_NP, VECTOR_SS, VECTOR_TS 
 import { RULE_CODE_LIMIT, RULE_SELECTOR_TYPE, RULE_TABLE_LIMIT } from "./rules.generated";
 import { loadPdptes } from "./paging";
 import { flushTlb } from "./tlb";
+import { forgetCurrentPcid } from "./kept-translations";
 import { push } from "./stack";
 import { appendEvent } from "./events";
 import { interceptTaskSwitch } from "./virtualization";
@@ -159,6 +160,7 @@ function enterTask(is32: bool, nests: bool): u32 {
   if (is32 && cpu.pagingMode != PAGING_NONE && newCr3 != cpu.cr3) {
     cpu.cr3 = newCr3;
     if (cpu.pagingMode == PAGING_PAE) loadPdptes(newCr3);
+    forgetCurrentPcid();
     flushTlb();
   }
   cpu.rip = field(0);

@@ -113,16 +113,21 @@ export function resetTlb(): void {
 }
 
 /**
- * Forgets the page at a linear address, in all address spaces: with large pages in use every part of it that is cached
- * (SDM vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches": INVLPG, whatever the page's size).
+ * Forgets the page at a linear address, in this address space or in all of them: with large pages in use every part of
+ * it that is cached (SDM vol. 3A, "Operations that Invalidate TLBs and Paging-Structure Caches": INVLPG, whatever the
+ * page's size).
  */
-export function flushTlbPage(linear: u64): void {
+export function flushTlbPage(linear: u64, everySpace: bool): void {
   cpu.codePage = 0;
   if (largestShift == 12) {
     dropEntry(tlbEntry(linear));
     return;
   }
-  // The entries of one page lie side by side, at most once around.
+  // The entries of one page lie side by side, at most once around. Those of a page of 1 GiB may be everywhere.
+  if (largestShift > 22 && !everySpace) {
+    flushTlb();
+    return;
+  }
   const parts = <u32>min<u64>(((<u64>1) << (largestShift - 12)) / PART, PARTS);
   const first = ((<u32>(linear >> 12)) & (ENTRIES - 1) & ~(parts * PART - 1)) / PART;
   for (let part = first; part < first + parts; part++) {

@@ -53,6 +53,7 @@ const transitions: Readonly<Record<string, CostFigure>> = {
   ivybridge: assumed(784, `the figure of Sandy Bridge, the core before (${atc2012})`),
   haswell: assumed(784, `the figure of Sandy Bridge, the nearest core that has one (${atc2012})`),
   skylake: assumed(784, `the figure of Sandy Bridge, the nearest core that has one (${atc2012})`),
+  icelake: assumed(784, `the figure of Sandy Bridge, the nearest core that has one (${atc2012})`),
 };
 
 const amdTransition: CostFigure = { cycles: 1360, standing: "published", source: lkml2012 };

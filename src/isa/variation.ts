@@ -14,6 +14,14 @@ export const knobs = {
       invert: "the opposite of what this machine computes",
     },
   },
+  tlb: {
+    doc: "how long a translation is kept after its page-table entry has changed",
+    choices: {
+      usual: "until any instruction that invalidates some translations, which invalidates all of them here",
+      eager: "not at all: every access reads the page tables",
+      lazy: "until an instruction must invalidate this one: global pages outlive MOV to CR3, PCIDs outlive each other",
+    },
+  },
   order: {
     doc: "which failing check of VM entry is reported, where several fail and the manual lets any be",
     choices: {

@@ -63,7 +63,7 @@ export const TLB_USE_BASE = 0x2200000;
 export const TLB_USE_BYTES = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 1024;
+export const CPU_SIZE = 1032;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -167,6 +167,8 @@ export const VARY_ORDER_LAST = 1;
 export const VARY_UNDEFINED_CLEAR = 2;
 export const VARY_UNDEFINED_SET = 4;
 export const VARY_UNDEFINED_INVERT = 8;
+export const VARY_TLB_EAGER = 16;
+export const VARY_TLB_LAZY = 32;
 
 export const POINT_VISIT = 0;
 export const POINT_STOP = 1;
@@ -191,7 +193,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x3cb17a65;
+export const LAYOUT_DIGEST = 0x2091b5b0;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -503,8 +505,12 @@ export const cpuLayout = {
   monitorArmed: { offset: 1004, bytes: 4 },
   /** 1 when a machine check waits. */
   machineCheckPending: { offset: 1008, bytes: 4 },
+  /** 1 while FERR# is asserted: an x87 exception waits, and CR0.NE is 0. */
+  numericError: { offset: 1012, bytes: 4 },
+  /** 1 while IGNNE# is asserted: x87 instructions go on all the same. */
+  numericErrorIgnored: { offset: 1016, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 1016, bytes: 8 },
+  randomState: { offset: 1024, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

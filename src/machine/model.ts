@@ -42,14 +42,16 @@ export function writeModel(view: DataView, platform: Platform): void {
 }
 
 /** The run's choices as the core has them. */
-function variationBits({ order, undefined: flags }: Variation = {}): number {
+function variationBits({ order, tlb, undefined: flags }: Variation = {}): number {
   const undefinedBits = {
     computed: 0,
     clear: layout.VARY_UNDEFINED_CLEAR,
     set: layout.VARY_UNDEFINED_SET,
     invert: layout.VARY_UNDEFINED_INVERT,
   };
-  return (order === "last" ? layout.VARY_ORDER_LAST : 0) | undefinedBits[flags ?? "computed"];
+  const tlbBits = { usual: 0, eager: layout.VARY_TLB_EAGER, lazy: layout.VARY_TLB_LAZY };
+  const orderBits = order === "last" ? layout.VARY_ORDER_LAST : 0;
+  return orderBits | tlbBits[tlb ?? "usual"] | undefinedBits[flags ?? "computed"];
 }
 
 /** EFER.LMSLE: AMD's 64-bit models before Zen let segment limits hold in 64-bit mode. */

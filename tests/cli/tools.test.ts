@@ -174,7 +174,7 @@ describe("run --fill", () => {
   test("writes what happened, and runs the file that came of it", () => {
     cli.write("fill/holes.trap", holes("?", "?", "?"));
     const { status, out, err } = cli.trapline("run", "--fill", "fill", "-q");
-    expect([status, out, err]).toEqual([0, "9 passed, 0 failed, 0 skipped\n", "fill/holes.trap: filled 3\n"]);
+    expect([status, out, err]).toEqual([0, "10 passed, 0 failed, 0 skipped\n", "fill/holes.trap: filled 3\n"]);
     const filled = readFileSync(cli.path("fill/holes.trap"), "utf8");
     expect(filled).toBe(holes("nothing", "trap #UD", "halt").replace(`${" ".repeat(12)}; a`, `${" ".repeat(5)}; a`));
   });

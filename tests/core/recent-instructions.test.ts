@@ -1,6 +1,6 @@
 // Random numbers, CLZERO, MONITORX and MWAITX, XSAVES and XRSTORS, machine checks.
 
-import { expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import type { Machine } from "../../src/machine/index.js";
 import { code, codeAddress, enterRing3, newMachine, prepare, runToStop } from "./support.js";
 
@@ -111,4 +111,28 @@ test("a machine check shuts the processor down where CR4.MCE is 0, and while one
   expect(runToStop(second).stop).toMatchObject({ kind: "point", index: 18 });
   second.raiseMachineCheck();
   expect(runToStop(second).stop.kind).toBe("shutdown");
+});
+
+describe("5-level paging on icelake", () => {
+  const wide = 0xff00_0000_0000_0000n;
+  const wider = 0xaaaa_aaaa_aaaa_aaaan;
+  /** IA32_FS_BASE, IA32_LSTAR, IA32_SYSENTER_EIP, IA32_KERNEL_GS_BASE: the model's width counts, whatever CR4.LA57 says. */
+  test.each([0xc000_0100, 0xc000_0082, 0x176, 0xc000_0102])("MSR %i takes addresses of 57 bits", (address) => {
+    const machine = newMachine("icelake");
+    expect([machine.wrmsr(address, wide), machine.wrmsr(address, wider)]).toEqual([true, false]);
+    expect(newMachine("skylake").wrmsr(address, wide)).toBe(false);
+  });
+
+  test("LGDT takes a base of 57 bits, and a load from there is #GP(0) in 4-level paging", () => {
+    const machine = newMachine("icelake");
+    prepare(machine, code("lgdt [rbx] | mov eax, [rdx]", "0f01138b02"), "long64");
+    machine.writeU64(0x30_0002n, wide);
+    machine.setRegister("RBX", 0x30_0000n);
+    machine.setRegister("RDX", wide);
+    machine.run(1);
+    expect(machine.register("GDTR.BASE")).toBe(wide);
+    machine.setRegister("GDTR.BASE", 0x20_0000n);
+    machine.setRegister("GDTR.LIMIT", 0xfffn);
+    expect(runToStop(machine).stop).toEqual({ kind: "point", index: 13 });
+  });
 });

@@ -59,7 +59,7 @@ function figuresText({ figures }: Study): string {
   const rows = Object.entries(figures("haswell"))
     .filter(([name]) => name !== "transition")
     .map(([name, { cycles, standing, source }]) => `| ${name} | ${cycles} | ${standing}: ${source} |`);
-  const models = ["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake", "zen"];
+  const models = ["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake", "icelake", "zen"];
   const transitions = models.map((name) => {
     const figure = figures(name)["transition"];
     const shown = name === "zen" ? "all of AMD's" : `\`${name}\``;

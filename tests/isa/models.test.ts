@@ -21,16 +21,16 @@ const platform = (name: string): Platform => {
 };
 const msr = (of: Platform, name: string) => of.cpu.msrs.find((entry) => entry.name === name);
 
-test("the fourteen platforms stand in their groups, oldest first", () => {
+test("the fifteen platforms stand in their groups, oldest first", () => {
   expect(Object.fromEntries(groupNames.map((group) => [group, groupMembers(group)]))).toEqual({
     unassisted: ["pentium4", "prescott", "athlon64"],
     vtx1: ["yonah", "penryn"],
-    vtx2: ["nehalem", "westmere", "ivybridge", "haswell", "skylake"],
+    vtx2: ["nehalem", "westmere", "ivybridge", "haswell", "skylake", "icelake"],
     svm1: ["turion"],
     svm2: ["phenom", "bulldozer", "zen"],
     all: platformNames,
   });
-  expect(platformNames).toHaveLength(14);
+  expect(platformNames).toHaveLength(15);
 });
 
 test("a name that is no platform or group is undefined", () => {
@@ -80,6 +80,7 @@ test("signatures are those of the processors named in the titles", () => {
     ivybridge: "306e4",
     haswell: "306c3",
     skylake: "50654",
+    icelake: "606a6",
     turion: "60f81",
     phenom: "100f23",
     bulldozer: "600f12",
@@ -137,7 +138,7 @@ test("segment limits in 64-bit mode are an AMD option", () => {
 
 test("capability MSRs are there exactly on models with VMX, and tell the generations apart", () => {
   const withVmx = platformNames.filter((name) => msr(platform(name), "IA32_VMX_BASIC") !== undefined);
-  expect(withVmx).toEqual(["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake"]);
+  expect(withVmx).toEqual(["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake", "icelake"]);
   const withEpt = platformNames.filter((name) => msr(platform(name), "IA32_VMX_EPT_VPID_CAP") !== undefined);
   expect(withEpt).toEqual(groupMembers("vtx2"));
 });
@@ -149,7 +150,7 @@ test("IA32_MISC_ENABLE takes what kernels write, and keeps its read-only bits", 
     const register = msr(platform(name), "IA32_MISC_ENABLE");
     return register && (value ^ register.reset) & ~register.writable;
   };
-  for (const name of ["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake"]) {
+  for (const name of ["yonah", "penryn", "nehalem", "westmere", "ivybridge", "haswell", "skylake", "icelake"]) {
     expect([name, refused(name)]).toEqual([name, 0n]);
   }
   // Northwood has neither MONITOR nor NX.

@@ -52,6 +52,9 @@ export const skylake = extend(haswell, [
   "AVX512F",
 ]);
 
+/** "Ice Lake-SP": user-mode instruction prevention, 5-level paging. */
+export const icelake = extend(skylake, [...(["UMIP", "LA57", "SHA", "RDPID"] as const)]);
+
 // ---- AMD
 
 /** Athlon 64 revision E "Venice": no MONITOR, no CMPXCHG16B. */

@@ -116,6 +116,19 @@ const skylake: ModelSource = {
   features: sets.skylake,
 };
 
+const icelake: ModelSource = {
+  ...intel,
+  name: "icelake",
+  title: "Xeon Ice Lake-SP (2021): adds UMIP and 5-level paging; VMX as on Skylake-X",
+  generation: "vtx2",
+  signature: { family: 6, model: 0x6a, stepping: 6 },
+  highestLeaf: 27,
+  highestExtendedLeaf: 0x8000_0008,
+  physicalAddressBits: 52,
+  linearAddressBits: 57,
+  features: sets.icelake,
+};
+
 /** Intel's models, oldest first. */
 export const intelSources: readonly ModelSource[] = [
   pentium4,
@@ -127,4 +140,5 @@ export const intelSources: readonly ModelSource[] = [
   ivybridge,
   haswell,
   skylake,
+  icelake,
 ];

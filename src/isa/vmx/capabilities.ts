@@ -101,6 +101,12 @@ function generation(
   };
 }
 
+const skylake = generation(0x14, skylakeControls, {
+  ept: [...westmereEpt, "accessed_dirty"],
+  writeAnyField: true,
+  zeroLengthInjection: true,
+});
+
 /** VMX of each Intel model that has it, by the name of the model. Revision identifiers are our own numbers. */
 export const vmxModels: Readonly<Record<string, VmxCapabilities>> = {
   yonah: generation(0x05, yonahControls, { trueControls: false, activityStates: ["hlt", "shutdown"] }),
@@ -109,11 +115,8 @@ export const vmxModels: Readonly<Record<string, VmxCapabilities>> = {
   westmere: generation(0x0f, westmereControls, { ept: westmereEpt }),
   ivybridge: generation(0x10, ivyBridgeControls, { ept: westmereEpt }),
   haswell: generation(0x12, haswellControls, { ept: [...westmereEpt, "accessed_dirty"], writeAnyField: true }),
-  skylake: generation(0x14, skylakeControls, {
-    ept: [...westmereEpt, "accessed_dirty"],
-    writeAnyField: true,
-    zeroLengthInjection: true,
-  }),
+  skylake,
+  icelake: skylake,
 };
 
 /** What the capability MSRs need to know of a model beside its VMX. */

@@ -4,6 +4,7 @@
 import type { Segment } from "../../program/index.js";
 import { ioApicPage } from "../devices/io-apic.js";
 import { apicPage } from "../devices/local-apic.js";
+import { pmTimerPort } from "../devices/pm-timer.js";
 
 const tablesAt = 0xf_0000;
 const identity = "TRAPLN";
@@ -94,7 +95,7 @@ function rootPointer(rsdt: number, xsdt: number): Table {
     .checksum(32);
 }
 
-/** "Fixed ACPI Description Table": PM1 event block at 0x600, PM1 control block at 0x604, interrupt 9. */
+/** "Fixed ACPI Description Table": PM1 event block at 0x600, PM1 control block at 0x604, PM timer, interrupt 9. */
 function fixedDescription(facs: number, dsdt: number): Table {
   return systemTable("FACP", 1, 116 - headerBytes)
     .u32(36, facs)
@@ -102,8 +103,10 @@ function fixedDescription(facs: number, dsdt: number): Table {
     .u16(46, 9)
     .u32(56, 0x600)
     .u32(64, 0x604)
+    .u32(76, pmTimerPort)
     .u8(88, 4)
     .u8(89, 2)
+    .u8(91, 4)
     .checksum(9);
 }
 

@@ -11,9 +11,11 @@ import { DebugConsole } from "./debug-console.js";
 import { FwCfg } from "./fw-cfg.js";
 import { IoApic } from "./io-apic.js";
 import { LocalApic } from "./local-apic.js";
+import { NumericErrors } from "./numeric-errors.js";
 import { ParallelPort } from "./parallel.js";
 import { PciHost } from "./pci.js";
 import { PicPair } from "./pic.js";
+import { PmTimer } from "./pm-timer.js";
 import { Pit } from "./pit.js";
 import { PowerPorts, type PowerEnd } from "./power.js";
 import { SerialPort } from "./serial.js";
@@ -46,6 +48,7 @@ export interface Pc {
 /** Lines of the board. */
 const serialLine = 4;
 const timerLine = 0;
+const numericErrorLine = 13;
 const timerPin = 2;
 
 /** What the board's wires carry. */
@@ -64,32 +67,7 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
   const wires: Wires = { ...idle };
   const clock = new Clock(machine);
   const processors = new Processors(machine, options.cpus ?? 1);
-  const pic = new PicPair((asserted) => {
-    wires.externalPending = asserted;
-    localApic.update();
-  });
-  const apics = Array.from({ length: processors.count }, (_, index) => {
-    const apic: LocalApic = new LocalApic(
-      clock,
-      {
-        ...processorOf(index, { machine, processors, options, wires }, () => apic.initialize()),
-        // The 8259 pair is wired to the first processor.
-        externalPending: () => index === 0 && wires.externalPending,
-        acknowledgeExternal: () => pic.acknowledge(),
-        endOfInterrupt: (vector) => ioApic.endOfInterrupt(vector),
-        send: (message) => apicBus.send(message, apic),
-      },
-      index,
-    );
-    return apic;
-  });
-  const localApic = apics[0] as LocalApic;
-  const apicBus: ApicBus = new ApicBus(apics, {
-    current: () => apics[processors.current] as LocalApic,
-    page: () => Number(processors.field(processors.current, cpu.apicBase) & 0xffff_f000n),
-    moved: () => machine.bus.moved(apicBus),
-  });
-  const ioApic: IoApic = new IoApic((message) => apicBus.send(message));
+  const { apics, apicBus, ioApic, pic } = controllersOf({ machine, processors, options, wires }, clock);
   const setLine = (line: number, asserted: boolean): void => {
     if (line < 16) pic.setLine(line, asserted);
     ioApic.setPin(line === timerLine ? timerPin : line, asserted);
@@ -100,6 +78,11 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     machine.stopFromDevice(0);
   });
   const pit = new Pit(clock, (asserted) => setLine(timerLine, asserted));
+  const numericErrors = new NumericErrors({
+    asserted: () => processors.field(processors.current, cpu.numericError) !== 0n,
+    ignore: () => processors.setField(processors.current, cpu.numericErrorIgnored, 1n),
+    setLine: (asserted) => setLine(numericErrorLine, asserted),
+  });
   const testDevice = new TestDevice({ setLine, flush: () => machine.core.tlbFlush() });
   const board: Device = {
     name: "board",
@@ -107,12 +90,45 @@ export function attachPc(machine: Machine, options: PcOptions): Pc {
     save: () => wires,
     restore: (state) => void Object.assign(wires, state),
   };
-  const devices = [processors, board, clock, apicBus, ioApic, pic, pit, serial, power, testDevice];
-  for (const device of [...devices, ...plainDevices(machine, options)]) {
+  const devices = [processors, board, clock, apicBus, ioApic, pic, pit, serial, power, numericErrors, testDevice];
+  for (const device of [...devices, new PmTimer(clock), ...plainDevices(machine, options)]) {
     device.reset();
     machine.attach(device);
   }
-  return { serial, localApic, processors, end: () => wires.end };
+  return { serial, localApic: apics[0], processors, end: () => wires.end };
+}
+
+/** The interrupt controllers, connected with each other and with the processors. */
+function controllersOf(board: Board, clock: Clock) {
+  const { machine, processors, wires } = board;
+  const pic = new PicPair((asserted) => {
+    wires.externalPending = asserted;
+    apics[0].update();
+  });
+  const apicOf = (index: number): LocalApic => {
+    const apic: LocalApic = new LocalApic(
+      clock,
+      {
+        ...processorOf(index, board, () => apic.initialize()),
+        // The 8259 pair is wired to the first processor.
+        externalPending: () => index === 0 && wires.externalPending,
+        acknowledgeExternal: () => pic.acknowledge(),
+        endOfInterrupt: (vector) => ioApic.endOfInterrupt(vector),
+        send: (message) => apicBus.send(message, apic),
+      },
+      index,
+    );
+    return apic;
+  };
+  const others = Array.from({ length: processors.count - 1 }, (_, i) => apicOf(i + 1));
+  const apics: readonly [LocalApic, ...LocalApic[]] = [apicOf(0), ...others];
+  const apicBus: ApicBus = new ApicBus(apics, {
+    current: () => apics[processors.current] ?? apics[0],
+    page: () => Number(processors.field(processors.current, cpu.apicBase) & 0xffff_f000n),
+    moved: () => machine.bus.moved(apicBus),
+  });
+  const ioApic: IoApic = new IoApic((message) => apicBus.send(message));
+  return { apics, apicBus, ioApic, pic };
 }
 
 interface Board {
