@@ -291,11 +291,10 @@ function throughGate(
   if (entersHost(newCpl)) return stopBeforeRing0(TRANSFER_EVENT);
   if (!markAccessed()) return ABORT;
 
-  // Step 3: the stack, from the TSS where the privilege rises or the gate names an IST entry.
+  // Step 3: the stack, from the TSS where the privilege rises or the gate names an IST entry; in IA-32e mode aligned.
   const raises = newCpl < cpu.cpl;
   stackIs64 = longMode();
   if (!chooseStack(raises, newCpl, ist)) return ABORT;
-  // Frames in IA-32e mode are aligned; those of call gates are not.
   if (stackIs64) newStackPointer &= ~0xf;
 
   // Step 4: the frame, all of it checked before any of it is written.
