@@ -117,7 +117,7 @@ describe("of several rules that do not hold", () => {
     expect(readVariation("order=last")).toEqual({ order: "last" });
     expect(readVariation("order=middle")).toBe("order is one of first, last, not middle");
     expect(readVariation("colour=red")).toBe(
-      "takes KNOB=CHOICE with one of the knobs undefined, order, not colour=red",
+      "takes KNOB=CHOICE with one of the knobs undefined, tlb, order, not colour=red",
     );
   });
 });
