@@ -411,6 +411,7 @@ export const constants: Readonly<Record<string, Readonly<Record<string, number>>
     UNDEFINED_INVERT: 8,
     TLB_EAGER: 16,
     TLB_LAZY: 32,
+    ORDER_SEED_SHIFT: 16,
   },
   POINT: { VISIT: 0, STOP: 1 },
   SEGMENT: { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, FLAT: 6, LDTR: 7, TR: 8 },

@@ -169,6 +169,7 @@ export const VARY_UNDEFINED_SET: u32 = 4;
 export const VARY_UNDEFINED_INVERT: u32 = 8;
 export const VARY_TLB_EAGER: u32 = 16;
 export const VARY_TLB_LAZY: u32 = 32;
+export const VARY_ORDER_SEED_SHIFT: u32 = 16;
 
 export const POINT_VISIT: u32 = 0;
 export const POINT_STOP: u32 = 1;
@@ -193,7 +194,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x2091b5b0;
+export const LAYOUT_DIGEST: u32 = 0x599b3436;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged

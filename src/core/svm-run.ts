@@ -7,7 +7,8 @@ import {
 import { appendEvent } from "./events";
 import { loadPdptes } from "./paging";
 import {
-  CR0_PE, CR0_PG, EFER_LMA, EFER_LME, IF, UNUSABLE, VM, canonical, refresh, segment, updateAttention, writeFlags,
+  CR0_ET, CR0_PE, CR0_PG, EFER_LMA, EFER_LME, IF, UNUSABLE, VM, canonical, refresh, segment, updateAttention,
+  writeFlags,
 } from "./state"; // prettier-ignore
 import { avicEnabled } from "./svm-avic";
 import { checkVmcb } from "./svm-checks";
@@ -101,7 +102,8 @@ function loadGuestState(): void {
   cpu.gdtrLimit = vmcb32(S.VMCB_GDTR_LIMIT) & 0xffff;
   cpu.idtrBase = canonical(vmcb64(S.VMCB_IDTR_BASE));
   cpu.idtrLimit = vmcb32(S.VMCB_IDTR_LIMIT) & 0xffff;
-  cpu.cr0 = vmcb64(S.VMCB_CR0);
+  // Reserved bits are ignored and ET is 1, as with MOV to CR0: of VMRUN the manual's rule is known from quotations only.
+  cpu.cr0 = (vmcb64(S.VMCB_CR0) & cpu.cr0Fixed1) | CR0_ET;
   cpu.cr2 = vmcb64(S.VMCB_CR2);
   cpu.cr3 = vmcb64(S.VMCB_CR3);
   cpu.cr4 = vmcb64(S.VMCB_CR4);

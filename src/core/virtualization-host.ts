@@ -10,9 +10,8 @@ import { vmloadFrom, vmsaveTo } from "./svm-instructions";
 import { runGuest } from "./svm-run";
 import { svm, svmPage } from "./svm-state";
 import { loadControlWords } from "./vmx-check-controls";
-import { checkChangingState, checkGuestState } from "./vmx-check-guest";
 import {
-  checkControlsAndHost, ENTERED, enterGuest, entryError, entryRule, errorOfCheck, FAILED, qualificationOf,
+  checkControlsAndHost, checkGuest, ENTERED, enterGuest, entryError, entryRule, errorOfCheck, FAILED, qualificationOf,
 } from "./vmx-entry"; // prettier-ignore
 import { EXIT_INVALID_GUEST_STATE } from "./vmx-facts.generated";
 import {
@@ -92,7 +91,7 @@ export function hostVmxCheck(): u32 {
   let rule = known ? 0 : checkControlsAndHost();
   let outcome: u32 = OUTCOME_FAIL | errorOfCheck(rule);
   if (rule == 0) {
-    rule = known ? checkChangingState() : checkGuestState();
+    rule = checkGuest(known);
     outcome = OUTCOME_REJECT | EXIT_INVALID_GUEST_STATE | (<u32>qualificationOf(rule) << 24);
   }
   if (rule == 0 && !known) keepEntry();

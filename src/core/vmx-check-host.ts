@@ -1,14 +1,14 @@
 // VM entry, second group of checks: the host-state area, VMfailValid(8).
 // Intel SDM vol. 3, chapter "VM Entries", "Checks on the Host-State Area". Each line is one rule of
-// src/isa/vmx/rules.ts and gives its number, 0 says that all hold.
+// src/isa/vmx/rules.ts.
 
 import { FEATURE_LONG_MODE } from "./decode-table.generated";
+import { must } from "./entry-checks";
 import { cpu } from "./layout.generated";
 import { CR4_PAE, CR4_PCIDE, EFER_LMA, EFER_LME, longMode } from "./state";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
 import { hasFeature } from "./state";
-import { checksFromLast } from "./vmx-check-controls";
 import { beyondWidth, read, read32, vmx } from "./vmx-state";
 
 /** Canonical by the model's own linear-address width, whatever paging mode is in force. */
@@ -31,13 +31,10 @@ export function obeysFixedBits(value: u64, fixed0: u64, fixed1: u64): bool {
   return (value & fixed0) == fixed0 && (value & ~fixed1) == 0;
 }
 
-/** Number of the first rule that does not hold, or 0. */
-export function checkHostState(): u32 {
-  const last = checksFromLast();
-  let rule = last ? checkAddressSpace() : checkControlRegisters();
-  if (rule == 0) rule = checkSegments();
-  if (rule == 0) rule = last ? checkControlRegisters() : checkAddressSpace();
-  return rule;
+export function checkHostState(): void {
+  checkControlRegisters();
+  checkSegments();
+  checkAddressSpace();
 }
 
 function exitControl(control: u32): bool {
@@ -45,24 +42,24 @@ function exitControl(control: u32): bool {
 }
 
 /** "Checks on Host Control Registers, MSRs, and SSP". */
-function checkControlRegisters(): u32 {
-  const intel64 = hasFeature(FEATURE_LONG_MODE);
-  if (!obeysFixedBits(read(F.HOST_CR0), vmx.cr0Fixed0, vmx.cr0Fixed1)) return X.RULE_HOST_CR0_FIXED;
-  if (!obeysFixedBits(read(F.HOST_CR4), vmx.cr4Fixed0, vmx.cr4Fixed1)) return X.RULE_HOST_CR4_FIXED;
-  if (beyondWidth(read(F.HOST_CR3))) return X.RULE_HOST_CR3_WIDTH;
-  if (intel64 && !canonicalForModel(read(F.HOST_IA32_SYSENTER_ESP))) return X.RULE_HOST_SYSENTER_ESP_CANONICAL;
-  if (intel64 && !canonicalForModel(read(F.HOST_IA32_SYSENTER_EIP))) return X.RULE_HOST_SYSENTER_EIP_CANONICAL;
-  if (exitControl(X.EXIT_LOAD_IA32_PERF_GLOBAL_CTRL) && read(F.HOST_IA32_PERF_GLOBAL_CTRL) != 0) {
-    return X.RULE_HOST_PERF_GLOBAL_CTRL_RESERVED;
+function checkControlRegisters(): void {
+  must(X.RULE_HOST_CR0_FIXED, obeysFixedBits(read(F.HOST_CR0), vmx.cr0Fixed0, vmx.cr0Fixed1));
+  must(X.RULE_HOST_CR4_FIXED, obeysFixedBits(read(F.HOST_CR4), vmx.cr4Fixed0, vmx.cr4Fixed1));
+  must(X.RULE_HOST_CR3_WIDTH, !beyondWidth(read(F.HOST_CR3)));
+  if (hasFeature(FEATURE_LONG_MODE)) {
+    must(X.RULE_HOST_SYSENTER_ESP_CANONICAL, canonicalForModel(read(F.HOST_IA32_SYSENTER_ESP)));
+    must(X.RULE_HOST_SYSENTER_EIP_CANONICAL, canonicalForModel(read(F.HOST_IA32_SYSENTER_EIP)));
   }
-  if (exitControl(X.EXIT_LOAD_IA32_PAT) && !validPat(read(F.HOST_IA32_PAT))) return X.RULE_HOST_PAT;
+  if (exitControl(X.EXIT_LOAD_IA32_PERF_GLOBAL_CTRL)) {
+    must(X.RULE_HOST_PERF_GLOBAL_CTRL_RESERVED, read(F.HOST_IA32_PERF_GLOBAL_CTRL) == 0);
+  }
+  if (exitControl(X.EXIT_LOAD_IA32_PAT)) must(X.RULE_HOST_PAT, validPat(read(F.HOST_IA32_PAT)));
   if (exitControl(X.EXIT_LOAD_IA32_EFER)) {
     const efer = read(F.HOST_IA32_EFER);
     const mode: u64 = exitControl(X.HOST_ADDRESS_SPACE_SIZE) ? EFER_LMA | EFER_LME : 0;
-    if ((efer & ~(cpu.eferAllowed | EFER_LMA)) != 0) return X.RULE_HOST_EFER_RESERVED;
-    if ((efer & (EFER_LMA | EFER_LME)) != mode) return X.RULE_HOST_EFER_MODE;
+    must(X.RULE_HOST_EFER_RESERVED, (efer & ~(cpu.eferAllowed | EFER_LMA)) == 0);
+    must(X.RULE_HOST_EFER_MODE, (efer & (EFER_LMA | EFER_LME)) == mode);
   }
-  return 0;
 }
 
 /** RPL and TI are 0. */
@@ -71,45 +68,43 @@ function plainSelector(field: u32): bool {
 }
 
 /** "Checks on Host Segment and Descriptor-Table Registers". */
-function checkSegments(): u32 {
-  if (!plainSelector(F.HOST_CS_SELECTOR)) return X.RULE_HOST_CS_SELECTOR;
-  if (!plainSelector(F.HOST_SS_SELECTOR)) return X.RULE_HOST_SS_SELECTOR;
-  if (!plainSelector(F.HOST_DS_SELECTOR)) return X.RULE_HOST_DS_SELECTOR;
-  if (!plainSelector(F.HOST_ES_SELECTOR)) return X.RULE_HOST_ES_SELECTOR;
-  if (!plainSelector(F.HOST_FS_SELECTOR)) return X.RULE_HOST_FS_SELECTOR;
-  if (!plainSelector(F.HOST_GS_SELECTOR)) return X.RULE_HOST_GS_SELECTOR;
-  if (!plainSelector(F.HOST_TR_SELECTOR)) return X.RULE_HOST_TR_SELECTOR;
-  if (read32(F.HOST_CS_SELECTOR) == 0) return X.RULE_HOST_CS_NULL;
-  if (read32(F.HOST_TR_SELECTOR) == 0) return X.RULE_HOST_TR_NULL;
-  if (read32(F.HOST_SS_SELECTOR) == 0 && !exitControl(X.HOST_ADDRESS_SPACE_SIZE)) return X.RULE_HOST_SS_NULL;
-  if (!hasFeature(FEATURE_LONG_MODE)) return 0;
-  if (!canonicalForModel(read(F.HOST_FS_BASE))) return X.RULE_HOST_FS_BASE;
-  if (!canonicalForModel(read(F.HOST_GS_BASE))) return X.RULE_HOST_GS_BASE;
-  if (!canonicalForModel(read(F.HOST_GDTR_BASE))) return X.RULE_HOST_GDTR_BASE;
-  if (!canonicalForModel(read(F.HOST_IDTR_BASE))) return X.RULE_HOST_IDTR_BASE;
-  if (!canonicalForModel(read(F.HOST_TR_BASE))) return X.RULE_HOST_TR_BASE;
-  return 0;
+function checkSegments(): void {
+  must(X.RULE_HOST_CS_SELECTOR, plainSelector(F.HOST_CS_SELECTOR));
+  must(X.RULE_HOST_SS_SELECTOR, plainSelector(F.HOST_SS_SELECTOR));
+  must(X.RULE_HOST_DS_SELECTOR, plainSelector(F.HOST_DS_SELECTOR));
+  must(X.RULE_HOST_ES_SELECTOR, plainSelector(F.HOST_ES_SELECTOR));
+  must(X.RULE_HOST_FS_SELECTOR, plainSelector(F.HOST_FS_SELECTOR));
+  must(X.RULE_HOST_GS_SELECTOR, plainSelector(F.HOST_GS_SELECTOR));
+  must(X.RULE_HOST_TR_SELECTOR, plainSelector(F.HOST_TR_SELECTOR));
+  must(X.RULE_HOST_CS_NULL, read32(F.HOST_CS_SELECTOR) != 0);
+  must(X.RULE_HOST_TR_NULL, read32(F.HOST_TR_SELECTOR) != 0);
+  must(X.RULE_HOST_SS_NULL, read32(F.HOST_SS_SELECTOR) != 0 || exitControl(X.HOST_ADDRESS_SPACE_SIZE));
+  if (!hasFeature(FEATURE_LONG_MODE)) return;
+  must(X.RULE_HOST_FS_BASE, canonicalForModel(read(F.HOST_FS_BASE)));
+  must(X.RULE_HOST_GS_BASE, canonicalForModel(read(F.HOST_GS_BASE)));
+  must(X.RULE_HOST_GDTR_BASE, canonicalForModel(read(F.HOST_GDTR_BASE)));
+  must(X.RULE_HOST_IDTR_BASE, canonicalForModel(read(F.HOST_IDTR_BASE)));
+  must(X.RULE_HOST_TR_BASE, canonicalForModel(read(F.HOST_TR_BASE)));
 }
 
 /** "Checks Related to Address-Space Size". */
-function checkAddressSpace(): u32 {
+function checkAddressSpace(): void {
   const host64 = exitControl(X.HOST_ADDRESS_SPACE_SIZE);
   const guest64 = (vmx.entry & X.IA32E_MODE_GUEST) != 0;
-  if (!longMode()) {
-    if (guest64) return X.RULE_HOST_SPACE_LEGACY_GUEST;
-    if (host64) return X.RULE_HOST_SPACE_LEGACY_HOST;
-  } else if (!host64) {
-    return X.RULE_HOST_SPACE_LONG_HOST;
+  if (longMode()) {
+    must(X.RULE_HOST_SPACE_LONG_HOST, host64);
+  } else {
+    must(X.RULE_HOST_SPACE_LEGACY_GUEST, !guest64);
+    must(X.RULE_HOST_SPACE_LEGACY_HOST, !host64);
   }
   const cr4 = read(F.HOST_CR4);
   const rip = read(F.HOST_RIP);
-  if (!host64) {
-    if (guest64) return X.RULE_HOST_SPACE_GUEST;
-    if ((cr4 & CR4_PCIDE) != 0) return X.RULE_HOST_SPACE_PCIDE;
-    if (rip >> 32 != 0) return X.RULE_HOST_SPACE_RIP_HIGH;
-    return 0;
+  if (host64) {
+    must(X.RULE_HOST_SPACE_PAE, (cr4 & CR4_PAE) != 0);
+    must(X.RULE_HOST_SPACE_RIP_CANONICAL, canonicalForModel(rip));
+    return;
   }
-  if ((cr4 & CR4_PAE) == 0) return X.RULE_HOST_SPACE_PAE;
-  if (!canonicalForModel(rip)) return X.RULE_HOST_SPACE_RIP_CANONICAL;
-  return 0;
+  must(X.RULE_HOST_SPACE_GUEST, !guest64);
+  must(X.RULE_HOST_SPACE_PCIDE, (cr4 & CR4_PCIDE) == 0);
+  must(X.RULE_HOST_SPACE_RIP_HIGH, rip >> 32 == 0);
 }

@@ -1,8 +1,9 @@
 // VM entry: the checks on the guest's segment registers.
 // Intel SDM vol. 3, chapter "VM Entries", "Checks on Guest Segment Registers". Each line is one rule of
-// src/isa/vmx/rules.ts and gives its number, 0 says that all hold.
+// src/isa/vmx/rules.ts.
 
 import { FEATURE_LONG_MODE } from "./decode-table.generated";
+import { must } from "./entry-checks";
 import { CR0_PE, VM, hasFeature } from "./state";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -75,135 +76,125 @@ function granularityAgrees(register: u32): bool {
   return limit >> 20 == 0 || paged;
 }
 
-/** Number of the first rule that does not hold, or 0. */
-export function checkGuestSegments(): u32 {
+export function checkGuestSegments(): void {
   const v86 = (read(F.GUEST_RFLAGS) & VM) != 0;
-  let rule = checkSelectors(v86);
-  if (rule == 0) rule = checkBases(v86);
-  if (rule == 0 && v86) rule = checkVirtual8086();
-  if (rule == 0 && !v86) rule = checkRights();
-  if (rule == 0) rule = checkTr();
-  if (rule == 0 && usable(LDTR)) rule = checkLdtr();
-  return rule;
+  checkSelectors(v86);
+  checkBases(v86);
+  if (v86) checkVirtual8086();
+  else checkRights();
+  checkTr();
+  if (usable(LDTR)) checkLdtr();
 }
 
-function checkSelectors(v86: bool): u32 {
-  if ((selectorOf(TR) & 4) != 0) return X.RULE_GUEST_TR_TI;
-  if (usable(LDTR) && (selectorOf(LDTR) & 4) != 0) return X.RULE_GUEST_LDTR_TI;
-  if (!v86 && !unrestrictedGuest() && ((selectorOf(SS) ^ selectorOf(CS)) & 3) != 0) return X.RULE_GUEST_SS_RPL;
-  return 0;
+function checkSelectors(v86: bool): void {
+  must(X.RULE_GUEST_TR_TI, (selectorOf(TR) & 4) == 0);
+  must(X.RULE_GUEST_LDTR_TI, !usable(LDTR) || (selectorOf(LDTR) & 4) == 0);
+  const sameLevel = ((selectorOf(SS) ^ selectorOf(CS)) & 3) == 0;
+  must(X.RULE_GUEST_SS_RPL, v86 || unrestrictedGuest() || sameLevel);
 }
 
-function checkBases(v86: bool): u32 {
+function checkBases(v86: bool): void {
   if (v86) {
     for (let i: u32 = 0; i < 6; i++) {
       const register = inOrder(i);
-      if (baseOf(register) != <u64>selectorOf(register) << 4) return X.RULE_GUEST_CS_V86_BASE + i;
+      must(X.RULE_GUEST_CS_V86_BASE + i, baseOf(register) == <u64>selectorOf(register) << 4);
     }
   }
-  if (!hasFeature(FEATURE_LONG_MODE)) return 0;
-  if (!canonicalForModel(baseOf(TR))) return X.RULE_GUEST_TR_BASE;
-  if (!canonicalForModel(baseOf(FS))) return X.RULE_GUEST_FS_BASE;
-  if (!canonicalForModel(baseOf(GS))) return X.RULE_GUEST_GS_BASE;
-  if (usable(LDTR) && !canonicalForModel(baseOf(LDTR))) return X.RULE_GUEST_LDTR_BASE;
-  if (baseOf(CS) >> 32 != 0) return X.RULE_GUEST_CS_BASE_HIGH;
-  for (let i: u32 = 1; i < 4; i++) {
+  if (!hasFeature(FEATURE_LONG_MODE)) return;
+  must(X.RULE_GUEST_TR_BASE, canonicalForModel(baseOf(TR)));
+  must(X.RULE_GUEST_FS_BASE, canonicalForModel(baseOf(FS)));
+  must(X.RULE_GUEST_GS_BASE, canonicalForModel(baseOf(GS)));
+  must(X.RULE_GUEST_LDTR_BASE, !usable(LDTR) || canonicalForModel(baseOf(LDTR)));
+  for (let i: u32 = 0; i < 4; i++) {
     const register = inOrder(i);
-    if (usable(register) && baseOf(register) >> 32 != 0) return X.RULE_GUEST_CS_BASE_HIGH + i;
+    if (isLoaded(register)) must(X.RULE_GUEST_CS_BASE_HIGH + i, baseOf(register) >> 32 == 0);
   }
-  return 0;
 }
 
-function checkVirtual8086(): u32 {
-  for (let i: u32 = 0; i < 6; i++) {
-    if (limitOf(inOrder(i)) != 0xffff) return X.RULE_GUEST_CS_V86_LIMIT + i;
-  }
-  for (let i: u32 = 0; i < 6; i++) {
-    if (rightsOf(inOrder(i)) != 0xf3) return X.RULE_GUEST_CS_V86_RIGHTS + i;
-  }
-  return 0;
+/** CS is loaded whatever its rights say, the others where they are usable. */
+function isLoaded(register: u32): bool {
+  return register == CS || usable(register);
+}
+
+function checkVirtual8086(): void {
+  for (let i: u32 = 0; i < 6; i++) must(X.RULE_GUEST_CS_V86_LIMIT + i, limitOf(inOrder(i)) == 0xffff);
+  for (let i: u32 = 0; i < 6; i++) must(X.RULE_GUEST_CS_V86_RIGHTS + i, rightsOf(inOrder(i)) == 0xf3);
 }
 
 /** The access rights of CS, SS, DS, ES, FS, GS outside virtual-8086 mode. */
-function checkRights(): u32 {
-  let rule = checkTypes();
-  if (rule == 0) rule = checkDpls();
-  if (rule != 0) return rule;
+function checkRights(): void {
+  checkTypes();
+  checkDpls();
   for (let i: u32 = 0; i < 6; i++) {
     const register = inOrder(i);
-    if ((i == 0 || usable(register)) && (rightsOf(register) & PRESENT) == 0) return X.RULE_GUEST_CS_PRESENT + i;
+    if (isLoaded(register)) must(X.RULE_GUEST_CS_PRESENT + i, (rightsOf(register) & PRESENT) != 0);
   }
   for (let i: u32 = 0; i < 6; i++) {
     const register = inOrder(i);
-    const reserved = (rightsOf(register) & RESERVED) != 0;
-    if ((i == 0 || usable(register)) && reserved) return X.RULE_GUEST_CS_RIGHTS_RESERVED + i;
+    if (isLoaded(register)) must(X.RULE_GUEST_CS_RIGHTS_RESERVED + i, (rightsOf(register) & RESERVED) == 0);
   }
-  const code = rightsOf(CS);
-  if (guestIsLong() && (code & L) != 0 && (code & DB) != 0) return X.RULE_GUEST_CS_DB;
+  must(X.RULE_GUEST_CS_DB, !guestIsLong() || (rightsOf(CS) & (L | DB)) != (L | DB));
   for (let i: u32 = 0; i < 6; i++) {
     const register = inOrder(i);
-    if ((i == 0 || usable(register)) && !granularityAgrees(register)) return X.RULE_GUEST_CS_GRANULARITY + i;
+    if (isLoaded(register)) must(X.RULE_GUEST_CS_GRANULARITY + i, granularityAgrees(register));
   }
-  return 0;
 }
 
-function checkTypes(): u32 {
+function checkTypes(): void {
   const codeType = rightsOf(CS) & TYPE;
   const accessedCode = (codeType & (CODE | ACCESSED)) == (CODE | ACCESSED);
-  if (!accessedCode && !(unrestrictedGuest() && codeType == 3)) return X.RULE_GUEST_CS_TYPE;
+  must(X.RULE_GUEST_CS_TYPE, accessedCode || (unrestrictedGuest() && codeType == 3));
   const stackType = rightsOf(SS) & TYPE;
-  if (usable(SS) && stackType != 3 && stackType != 7) return X.RULE_GUEST_SS_TYPE;
+  must(X.RULE_GUEST_SS_TYPE, !usable(SS) || stackType == 3 || stackType == 7);
   for (let i: u32 = 2; i < 6; i++) {
     const register = inOrder(i);
     const rights = rightsOf(register);
-    if (!usable(register)) continue;
-    if ((rights & ACCESSED) == 0) return X.RULE_GUEST_DS_TYPE + (i - 2);
-    if ((rights & CODE) != 0 && (rights & READABLE) == 0) return X.RULE_GUEST_DS_TYPE + (i - 2);
+    const readable = (rights & CODE) == 0 || (rights & READABLE) != 0;
+    if (usable(register)) must(X.RULE_GUEST_DS_TYPE + (i - 2), (rights & ACCESSED) != 0 && readable);
   }
   for (let i: u32 = 0; i < 6; i++) {
     const register = inOrder(i);
-    if ((i == 0 || usable(register)) && (rightsOf(register) & S) == 0) return X.RULE_GUEST_CS_S + i;
+    if (isLoaded(register)) must(X.RULE_GUEST_CS_S + i, (rightsOf(register) & S) != 0);
   }
-  return 0;
 }
 
-function checkDpls(): u32 {
+function checkDpls(): void {
   const codeType = rightsOf(CS) & TYPE;
   const codeDpl = dplOf(CS);
   const stackDpl = dplOf(SS);
-  if (codeType == 3 && codeDpl != 0) return X.RULE_GUEST_CS_DPL;
-  if ((codeType == 9 || codeType == 11) && codeDpl != stackDpl) return X.RULE_GUEST_CS_DPL;
-  if ((codeType == 13 || codeType == 15) && codeDpl > stackDpl) return X.RULE_GUEST_CS_DPL;
-  if (!unrestrictedGuest() && stackDpl != (selectorOf(SS) & 3)) return X.RULE_GUEST_SS_DPL;
-  if ((codeType == 3 || (read(F.GUEST_CR0) & CR0_PE) == 0) && stackDpl != 0) return X.RULE_GUEST_SS_DPL_REAL;
-  if (unrestrictedGuest()) return 0;
+  let agrees = true;
+  if (codeType == 3) agrees = codeDpl == 0;
+  else if (codeType == 9 || codeType == 11) agrees = codeDpl == stackDpl;
+  else if (codeType == 13 || codeType == 15) agrees = codeDpl <= stackDpl;
+  must(X.RULE_GUEST_CS_DPL, agrees);
+  must(X.RULE_GUEST_SS_DPL, unrestrictedGuest() || stackDpl == (selectorOf(SS) & 3));
+  const realLevel = codeType == 3 || (read(F.GUEST_CR0) & CR0_PE) == 0;
+  must(X.RULE_GUEST_SS_DPL_REAL, !realLevel || stackDpl == 0);
+  if (unrestrictedGuest()) return;
   for (let i: u32 = 2; i < 6; i++) {
     const register = inOrder(i);
     const notConforming = (rightsOf(register) & TYPE) < 12;
     if (!usable(register) || !notConforming) continue;
-    if (dplOf(register) < (selectorOf(register) & 3)) return X.RULE_GUEST_DS_DPL + (i - 2);
+    must(X.RULE_GUEST_DS_DPL + (i - 2), dplOf(register) >= (selectorOf(register) & 3));
   }
-  return 0;
 }
 
-function checkTr(): u32 {
+function checkTr(): void {
   const rights = rightsOf(TR);
   const type = rights & TYPE;
-  if (type != 11 && !(type == 3 && !guestIsLong())) return X.RULE_GUEST_TR_TYPE;
-  if ((rights & S) != 0) return X.RULE_GUEST_TR_S;
-  if ((rights & PRESENT) == 0) return X.RULE_GUEST_TR_PRESENT;
-  if ((rights & RESERVED) != 0) return X.RULE_GUEST_TR_RIGHTS_RESERVED;
-  if (!granularityAgrees(TR)) return X.RULE_GUEST_TR_GRANULARITY;
-  if ((rights & UNUSABLE) != 0) return X.RULE_GUEST_TR_USABLE;
-  return 0;
+  must(X.RULE_GUEST_TR_TYPE, type == 11 || (type == 3 && !guestIsLong()));
+  must(X.RULE_GUEST_TR_S, (rights & S) == 0);
+  must(X.RULE_GUEST_TR_PRESENT, (rights & PRESENT) != 0);
+  must(X.RULE_GUEST_TR_RIGHTS_RESERVED, (rights & RESERVED) == 0);
+  must(X.RULE_GUEST_TR_GRANULARITY, granularityAgrees(TR));
+  must(X.RULE_GUEST_TR_USABLE, (rights & UNUSABLE) == 0);
 }
 
-function checkLdtr(): u32 {
+function checkLdtr(): void {
   const rights = rightsOf(LDTR);
-  if ((rights & TYPE) != 2) return X.RULE_GUEST_LDTR_TYPE;
-  if ((rights & S) != 0) return X.RULE_GUEST_LDTR_S;
-  if ((rights & PRESENT) == 0) return X.RULE_GUEST_LDTR_PRESENT;
-  if ((rights & RESERVED) != 0) return X.RULE_GUEST_LDTR_RIGHTS_RESERVED;
-  if (!granularityAgrees(LDTR)) return X.RULE_GUEST_LDTR_GRANULARITY;
-  return 0;
+  must(X.RULE_GUEST_LDTR_TYPE, (rights & TYPE) == 2);
+  must(X.RULE_GUEST_LDTR_S, (rights & S) == 0);
+  must(X.RULE_GUEST_LDTR_PRESENT, (rights & PRESENT) != 0);
+  must(X.RULE_GUEST_LDTR_RIGHTS_RESERVED, (rights & RESERVED) == 0);
+  must(X.RULE_GUEST_LDTR_GRANULARITY, granularityAgrees(LDTR));
 }

@@ -2,13 +2,14 @@
 // Intel SDM vol. 3, chapter "VM Entries".
 
 import { EVENT_ENTER, cpu } from "./layout.generated";
+import { beginChecks, brokenRule } from "./entry-checks";
 import { appendEvent } from "./events";
 import { beforeWrite } from "./physical";
 import { updateAttention } from "./state";
 import { apicAccessPage } from "./vmx-apic";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
-import { checkControls, checksFromLast, loadControlWords } from "./vmx-check-controls";
+import { checkControls, loadControlWords } from "./vmx-check-controls";
 import { checkChangingState, checkGuestState } from "./vmx-check-guest";
 import { checkHostState } from "./vmx-check-host";
 import { performEntryFailure } from "./vmx-exit";
@@ -45,7 +46,7 @@ export function enterGuest(rip: u64): u32 {
   if (rule != 0) return fail(errorOfCheck(rule), rule);
   // From here on the entry ends in the guest or in a VM exit that loads the host state.
   leaveHostTlb();
-  const guestRule = known ? checkChangingState() : checkGuestState();
+  const guestRule = checkGuest(known);
   if (guestRule != 0) return reject(X.EXIT_INVALID_GUEST_STATE, guestRule, qualificationOf(guestRule), rip);
   if (!known) keepEntry();
   unpackControls();
@@ -69,10 +70,18 @@ export function enterGuest(rip: u64): u32 {
 /** "Checks on VMX Controls and Host-State Area", which may come in any order: the rule that does not hold, or 0. */
 export function checkControlsAndHost(): u32 {
   loadControlWords();
-  const last = checksFromLast();
-  const rule = last ? checkHostState() : checkControls();
-  if (rule != 0) return rule;
-  return last ? checkControls() : checkHostState();
+  beginChecks();
+  checkControls();
+  checkHostState();
+  return brokenRule();
+}
+
+/** "Checks on the Guest State Area", in any order: the rule that does not hold, or 0. */
+export function checkGuest(known: bool): u32 {
+  beginChecks();
+  if (known) checkChangingState();
+  else checkGuestState();
+  return brokenRule();
 }
 
 /** The VM-instruction error of such a rule. */

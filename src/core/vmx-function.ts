@@ -3,7 +3,7 @@
 import { cpu } from "./layout.generated";
 import { ABORT, END } from "./state";
 import { flushTlb } from "./tlb";
-import { checkEptPointer } from "./vmx-check-controls";
+import { validEptPointer } from "./vmx-check-controls";
 import { exitBecause } from "./vmx-exit";
 import * as F from "./vmx-fields.generated";
 import * as X from "./vmx-facts.generated";
@@ -27,7 +27,7 @@ export function vmFunction(): u32 {
 function switchEptp(index: u32): bool {
   if (index >= EPTP_LIST_ENTRIES) return false;
   const eptp = physicalRead(read(F.EPTP_LIST_ADDRESS) + (<u64>index << 3), 8);
-  if (checkEptPointer(eptp) != 0) return false;
+  if (!validEptPointer(eptp)) return false;
   write(F.EPT_POINTER, eptp);
   vmx.eptp = eptp;
   if ((vmx.secondary & X.EPT_VIOLATION_VE) != 0) write(F.EPTP_INDEX, index);

@@ -9,7 +9,7 @@ import { CPU_BASE, MicroOp } from "./layout.generated";
 import { loadSized, operandForRead } from "./memory";
 import { ABORT, code64, hasFeature } from "./state";
 import { flushTlb } from "./tlb";
-import { checkEptPointer } from "./vmx-check-controls";
+import { validEptPointer } from "./vmx-check-controls";
 import { canonicalForModel } from "./vmx-check-host";
 import * as X from "./vmx-facts.generated";
 import { vmFail, vmSucceed } from "./vmx-instructions";
@@ -48,7 +48,7 @@ export function invalidateEpt(op: MicroOp): u32 {
   const supported = (type == 1 || type == 2) && ((vmx.eptVpid >> (24 + type)) & 1) != 0;
   if (!supported) return vmFail(INVALID_OPERAND, X.RULE_INVEPT_TYPE);
   if (!readDescriptor(op)) return ABORT;
-  if (type == SINGLE_CONTEXT && checkEptPointer(descriptorLow) != 0) return vmFail(INVALID_OPERAND, X.RULE_INVEPT_EPTP);
+  if (type == SINGLE_CONTEXT && !validEptPointer(descriptorLow)) return vmFail(INVALID_OPERAND, X.RULE_INVEPT_EPTP);
   return drop();
 }
 

@@ -23,17 +23,26 @@ export const knobs = {
     },
   },
   order: {
-    doc: "which failing check of VM entry is reported, where several fail and the manual lets any be",
+    doc: "which failing check of VM entry or VMRUN is reported, where several fail and the manual lets any be",
     choices: {
-      first: "the first in the order of the manual: controls before host state, each group from its start",
-      last: "the last group of them: host state before controls, each section from the last to the first",
+      first: "the first in the order of the manual",
+      last: "the last",
+      "seed:N": "any, by a number from 1 to 65535: each of those that fail has its seeds",
     },
   },
 } as const;
 
 export type KnobName = keyof typeof knobs;
-/** The choices of a run that differ from the default, or confirm it. */
-export type Variation = { readonly [K in KnobName]?: keyof (typeof knobs)[K]["choices"] };
+/** The choices of a run that differ from the default, or confirm it; `seed:N` with its number. */
+export type Variation = { readonly [K in KnobName]?: Choice<keyof (typeof knobs)[K]["choices"]> };
+type Choice<Name> = Name extends "seed:N" ? `seed:${number}` : Name;
+
+/** The number of a choice `seed:N`, or undefined for another choice. */
+export function seedOf(choice: string | undefined): number | undefined {
+  const digits = /^seed:([0-9]{1,5})$/.exec(choice ?? "")?.[1];
+  const seed = Number(digits);
+  return digits !== undefined && seed >= 1 && seed <= 0xffff ? seed : undefined;
+}
 
 /** Reads `knob=choice`; a sentence about what is wrong where it is not one. */
 export function readVariation(text: string): Variation | string {
@@ -42,7 +51,9 @@ export function readVariation(text: string): Variation | string {
     return `takes KNOB=CHOICE with one of the knobs ${Object.keys(knobs).join(", ")}, not ${text}`;
   }
   const choices = Object.keys(knobs[name as KnobName].choices);
-  if (!choices.includes(choice)) return `${name} is one of ${choices.join(", ")}, not ${choice}`;
+  const isSeed = choices.includes("seed:N") && seedOf(choice) !== undefined;
+  if (!isSeed && (choice === "seed:N" || !choices.includes(choice)))
+    return `${name} is one of ${choices.join(", ")}, not ${choice}`;
   return { [name]: choice };
 }
 

@@ -169,6 +169,7 @@ export const VARY_UNDEFINED_SET = 4;
 export const VARY_UNDEFINED_INVERT = 8;
 export const VARY_TLB_EAGER = 16;
 export const VARY_TLB_LAZY = 32;
+export const VARY_ORDER_SEED_SHIFT = 16;
 
 export const POINT_VISIT = 0;
 export const POINT_STOP = 1;
@@ -193,7 +194,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x2091b5b0;
+export const LAYOUT_DIGEST = 0x599b3436;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {

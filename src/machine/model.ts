@@ -1,7 +1,15 @@
 // Writes a CPU model into a core: features, CPUID leaves, MSRs, and the control-register bits that follow.
 
 import { assert } from "../base/index.js";
-import { cr0Allowed, cr4Allowed, featureNumber, type CpuModel, type Platform, type Variation } from "../isa/index.js";
+import {
+  cr0Allowed,
+  cr4Allowed,
+  featureNumber,
+  seedOf,
+  type CpuModel,
+  type Platform,
+  type Variation,
+} from "../isa/index.js";
 import { cpuLayout as cpu, cpuidRecordLayout, msrRecordLayout } from "./layout.generated.js";
 import * as layout from "./layout.generated.js";
 
@@ -50,8 +58,9 @@ function variationBits({ order, tlb, undefined: flags }: Variation = {}): number
     invert: layout.VARY_UNDEFINED_INVERT,
   };
   const tlbBits = { usual: 0, eager: layout.VARY_TLB_EAGER, lazy: layout.VARY_TLB_LAZY };
-  const orderBits = order === "last" ? layout.VARY_ORDER_LAST : 0;
-  return orderBits | tlbBits[tlb ?? "usual"] | undefinedBits[flags ?? "computed"];
+  const seed = (seedOf(order) ?? 0) << layout.VARY_ORDER_SEED_SHIFT;
+  const orderBits = order === "last" ? layout.VARY_ORDER_LAST : seed;
+  return (orderBits | tlbBits[tlb ?? "usual"] | undefinedBits[flags ?? "computed"]) >>> 0;
 }
 
 /** EFER.LMSLE: AMD's 64-bit models before Zen let segment limits hold in 64-bit mode. */

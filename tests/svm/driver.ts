@@ -2,7 +2,8 @@
 
 import { decodeEvent, layout, loadCore, Machine, type MachineOptions } from "../../src/machine/index.js";
 import type { DecodedEvent, EntryFailure, RawEvent, Stop } from "../../src/machine/index.js";
-import { findPlatform, findSvmIntercept, findVmcbField, vmcbOffset } from "../../src/isa/index.js";
+import { findPlatform, findSvmIntercept, findVmcbField, varyPlatform, vmcbOffset } from "../../src/isa/index.js";
+import type { Variation } from "../../src/isa/index.js";
 
 export const place = {
   vmcb: 0x10_0000n,
@@ -60,12 +61,13 @@ const data = 0xc93;
 export class Vmm {
   readonly machine: Machine;
 
-  constructor(name = "zen") {
+  constructor(name = "zen", variation: Variation = {}) {
     const base = findPlatform(name);
     if (!base) throw new Error(`no platform ${name}`);
-    const platform = { ...base, memoryBytes: 16 * 1024 * 1024 };
-    const machine = machines.get(name) ?? withController(bed.make({ platform }));
-    machines.set(name, machine);
+    const platform = varyPlatform({ ...base, memoryBytes: 16 * 1024 * 1024 }, variation);
+    const key = JSON.stringify([name, variation]);
+    const machine = machines.get(key) ?? withController(bed.make({ platform }));
+    machines.set(key, machine);
     machine.reset();
     machine.setInterruptLine(false);
     this.machine = machine;

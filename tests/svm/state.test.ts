@@ -48,6 +48,10 @@ describe("VMRUN and #VMEXIT", () => {
     expect(vmm.read("KERNEL_GS_BASE")).toBe(0xffff_8000_0000_0000n);
   });
 
+  test("CR0 loses its reserved bits, and ET is 1", () => {
+    expect(roundTrip((v) => v.write("CR0", 0x8fe1_0001n)).read("CR0")).toBe(0x8001_0011n);
+  });
+
   test("EFER.LMA follows from LME and paging", () => {
     expect(roundTrip((v) => v.write("EFER", 0x1100)).read("EFER")).toBe(0x1500n);
   });

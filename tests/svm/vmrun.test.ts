@@ -3,6 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { layout } from "../../src/machine/index.js";
 import { svmRules } from "../../src/isa/index.js";
+import type { Variation } from "../../src/isa/index.js";
 import { place, Vmm, onMachine } from "./driver.js";
 
 interface RuleCase {
@@ -133,6 +134,28 @@ function badPdptes(v: Vmm): Vmm {
 }
 
 const rules = svmRules.filter((r) => r.outcome.kind === "INVALID");
+
+describe("of several rules that do not hold", () => {
+  const broken = (variation: Variation): string =>
+    new Vmm("zen", variation)
+      .write("EFER", 0x500)
+      .write("DR6", 1n << 32n)
+      .write("DR7", 1n << 32n)
+      .write("GUEST_ASID", 0)
+      .write("TLB_CONTROL", 2)
+      .enter()?.rule ?? "none";
+
+  test("the first is reported, with order=last the last", () => {
+    expect(broken({})).toBe("vmcb.efer.svme");
+    expect(broken({ order: "last" })).toBe("vmcb.tlb_control");
+  });
+
+  test("with order=seed:N any is", () => {
+    const found = new Set(Array.from({ length: 200 }, (_, i) => broken({ order: `seed:${i + 1}` })));
+    const all = ["vmcb.asid", "vmcb.dr6.high", "vmcb.dr7.high", "vmcb.efer.svme", "vmcb.tlb_control"];
+    expect([...found].sort()).toEqual(all);
+  });
+});
 
 describe("VMRUN", () => {
   for (const rule of rules) {

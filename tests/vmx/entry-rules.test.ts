@@ -98,24 +98,49 @@ describe("of several rules that do not hold", () => {
       .write("CR3_TARGET_COUNT", 9)
       .write("VM_ENTRY_INTERRUPTION_INFORMATION", 0x8000_0120)
       .write("HOST_CR0", 0)
+      .write("HOST_CS_SELECTOR", 0)
       .write("HOST_RIP", 1n << 50n)
       .enter();
   const guest = (variation: Variation): EntryFailure | undefined =>
-    new Vmm("skylake", undefined, "long", variation).write("GUEST_CR4", 0).write("VMCS_LINK_POINTER", 8).enter();
+    new Vmm("skylake", undefined, "long", variation)
+      .write("GUEST_CR4", 0)
+      .write("GUEST_TR_LIMIT", 0x10_0000)
+      .write("GUEST_TR_ACCESS_RIGHTS", 0x1b)
+      .write("GUEST_RFLAGS", 0x8000_0000n)
+      .write("VMCS_LINK_POINTER", 8)
+      .enter();
+  const rulesBySeeds = (enter: (variation: Variation) => EntryFailure | undefined): string[] => {
+    const seeds = Array.from({ length: 200 }, (_, i) => enter({ order: `seed:${i + 1}` })?.rule ?? "none");
+    return [...new Set(seeds)].sort();
+  };
 
   test("the first is reported: controls before host state", () => {
     expect(broken({})).toEqual({ kind: "fail", number: 7, rule: "controls.cr3_targets" });
     expect(guest({})).toMatchObject({ kind: "reject", rule: "guest.cr4.fixed" });
   });
 
-  test("with order=last a later one: host state before controls, later sections first", () => {
+  test("with order=last the last is", () => {
     expect(broken({ order: "last" })).toEqual({ kind: "fail", number: 8, rule: "host.space.rip_canonical" });
-    expect(guest({ order: "last" })).toMatchObject({ kind: "reject", rule: "guest.link.aligned" });
+    expect(guest({ order: "last" })).toMatchObject({ kind: "reject", rule: "guest.link.revision" });
+  });
+
+  test("with order=seed:N any is, also two of one section, and the same for the same seed", () => {
+    expect(rulesBySeeds(broken)).toEqual([
+      ...["controls.cr3_targets", "controls.inject.type"],
+      ...["host.cr0.fixed", "host.cs.null", "host.space.rip_canonical"],
+    ]);
+    const guests = ["guest.cr4.fixed", "guest.ia32e.pae", "guest.link.aligned", "guest.link.revision"];
+    const flagsAndTr = ["guest.rflags.reserved", "guest.tr.granularity", "guest.tr.present", "guest.tr.s"];
+    expect(rulesBySeeds(guest)).toEqual([...guests, ...flagsAndTr]);
+    expect(broken({ order: "seed:7" })).toEqual(broken({ order: "seed:7" }));
   });
 
   test("knobs and choices that do not exist are named", () => {
     expect(readVariation("order=last")).toEqual({ order: "last" });
-    expect(readVariation("order=middle")).toBe("order is one of first, last, not middle");
+    expect(readVariation("order=seed:65535")).toEqual({ order: "seed:65535" });
+    for (const choice of ["middle", "seed:0", "seed:65536", "seed:N", "seed:"]) {
+      expect(readVariation(`order=${choice}`)).toBe(`order is one of first, last, seed:N, not ${choice}`);
+    }
     expect(readVariation("colour=red")).toBe(
       "takes KNOB=CHOICE with one of the knobs undefined, tlb, order, not colour=red",
     );
