@@ -14,6 +14,8 @@ const valid = 1n << 31n;
 const errorCodeValid = 1n << 11n;
 const pageFaultVector = 14;
 const debugVector = 1;
+/** BS of DR6: the injection of #DB writes no debug register. */
+const dr6SingleStep = 1n << 14n;
 
 export interface SvmGuestParts extends GuestParts {
   readonly store: VmcbStore;
@@ -64,7 +66,10 @@ export class SvmGuest extends GuestBase {
         ? vmcb.get("nrip")
         : vmcb.get("rip") + BigInt(lengthBytes ?? instructionLength(this) ?? 0);
     const singleStep = (vmcb.get("rflags") & flagBits.TF) !== 0n;
-    if (singleStep && !this.hasInjected) this.inject({ vector: debugVector });
+    if (singleStep && !this.hasInjected) {
+      this.setRegister("DR6", this.register("DR6") | dr6SingleStep);
+      this.inject({ vector: debugVector });
+    }
     vmcb.set("rip", next > 0xffff_ffffn && this.codeBits !== 64 ? next & 0xffff_ffffn : next);
     vmcb.set("interruptShadow", 0n);
   }

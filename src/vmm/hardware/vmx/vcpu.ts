@@ -205,6 +205,9 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     const { vmx } = this;
     const vectoring = vmx.read(field.idtVectoring);
     if ((vmx.read(field.entryInterruption) & valid) !== 0n) return;
+    // "Resuming Guest Software after Handling an Exception": an NMI that is to be delivered again blocks none yet.
+    const isNmi = ((vectoring >> 8n) & 7n) === BigInt(eventTypes.nmi);
+    if (isNmi) vmx.write(field.interruptibility, vmx.read(field.interruptibility) & ~blockedByNmi);
     vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
     if ((vectoring & errorCodeValid) !== 0n) vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
     vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
