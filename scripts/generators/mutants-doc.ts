@@ -17,7 +17,7 @@ trapline mutate tests --fault rip-not-advanced,shadow-kept --all
 A fault is **noticed** when a test fails that passes under the right VMM; a VMM that breaks down or hangs under a fault
 is noticed too. A fault **survives** when no test notices it, or none runs the VMM that it makes wrong. Only tests that
 run that VMM are looked at, up to the first that notices; \`--all\` looks at all of them. Nothing is left to chance: the
-same files give the same report.
+same files give the same report. The project's own suite, \`tests/conformance\`, notices every fault of this page.
 
 A fault stands between the VMM and the virtualization interface that the VMM drives (\`src/vmm/virtualization.ts\`): it
 sees each entry before the processor does and each exit before the VMM does, and changes them. So the VMM's own code

@@ -119,13 +119,23 @@ class Measure {
         cells.filter(({ cell }) => concernsCase(row, { platform: cell.platform, stack: cell.vmm, usesHv: hv })),
       )
       .filter((cells) => cells.length > 0);
-    const noticed: Notice[] = [];
-    for (const cells of concerned) {
-      const notice = this.firstNotice(cells, { ...this.options, fault: row.fault });
-      if (notice) noticed.push(notice);
-      if (notice && !this.options.all) break;
-    }
+    const options = { ...this.options, fault: row.fault };
+    const noticed = this.options.all ? this.allNotices(concerned, options) : this.oneNotice(concerned, options);
     return { row, concerned: concerned.length, noticed };
+  }
+
+  private allNotices(tests: readonly (readonly PreparedCase[])[], options: RunOptions): Notice[] {
+    return tests.flatMap((cells) => this.firstNotice(cells, options) ?? []);
+  }
+
+  /** One cell of each test first: most faults show wherever the test runs. */
+  private oneNotice(tests: readonly (readonly PreparedCase[])[], options: RunOptions): Notice[] {
+    const rounds = [tests.map((cells) => cells.slice(0, 1)), tests.map((cells) => cells.slice(1))];
+    for (const cells of rounds.flat()) {
+      const notice = this.firstNotice(cells, options);
+      if (notice) return [notice];
+    }
+    return [];
   }
 
   private firstNotice(cells: readonly PreparedCase[], options: RunOptions): Notice | undefined {

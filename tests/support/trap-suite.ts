@@ -17,14 +17,14 @@ export function trapFilesIn(folder: string): string[] {
 const readSource = (name: string): Source => ({ name, text: readFileSync(join(projectRoot, name), "utf8") });
 
 /** The standard library, read once for the process. */
-const library: ReadonlyMap<string, Source> = new Map(
+export const libraryModules: ReadonlyMap<string, Source> = new Map(
   trapFilesIn("stdlib").map((name) => [name.slice("stdlib/".length, -".trap".length), readSource(name)]),
 );
 
 /** Runs files with goldens beside them left out. */
 export function runTrapFiles(files: readonly string[], options: Partial<RunOptions> = {}): SuiteResult {
   const requests = files.map((name) => ({ source: readSource(name) }));
-  return runFiles(requests, { modules: library, goldens: new Map(), update: false, ci: false, ...options });
+  return runFiles(requests, { modules: libraryModules, goldens: new Map(), update: false, ci: false, ...options });
 }
 
 /** Everything but the passes: empty where all is well. */

@@ -92,13 +92,13 @@ export const faultCatalogue: readonly FaultRow[] = [
     fault: hardware.cr4ShadowStale,
   },
   {
-    name: "pointers-not-loaded",
-    wrong: "starts a guest in PAE paging without its page-directory pointers",
+    name: "pointers-misplaced",
+    wrong: "starts a guest in PAE paging with its page-directory pointers one place too high",
     models: 'Intel SDM vol. 3C, "Loading Page-Directory-Pointer-Table Entries": with EPT they come from the VMCS',
     vmms: onHardware,
     vendor: "intel",
     paging: "second-level",
-    fault: hardware.pointersNotLoaded,
+    fault: hardware.pointersMisplaced,
   },
   {
     name: "osxsave-frozen",
@@ -171,6 +171,13 @@ export const faultCatalogue: readonly FaultRow[] = [
     models: 'Intel SDM vol. 1, "General-Purpose Registers in 64-Bit Mode": 32-bit results clear the upper half',
     vmms: onHardware,
     fault: hardware.upperHalfKept,
+  },
+  {
+    name: "hardware-translations-kept",
+    wrong: "leaves translations in the processor that its own tables no longer hold",
+    models: 'Intel SDM vol. 3C, "Operations that Invalidate Cached Mappings"; AMD APM vol. 2, "TLB Control"',
+    vmms: onHardware,
+    fault: hardware.translationsKept,
   },
   // Declared policy ----------------------------------------------------------------------------------------------------
   {
@@ -386,18 +393,19 @@ export const faultCatalogue: readonly FaultRow[] = [
   },
   {
     name: "timer-not-taken",
-    wrong: "looks up the preemption timer of the guest's VMM in another control word, and finds it off",
-    models: "VirtualBox looked the control up in the wrong word (issue 313)",
+    wrong: "does not run the preemption timer of the guest's VMM",
+    models: 'Intel SDM vol. 3C, "VMX-Preemption Timer"',
     vmms: onNested,
     vendor: "intel",
     fault: nested.timerNotTaken,
   },
   {
-    name: "hardware-translations-kept",
-    wrong: "never drops translations of the hardware",
-    models: 'Intel SDM vol. 3C, "Operations that Invalidate Cached Mappings"; AMD APM vol. 2, "TLB Control"',
+    name: "save-timer-misread",
+    wrong: "looks up whether the preemption timer is saved in the primary controls, not in the exit controls",
+    models: "VirtualBox looked the control up in the wrong word (issue 313)",
     vmms: onNested,
-    fault: nested.hardwareKeepsTranslations,
+    vendor: "intel",
+    fault: nested.saveTimerMisread,
   },
   {
     name: "merged-tables-stale",

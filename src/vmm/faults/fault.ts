@@ -18,7 +18,7 @@ export interface Hooks<At extends Seat> {
   /** Right after an exit: what the VMM will find can be changed. With `again` it finds nothing, and the guest goes on. */
   exit?(at: At): "again" | undefined;
   /** What the checks say that a VMM asks for without entering. */
-  check?(failure: EntryFailure): EntryFailure | undefined;
+  check?(failure: EntryFailure | undefined, at: At): EntryFailure | undefined;
   /** The VMM does not drop translations of the hardware where it should. */
   readonly keepsTranslations?: true;
   /** The VMM does not send itself the NMI that an exit took. */

@@ -157,10 +157,12 @@ function staleShadow(name: "CR0_READ_SHADOW" | "CR4_READ_SHADOW"): Fault {
 export const cr0ShadowStale = staleShadow("CR0_READ_SHADOW");
 export const cr4ShadowStale = staleShadow("CR4_READ_SHADOW");
 
-export const pointersNotLoaded: Fault = {
+export const pointersMisplaced: Fault = {
   vmx: {
     entry: ({ vmx, last }) => {
-      if (!last) for (const encoding of field.pdptes) vmx.write(encoding, 0n);
+      if (last) return;
+      const right = field.pdptes.map((encoding) => vmx.read(encoding));
+      field.pdptes.forEach((encoding, i) => vmx.write(encoding, right[i - 1] ?? 0n));
     },
   },
 };
@@ -269,3 +271,5 @@ export const upperHalfKept: Fault = {
     },
   }),
 };
+
+export const translationsKept: Fault = { vmx: { keepsTranslations: true }, svm: { keepsTranslations: true } };

@@ -4,6 +4,7 @@
 import { findVmxControl, svmExitCode, vmcbOffset, type VmxControlName } from "../../isa/index.js";
 import { gpr } from "../hardware/exited-guest.js";
 import { field } from "../hardware/vmx/vmcs-fields.js";
+import type { EntryFailure } from "../virtualization.js";
 import type { Fault } from "./fault.js";
 import { valid } from "./hardware.js";
 import type { SvmSeat } from "./svm-seat.js";
@@ -16,7 +17,6 @@ const at = {
   iopm: vmcbOffset("IOPM_BASE_PA"),
   msrpm: vmcbOffset("MSRPM_BASE_PA"),
   tsc: vmcbOffset("TSC_OFFSET"),
-  tlb: vmcbOffset("TLB_CONTROL"),
 } as const;
 const pageFault = 14n;
 const cpuidBytes = 2n;
@@ -33,6 +33,7 @@ const hasErrorCode = 1n << 11n;
 const outerFlagSet = 0x202n;
 const nmiIntercept = 1 << 1;
 
+const saveTimerRule = "controls.exit.save_timer";
 const primary = "PRIMARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS";
 
 const mask = (name: VmxControlName): bigint => 1n << BigInt(findVmxControl(name)?.bit ?? 0);
@@ -153,14 +154,25 @@ export const injectionStays = reflected(
 
 /** A check of entry that is passed over, by the beginning of its rule's id. */
 function checkLeftOut(...rules: readonly string[]): Fault {
-  const check = (failure: { readonly rule?: string }) =>
-    rules.some((rule) => failure.rule?.startsWith(rule) === true) ? undefined : failure;
-  const checks = { check: check as NonNullable<NonNullable<Fault["vmx"]>["check"]> };
-  return { vmx: checks, svm: checks };
+  const check = (failure: EntryFailure | undefined): EntryFailure | undefined =>
+    rules.some((rule) => failure?.rule?.startsWith(rule) === true) ? undefined : failure;
+  return { vmx: { check }, svm: { check } };
 }
 
-export const controlRegistersUnchecked = checkLeftOut("guest.cr0", "guest.cr4", "vmrun.cr0", "vmrun.cr4");
+export const controlRegistersUnchecked = checkLeftOut("guest.cr0", "guest.cr4");
 export const hostStateUnchecked = checkLeftOut("host.");
+
+/** Bit 22 of the exit controls saves the timer; of the primary controls it is NMI-window exiting. */
+export const saveTimerMisread: Fault = {
+  vmx: {
+    check: (failure, seat) => {
+      const timer = seat.vmx.read(field.pinControls) & mask("ACTIVATE_VMX_PREEMPTION_TIMER");
+      const misread = seat.vmx.read(field.primaryControls) & mask("SAVE_VMX_PREEMPTION_TIMER_VALUE");
+      if (timer === 0n && misread !== 0n) return { kind: "fail", number: 7, rule: saveTimerRule };
+      return failure?.rule === saveTimerRule ? undefined : failure;
+    },
+  },
+};
 
 /** After an entry that failed, the last exit of all is the instruction that tried it. */
 export const failedBitLost: Fault = {
@@ -176,16 +188,6 @@ export const failedBitLost: Fault = {
 export const timerNotTaken = entering(({ vmx }) => {
   vmx.write(field.pinControls, vmx.read(field.pinControls) & ~mask("ACTIVATE_VMX_PREEMPTION_TIMER"));
 });
-
-export const hardwareKeepsTranslations: Fault = {
-  vmx: { keepsTranslations: true },
-  svm: {
-    keepsTranslations: true,
-    entry: ({ inner, vmcb }) => {
-      if (inner) vmcb.writeU32(at.tlb, 0);
-    },
-  },
-};
 
 export const hostFlagsNotLoaded = reflected((seat) => {
   seat.vmx.write(field.rflags, seat.read12("GUEST_RFLAGS"));

@@ -84,7 +84,7 @@ export class SvmSeat implements Seat {
       },
       check: (vmcb) => {
         const failure = svm.check(vmcb);
-        return failure && hooks.check ? hooks.check(failure) : failure;
+        return hooks.check ? hooks.check(failure, this) : failure;
       },
       ...(hooks.keepsTranslations && { invalidate: () => {} }),
       ...(hooks.losesNmi && { putBackNmi: () => {} }),

@@ -25,6 +25,9 @@ export interface VmxExit {
   readonly injected: bigint;
 }
 
+const noShadow = 0xffff_ffff_ffff_ffffn;
+const slotOf = (name: string): bigint => BigInt(slotOffsetBytes(vmcsEncoding(name)));
+
 export class VmxSeat implements Seat {
   /** The last exit. */
   last: VmxExit | undefined;
@@ -59,17 +62,17 @@ export class VmxSeat implements Seat {
     this.vmx.write(vmcsEncoding(name), value);
   }
 
-  /** Places of a field of the VMCS of the guest's VMM, which lies in the guest's memory. */
-  place12(name: string): bigint {
-    return this.vmcs12 + BigInt(slotOffsetBytes(vmcsEncoding(name)));
-  }
-
+  /** A field of the VMCS of the guest's VMM, which lies in the guest's memory. */
   read12(name: string): bigint {
-    return this.processor.readU64(this.place12(name));
+    return this.processor.readU64(this.vmcs12 + slotOf(name));
   }
 
+  /** Writes it there, and in the shadow VMCS from which the guest's VMM reads where there is one. */
   write12(name: string, value: bigint): void {
-    this.processor.writeU64(this.place12(name), value);
+    const { processor } = this;
+    processor.writeU64(this.vmcs12 + slotOf(name), value);
+    const shadow = this.inner ? noShadow : this.read("VMCS_LINK_POINTER");
+    if (shadow !== noShadow) processor.writeU64(shadow + slotOf(name), value);
   }
 
   /** The VMM has carried out the instruction that exited and goes on behind it. */
@@ -93,7 +96,7 @@ export class VmxSeat implements Seat {
       check: () => {
         this.vmcs12 = this.current;
         const failure = vmx.check();
-        return failure && hooks.check ? hooks.check(failure) : failure;
+        return hooks.check ? hooks.check(failure, this) : failure;
       },
       ...(hooks.keepsTranslations && { invalidateEpt: () => {} }),
     });
