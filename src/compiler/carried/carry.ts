@@ -47,7 +47,11 @@ const carriedState: ReadonlySet<string> = new Set(["RIP", "RSP", "CR0", "CR3", "
 export function carriedRefusal(input: ResolvedCase, { guest, environment }: GuestSetup): Diagnostic | undefined {
   const { row, place } = environment;
   if (input.vmm.length > 0) {
-    return problem(input.span, `\`${input.vmmText}\``, "the image brings no VMM that enforces a declared policy yet");
+    return problem(
+      input.span,
+      `\`${input.vmmText}\``,
+      "in an image the VMM is the test's own, such as hv.serve of the library",
+    );
   }
   const bundled = guest.starts.find(({ target }) => target.kind !== "state" || !carriedState.has(target.name));
   if (bundled) return problem(bundled.span, "this `start`", "the boot code sets only RIP, RSP and control registers");

@@ -4,6 +4,7 @@
 
 import type { FaultRow } from "./fault.js";
 import * as hardware from "./hardware.js";
+import * as library from "./library.js";
 import * as nested from "./nested.js";
 import * as paging from "./paging.js";
 import * as policy from "./policy.js";
@@ -13,6 +14,7 @@ const everyBundled = ["hardware", "trap_and_emulate", "binary_translation"] as c
 const onHardware = ["hardware"] as const;
 const onNested = ["hardware nested"] as const;
 const onSoftware = ["trap_and_emulate", "binary_translation"] as const;
+const onHv = ["hv"] as const;
 const onTranslation = ["binary_translation"] as const;
 
 /** All of them, in the order in which docs and reports show them. */
@@ -614,5 +616,94 @@ export const faultCatalogue: readonly FaultRow[] = [
     models: "Robin and Irvine 2000: sensitive instructions that do not trap",
     vmms: onTranslation,
     fault: software.larUntranslated,
+  },
+  // The carried VMM -----------------------------------------------------------------------------------------------------
+  {
+    name: "hv-skip-lost",
+    wrong: "does not move past a CPUID that it has carried out",
+    models: 'Intel SDM vol. 3C, "Guest RIP"; AMD APM vol. 2, "#VMEXIT"',
+    vmms: onHv,
+    fault: library.skipLost,
+  },
+  {
+    name: "hv-virtualization-shown",
+    wrong: "lets CPUID tell of VMX and SVM",
+    models: "mission row 5: a VM inside a VM finds no extensions there",
+    vmms: onHv,
+    fault: library.virtualizationShown,
+  },
+  {
+    name: "hv-first-rule-counts",
+    wrong: "lets the first of several rules count",
+    models: "the module's own words: of several rules the last one counts",
+    vmms: onHv,
+    fault: library.firstRuleCounts,
+  },
+  {
+    name: "hv-last-address-free",
+    wrong: "takes the last address of a rule for one beyond it",
+    models: "the module's own words: ranges hold their last address",
+    vmms: onHv,
+    fault: library.lastAddressFree,
+  },
+  {
+    name: "hv-fault-skipped",
+    wrong: "skips a denied port access that ought to raise a fault",
+    models: "the module's own words: denied as HV.FAULT",
+    vmms: onHv,
+    fault: library.faultSkipped,
+  },
+  {
+    name: "hv-stop-ignored",
+    wrong: "lets a guest go on whose denied access ought to end it",
+    models: "the module's own words: denied as HV.STOP",
+    vmms: onHv,
+    fault: library.stopIgnored,
+  },
+  {
+    name: "hv-port-direction",
+    wrong: "asks the right to read of a port for writes too",
+    models: "the module's own words: the rights HV.R and HV.W",
+    vmms: onHv,
+    fault: library.portDirection,
+  },
+  {
+    name: "hv-msr-writes-open",
+    wrong: "leaves the map for writes of MSRs empty",
+    models: 'Intel SDM vol. 3C, "MSR-Bitmap Address"; AMD APM vol. 2, "MSR Intercepts"',
+    vmms: onHv,
+    fault: library.msrWritesOpen,
+  },
+  {
+    name: "hv-exception-code-lost",
+    wrong: "passes an exception on without its error code on VT-x",
+    models: 'Intel SDM vol. 3C, "VM-Entry Controls for Event Injection"',
+    vmms: onHv,
+    vendor: "intel",
+    fault: library.exceptionCodeLost,
+  },
+  {
+    name: "hv-page-writable",
+    wrong: "makes every page of a rule writable in nested tables",
+    models: 'AMD APM vol. 2, "Nested Paging"',
+    vmms: onHv,
+    vendor: "amd",
+    fault: library.pageWritable,
+  },
+  {
+    name: "hv-page-rights-lost",
+    wrong: "maps pages of a rule with every right in EPT",
+    models: 'Intel SDM vol. 3C, "EPT Violations"',
+    vmms: onHv,
+    vendor: "intel",
+    fault: library.pageRightsLost,
+  },
+  {
+    name: "hv-registers-lost",
+    wrong: "does not give CPUID's answer in EBX",
+    models: 'Intel SDM vol. 2A, "CPUID"',
+    vmms: onHv,
+    vendor: "intel",
+    fault: library.registersLost,
   },
 ];
