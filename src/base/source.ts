@@ -48,13 +48,16 @@ export function positionAt(source: Source, offset: number): Position {
   return { line: low + 1, column: Math.min(offset, source.text.length) - (starts[low] ?? 0) + 1 };
 }
 
-/** The text of a line (counted from 1) without its line end. */
+/** The text of a line (counted from 1) without its line end, to be shown: control characters have a stand-in. */
 export function lineText(source: Source, line: number): string {
   const starts = lineStarts(source);
   const start = starts[line - 1];
   if (start === undefined) return "";
   const end = starts[line] ?? source.text.length + 1;
-  return source.text.slice(start, end - 1).replace(/\r$/, "");
+  return source.text
+    .slice(start, end - 1)
+    .replace(/\r$/, "")
+    .replace(/\p{Cc}/gu, (control) => (control === "\t" ? control : "\ufffd"));
 }
 
 /** The source text that a span covers. */

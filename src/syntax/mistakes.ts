@@ -2,7 +2,7 @@
 // is follows from the tokens around the place. One line gives one diagnostic: the first is the cause.
 
 import type { IParserErrorMessageProvider, IRecognitionException } from "chevrotain";
-import { syntactic, type Diagnostic, type Source, type Span } from "../base/index.js";
+import { syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
 import type { Token } from "./lexer.js";
 import { mostMistakes } from "./limits.js";
 import { precedenceOf } from "./operators.js";
@@ -135,9 +135,29 @@ function openBracket(failure: Failure): Diagnostic {
     head !== undefined &&
     beginsLine(tokens, head)
   ) {
-    return syntactic.parenthesizedOperands({ name: head.image }, { span: spanOf(source, opener) });
+    const fix = withoutParentheses(failure, opener);
+    return syntactic.parenthesizedOperands({ name: head.image }, { span: spanOf(source, opener), ...(fix && { fix }) });
   }
   return syntactic.closeExpected({ found: textOf(token), close: `\`${close}\`` }, { span: placeOf(failure) });
+}
+
+/** The fix that takes away the parentheses around all operands of a line. */
+function withoutParentheses({ source, tokens, index }: Failure, opener: Token): Fix | undefined {
+  let depth = 1;
+  for (let i = index; i < tokens.length && depth > 0; i++) {
+    const token = tokens[i] as Token;
+    if (token.image === "(") depth++;
+    else if (token.image === ")" && --depth === 0) {
+      const after = tokens[i + 1];
+      const isLast = after === undefined || after.tokenType === t.NewLine || after.tokenType === t.Arrow;
+      const edits = [
+        { span: spanOf(source, opener), newText: " " },
+        { span: spanOf(source, token), newText: "" },
+      ];
+      return isLast ? { title: "remove the parentheses", edits } : undefined;
+    }
+  }
+  return undefined;
 }
 
 function beginsLine(tokens: readonly Token[], token: Token): boolean {

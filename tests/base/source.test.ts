@@ -31,6 +31,11 @@ describe("positions", () => {
   });
 });
 
+test("what a terminal would act on is shown by a stand-in, one for one", () => {
+  const text = "mov \u001b[31meax\u0000,\u009b5\t; \u007f";
+  expect(lineText({ name: "a.trap", text }, 1)).toBe("mov \ufffd[31meax\ufffd,\ufffd5\t; \ufffd");
+});
+
 test("a diagnostic shows message, place, marked text and help, and tabs stay tabs", () => {
   const span = { source, start: 8, end: 14 };
   const d: Diagnostic = { code: "E1999", severity: "error", message: "no", span, label: "here", help: "do so" };

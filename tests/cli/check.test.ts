@@ -111,6 +111,32 @@ test("check --fix splits a line by `on` where a name is one vendor's, and leaves
   expect(mended).toContain("      on zen => exit HLT * 1 then exit NPF\n      on haswell => ?\n");
 });
 
+test("check --fix mends first mistakes of notation", () => {
+  const text = `macro both(a, b) {
+  mov a, b
+}
+test "t" {
+  on: haswell zen
+  guest long64 {
+    both(eax, (1 + 2) * 3)
+    cli => trap #GP 0
+    hlt => halt
+    handler UD { iretq }
+  }
+}
+`;
+  cli.write("notation/a.trap", text);
+  expect(cli.trapline("check", "--fix", "notation").out).toBe(
+    "fixed 5 in notation/a.trap\n1 file, 0 errors, 0 warnings\n",
+  );
+  const mended = text
+    .replace("on: haswell zen", "on haswell, zen")
+    .replace("both(eax, (1 + 2) * 3)", "both eax, (1 + 2) * 3")
+    .replace("#GP 0", "#GP(0)")
+    .replace("UD", "#UD");
+  expect(readFileSync(cli.path("notation/a.trap"), "utf8")).toBe(mended);
+});
+
 test("check --fix leaves a file that is right alone", () => {
   const right = 'test "t" {\n  on haswell\n  guest long64 {\n    hlt => halt\n  }\n}\n';
   cli.write("right/a.trap", right);

@@ -258,6 +258,7 @@ export const braceOnOwnLine = diagnostic({
 export const parenthesizedOperands = diagnostic<{ name: string }>({
   code: "E2020",
   severity: "error",
+  fixable: true,
   title: "Operands in parentheses",
   explanation:
     "Operands of instructions, macros and declarations follow their name without parentheses, separated by commas. " +
