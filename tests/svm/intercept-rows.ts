@@ -126,6 +126,10 @@ const exceptions: readonly InterceptRow[] = [
     info1: 0n,
     info2: 0x4000_0123n,
   }),
+  // FLDCW that unmasks all, 1 / 0; WAIT raises what is pending.
+  exception(16, "#MF", "d9 2b d9 e8 d9 ee de f9 9b", { near: (v) => v.machine.writeU16(place.operand, 0x0340) }),
+  // LDMXCSR that unmasks all, 0 / 0.
+  exception(19, "#XM", "0f ae 13 0f 57 c0 f3 0f 5e c0", { near: (v) => v.write("CR4", 0x620) }),
   exception(17, "#AC", "8b 00", {
     near: (v) =>
       ring3(v)
@@ -293,7 +297,7 @@ const reasons: readonly (readonly [string, readonly string[]])[] = [
   ["there is no such debug register", [...numbered("DR", "_READ", noDebug), ...numbered("DR", "_WRITE", noDebug)]],
   ["NMIs have an intercept of their own", ["EXCP2"]],
   ["no exception has this vector on the models", numbered("EXCP", "", [9, 15, ...range(20, 31)])],
-  ["floating-point arithmetic is not executed", ["EXCP16", "EXCP19", "FERR_FREEZE"]],
+  ["a pending x87 exception where CR0.NE is 0 ends the run as unsupported", ["FERR_FREEZE"]],
   ["the machine has no system management mode", ["SMI"]],
   ["no model reports SKINIT, which is #UD there before it could exit", ["SKINIT"]],
   ["no model reports the instruction", ["RDPRU", "INVLPGB", "INVLPGB_ILLEGAL", "INVPCID", "MCOMMIT", "TLBSYNC"]],

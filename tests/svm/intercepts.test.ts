@@ -5,7 +5,7 @@ import { svmExitCode, svmIntercepts } from "../../src/isa/index.js";
 import { bed, place, Vmm } from "./driver.js";
 import { interceptRows, unreachableIntercepts, type InterceptRow } from "./intercept-rows.js";
 
-const trapLike = new Set(["a physical interrupt", "#DB by single step", "MWAIT after MONITOR"]);
+const trapLike = new Set(["a physical interrupt", "#DB by single step", "MWAIT after MONITOR", "#MF", "#XM"]);
 
 /** What waits at VMRUN is the host's before it, where the host has instructions of its own. */
 const waiting = ["#MC", "an INIT signal"];
