@@ -80,6 +80,10 @@ function limitsPage(): string {
     "These controls of VMX exist on real processors and are not carried out here; no model reports them, so VM entry",
     "refuses them:",
     `${[...vmxNotCarriedOut].map((name) => `\`${name}\``).join(", ")}.`,
+    "They load IA32_PERF_GLOBAL_CTRL, which a processor has with counters of performance. No model reports counters (CPUID",
+    "leaf 0AH is 0, RDPMC is #GP(0)): cycles, cache misses and mispredicted branches would be invented figures in a machine",
+    "whose time is the number of instructions, and a program that finds counters believes them. What a run costs is told",
+    "by `trapline cost` (docs/cost.md).",
     "",
   ].join("\n");
 }

@@ -23,7 +23,10 @@ const RIPV: u64 = 1;
 const MCIP: u64 = 4;
 /** IA32_APIC_BASE.BSP. */
 const BOOTSTRAP: u64 = 1 << 8;
-/** VM_CR, and the error code of #SX (AMD APM vol. 2, chapter "Secure Virtual Machine", "INIT Support"). */
+/**
+ * VM_CR, and the error code of #SX (AMD APM vol. 2, chapter "Secure Virtual Machine", "INIT Support"; secondary: both
+ * known from quotations of the manual in public sources).
+ */
 const VM_CR_R_INIT: u64 = 2;
 const SX_INIT: u32 = 1;
 

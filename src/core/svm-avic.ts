@@ -2,6 +2,10 @@
 // processors, interrupts without the hypervisor. AMD APM vol. 2, chapter "Secure Virtual Machine", "Advanced Virtual
 // Interrupt Controller".
 //
+// The manual's text of this section was not at hand. Secondary: bits of the tables' entries, causes of incomplete IPIs and
+// fields of EXITINFO are those of the Linux kernel's arch/x86/include/asm/svm.h; which register does what follows the
+// manual's table as its avic.c quotes it.
+//
 // There is one processor: a doorbell to another rings nowhere, one to itself makes it look at its own backing page.
 
 import { FEATURE_AVIC } from "./decode-table.generated";

@@ -104,7 +104,8 @@ function checkAsid(): void {
   const asid = vmcb32(S.VMCB_GUEST_ASID);
   must(S.RULE_VMCB_ASID, asid != 0);
   must(S.RULE_VMCB_ASID_COUNT, asid < asidCount());
-  // 0 nothing, 1 all; with flush by ASID also 3 the guest's, 7 the guest's but global ones.
+  // 0 nothing, 1 all; with flush by ASID also 3 the guest's, 7 the guest's but global ones. Secondary:
+  // the Linux kernel's svm.h names these four, and its nested SVM refuses others.
   const command = vmcb32(S.VMCB_TLB_CONTROL) & 0xff;
   const byAsid = (command == 3 || command == 7) && hasFeature(FEATURE_FLUSH_BY_ASID);
   must(S.RULE_VMCB_TLB_CONTROL, command <= 1 || byAsid);

@@ -78,7 +78,10 @@ export function loadHostBranches(): void {
   if (area != 0) loadBranches(area);
 }
 
-/** To a VMCB, or to the host save area, which has its layout. */
+/**
+ * To a VMCB, or to the host save area, which has its layout. Secondary: the order of the five fields is that of the
+ * Linux kernel's svm.h; what LASTEXCPFROM and LASTEXCPTO record follows the manual's names for them.
+ */
 export function storeBranches(area: u32): void {
   put(area, S.VMCB_DBGCTL, cpu.debugctl);
   put(area, S.VMCB_BR_FROM, cpu.branchFrom);
