@@ -47,19 +47,24 @@ export function lastWalkAllowsWrite(): bool {
   return walkAllowsWrite;
 }
 
-/** Of the last walk: whether the linear address is a user-mode one; without paging all are. */
-let walkUserPage: bool = true;
+export const PAGE_WRITABLE: u64 = RW;
+export const PAGE_USER: u64 = US;
+export const PAGE_NO_EXECUTE: u64 = XD;
 
+/** Of the last walk: the AND of RW and US with the OR of XD. Without paging all pages are for users, to read and write. */
+let walkRights: u64 = RW | US;
+
+/** Rights of the page that the last walk found: PAGE_ bits. */
 // @ts-ignore: decorator
 @inline
-export function lastWalkUserPage(): bool {
-  return walkUserPage;
+export function lastWalkRights(): u64 {
+  return walkRights;
 }
 
 /** Physical address of a linear one for an access, or NO_ADDRESS with a page fault or an exit pending. */
 export function translate(linear: u64, access: u32): u64 {
   walkAllowsWrite = false;
-  walkUserPage = true;
+  walkRights = RW | US;
   let physical: u64;
   if ((cpu.variation & VARY_TLB_LAZY) != 0 && (access & ACCESS_PROBE) == 0 && keepsTranslations()) {
     return translateKept(linear, access);
@@ -96,8 +101,7 @@ function fault(linear: u64, access: u32, bits: u32): u64 {
   return NO_ADDRESS;
 }
 
-/** Of the last walk: its rights, its leaf, and the bits of the offset in its page. */
-let walkRights: u64 = 0;
+/** Of the last walk: its leaf, and the bits of the offset in its page. */
 let walkLeaf: u64 = 0;
 let walkShift: u32 = 12;
 
@@ -196,7 +200,6 @@ function allowed(linear: u64, access: u32, rights: u64, leaf: u64): bool {
   const write = (access & ACCESS_WRITE) != 0;
   const fetch = (access & ACCESS_FETCH) != 0;
   const userPage = (rights & US) != 0;
-  walkUserPage = userPage;
   walkRights = rights;
   walkLeaf = leaf;
   let denied = false;

@@ -2,7 +2,9 @@
 // Intel SDM vol. 3, chapter "VMX Support for Address Translation", "The Extended Page Table Mechanism (EPT)".
 
 import { cpu } from "./layout.generated";
-import { ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE, lastWalkUserPage } from "./paging";
+import {
+  ACCESS_FETCH, ACCESS_PROBE, ACCESS_WRITE, lastWalkRights, PAGE_NO_EXECUTE, PAGE_USER, PAGE_WRITABLE,
+} from "./paging"; // prettier-ignore
 import { physicalRead, physicalWrite } from "./physical";
 import { VECTOR_VE, raise } from "./faults";
 import { CR0_PE, NO_ADDRESS } from "./state";
@@ -28,11 +30,16 @@ const ADDRESS: u64 = 0x000f_ffff_ffff_f000;
 const CAP_EXECUTE_ONLY: u64 = 1;
 const CAP_2M: u64 = 1 << 16;
 const CAP_1G: u64 = 1 << 17;
+const CAP_ADVANCED_INFORMATION: u64 = 1 << 22;
 
 // Bits of the exit qualification.
 const USER_EXECUTE_ALLOWED: u64 = 0x40;
 const LINEAR_VALID: u64 = 0x80;
 const FINAL: u64 = 0x100;
+// Advanced VM-exit information: of the linear address by the guest's own paging structures.
+const USER_ADDRESS: u64 = 0x200;
+const WRITABLE_ADDRESS: u64 = 0x400;
+const NO_EXECUTE_ADDRESS: u64 = 0x800;
 
 /** Bit of an EPT entry: violations that it causes exit rather than raise #VE. */
 const SUPPRESS_VE: u64 = 1 << 63;
@@ -55,7 +62,7 @@ function flagsEnabled(): bool {
 export function translateByEpt(address: u64, access: u32, linear: u64, walk: bool): u64 {
   const probe = (access & ACCESS_PROBE) != 0;
   const modeBased = (vmx.secondary & X.MODE_BASED_EXECUTE_CONTROL_FOR_EPT) != 0;
-  const execute: u64 = modeBased && lastWalkUserPage() ? EXECUTE_USER : EXECUTE;
+  const execute: u64 = modeBased && (lastWalkRights() & PAGE_USER) != 0 ? EXECUTE_USER : EXECUTE;
   const anyRight: u64 = modeBased ? RIGHTS | EXECUTE_USER : RIGHTS;
   let wanted: u64 = (access & ACCESS_FETCH) != 0 ? execute : (access & ACCESS_WRITE) != 0 ? WRITE : READ;
   // With accessed and dirty flags the processor's accesses to the guest's paging structures count as writes, but for
@@ -145,13 +152,22 @@ function violation(
   const attempted = (wanted & EXECUTE_USER) != 0 ? EXECUTE : wanted;
   let qualification = attempted | ((allowed & RIGHTS) << 3);
   if ((allowed & EXECUTE_USER) != 0) qualification |= USER_EXECUTE_ALLOWED;
-  if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL;
+  if (linear != NO_ADDRESS) qualification |= walk ? LINEAR_VALID : LINEAR_VALID | FINAL | advancedInformation();
   if ((entry & SUPPRESS_VE) == 0 && becomesException(address, linear, qualification)) return NO_ADDRESS;
   exitBecause(X.EXIT_EPT_VIOLATION, X.CAUSE_ENABLE_EPT, qualification | unblockingBit());
   vmx.guestPhysical = address;
   if (linear != NO_ADDRESS) vmx.guestLinear = linear;
   exitAfterAccess();
   return NO_ADDRESS;
+}
+
+/** What the guest's paging structures say of the linear address, on models that tell. */
+function advancedInformation(): u64 {
+  if ((vmx.eptVpid & CAP_ADVANCED_INFORMATION) == 0) return 0;
+  const rights = lastWalkRights();
+  const user = (rights & PAGE_USER) != 0 ? USER_ADDRESS : 0;
+  const writable = (rights & PAGE_WRITABLE) != 0 ? WRITABLE_ADDRESS : 0;
+  return user | writable | ((rights & PAGE_NO_EXECUTE) != 0 ? NO_EXECUTE_ADDRESS : 0);
 }
 
 function unblockingBit(): u64 {

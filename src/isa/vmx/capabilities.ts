@@ -102,7 +102,7 @@ function generation(
 }
 
 const skylake = generation(0x14, skylakeControls, {
-  ept: [...westmereEpt, "accessed_dirty"],
+  ept: [...westmereEpt, "accessed_dirty", "advanced_information"],
   writeAnyField: true,
   zeroLengthInjection: true,
 });
