@@ -5,6 +5,7 @@ import type { EventClause, JudgementClause, Name, RoundClause, Statement } from 
 import { bindJudged } from "./events.js";
 import { evaluate } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
+import { openClause } from "./split-judgement.js";
 import { findName, reportUnknown } from "./names.js";
 import { checkPlatformNames, clauseOn, isOn, namesFor, platformsAt } from "./on.js";
 import type { BoundEvent, BoundJudgement, BoundRound, LineInfo, Value } from "./resolved.js";
@@ -45,7 +46,9 @@ function chooseClause(statement: Statement, frame: Frame): JudgementClause | und
     const span = statement.judgements[0]?.span ?? statement.span;
     const all = platformsAt(frame);
     const left = all.filter(({ platform }) => clauseOn(statement, platform) === undefined);
-    report(frame, resolving.platformNotCovered, { names: namesFor(left, all) }, span);
+    const names = namesFor(left, all);
+    const fix = names.length > 0 && frame.expansions.length === 0 && { fix: openClause(statement, names) };
+    report(frame, resolving.platformNotCovered, { names }, span, { ...fix });
   }
   return chosen;
 }

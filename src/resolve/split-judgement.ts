@@ -1,10 +1,23 @@
-// The mend of a name that only one vendor's manual has: the line's judgement is split by `on`. What happens on the other
-// vendor's platforms is left open as `=> ?`, which fails until it is filled in.
+// Mends that add a clause: a name that only one vendor's manual has splits the line's judgement by `on`, and platforms
+// that no clause names get one. What happens there is left open as `=> ?`, which fails until it is filled in.
 
 import { spanText, type Fix } from "../base/index.js";
 import type { Vendor } from "../isa/index.js";
+import type { Statement } from "../syntax/index.js";
 import type { Frame } from "./frame.js";
 import { clauseOn, namesFor, platformsAt } from "./on.js";
+
+/** One more clause behind those of a statement, in which what happens is left open. */
+export function openClause({ judgements, span }: Statement, names: readonly string[]): Fix {
+  const { source, start } = judgements[judgements.length - 1]?.span ?? span;
+  const lineStart = source.text.lastIndexOf("\n", start - 1) + 1;
+  const before = source.text.slice(lineStart, start);
+  const indent = /^[ \t]*/.exec(before)?.[0] ?? "";
+  const lineEnd = source.text.indexOf("\n", start);
+  const end = lineEnd === -1 ? source.text.length : lineEnd;
+  const newText = `\n${indent}${before.trim() === "" ? "" : "  "}on ${names.join(", ")} => ?`;
+  return { title: "add a clause that is still open", edits: [{ span: { source, start: end, end }, newText }] };
+}
 
 /** The platforms of a judgement by vendor, and the fix that splits it; undefined where no platform is left on one side. */
 export function splitByVendor(

@@ -111,6 +111,27 @@ test("check --fix splits a line by `on` where a name is one vendor's, and leaves
   expect(mended).toContain("      on zen => exit HLT * 1 then exit NPF\n      on haswell => ?\n");
 });
 
+test("check --fix gives platforms that no clause names one that is still open", () => {
+  const text = `test "t" {
+  on vtx1, haswell, nehalem, svm1, svm2
+  vmm hardware
+  guest long64 {
+    cpuid
+      on vtx1, haswell => exit CPUID ; the first
+    hlt
+      on svm2          => halt
+      on vtx1          => halt
+  }
+}
+`;
+  cli.write("open/a.trap", text);
+  expect(cli.trapline("check", "--fix", "open").out).toBe("fixed 2 in open/a.trap\n1 file, 0 errors, 0 warnings\n");
+  const mended = text
+    .replace("; the first", "; the first\n      on nehalem, svm1, svm2 => ?")
+    .replace("on vtx1          => halt", "on vtx1          => halt\n      on haswell, nehalem, svm1 => ?");
+  expect(readFileSync(cli.path("open/a.trap"), "utf8")).toBe(mended);
+});
+
 test("check --fix mends first mistakes of notation", () => {
   const text = `macro both(a, b) {
   mov a, b

@@ -166,6 +166,7 @@ export const cannotRun = diagnostic<{ platform: string; why: string }>({
 export const platformNotCovered = diagnostic<{ names: readonly string[] }>({
   code: "E3055",
   severity: "error",
+  fixable: true,
   title: "A judgement that leaves out a platform",
   explanation: "Where a judgement is split by `on`, its clauses must cover every platform of the test.",
   message: (f) => `no clause says what happens on ${list(f.names)}`,
