@@ -25,12 +25,17 @@ instruction, a window for an interrupt) are *internal*.
 ## \`hardware nested\`
 The guest may be a VMM itself, on VT-x with EPT and on SVM with nested paging; elsewhere it is refused.
 
-On VT-x CPUID reports VMX, CR4.VMXE can be set, and the capability MSRs tell what the VMM virtualizes: all of the
-processor's controls but posted interrupts, VM functions, VMCS shadowing, page-modification logging, #VE, mode-based
-execute control, and accessed and dirty flags of EPT.
+On VT-x CPUID reports VMX, CR4.VMXE can be set, and the capability MSRs are the processor's own: what the model has, the
+guest's VMM can use. The processor carries out APIC virtualization, posted interrupts and VMCS shadowing for it on pages
+of the guest's memory; accessed and dirty flags of EPT, page-modification logging, #VE, EPTP switching and mode-based
+execute control work on tables that this VMM merges (docs/decisions/0009-nesting.md). Where the processor has VMCS
+shadowing, VMREAD and VMWRITE of the guest's VMM do not exit.
 
-On SVM CPUID reports SVM with the processor's features but AVIC and LBR virtualization; EFER.SVME can be set as VM_CR
-allows, and VM_CR, VM_HSAVE_PA and TSC_RATIO are the guest's own.
+On SVM CPUID reports SVM with the processor's features but AVIC; EFER.SVME can be set as VM_CR allows, and VM_CR,
+VM_HSAVE_PA and TSC_RATIO are the guest's own. Where the processor virtualizes VMLOAD and VMSAVE, those of the guest's
+VMM do not exit.
+
+INIT waits while the guest's VMM is in root operation and is an exit of its next guest.
 
 Instructions of VMX and SVM of that guest exit as class *assist*. An exit of its own guest is one to \`vmm\` first and,
 where its controls ask for it, one to that guest (docs/decisions/0009-nesting.md).

@@ -28,6 +28,9 @@ export const place = {
 export const bed = {
   isDeeper: false,
   make: (options: MachineOptions): Machine => new Machine(loadCore(), options),
+  /** From here on code in memory is the VMM, and the host program does nothing in host mode. */
+  giveRoot: (machine: Machine): void =>
+    machine.view.setUint32(layout.CPU_BASE + layout.cpuLayout.hostOwned.offset, 0, true),
 };
 
 /**
@@ -222,7 +225,8 @@ export class Vmm {
 export class Host extends Vmm {
   constructor(model?: string) {
     super(model);
-    this.machine.view.setUint32(layout.CPU_BASE + layout.cpuLayout.hostOwned.offset, 0, true);
+    bed.giveRoot(this.machine);
+    this.machine.setRegister("CR3", place.hostTables);
     this.machine.setRegister("RAX", place.vmcb);
   }
 

@@ -2,7 +2,7 @@
 // AMD APM vol. 2, "Intercept Operation" and appendix "SVM Intercept Exit Codes".
 
 import { assert } from "../../../base/index.js";
-import { cr0Bits, exceptionByVector, pageFaultBits, svmExitByCode } from "../../../isa/index.js";
+import { cr0Bits, eferBits, exceptionByVector, pageFaultBits, svmExitByCode } from "../../../isa/index.js";
 import type { VmmStop } from "../../bundled.js";
 import { findMemory } from "../../policy.js";
 import { loadXcr0 } from "../control-registers.js";
@@ -11,6 +11,7 @@ import { deniedEnd } from "../denied.js";
 import { combine } from "../events.js";
 import { gpr, type InjectedEvent } from "../exited-guest.js";
 import { deniedPort, emulateIo, type IoAccess } from "../io.js";
+import { decodeAtRip } from "../instruction-length.js";
 import { denyMemory } from "../memory-denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
 import { allMemoryRights } from "../identity-tables.js";
@@ -170,6 +171,7 @@ function exception(vector: number): ExitHandler {
       return undefined;
     }
     if (vector === pageFault && vcpu.shadow) return shadowFault(vcpu, vcpu.shadow);
+    if (vector === generalProtection.vector) return protectionFault(guest);
     guest.classify("public");
     const raised: InjectedEvent = {
       vector,
@@ -180,6 +182,22 @@ function exception(vector: number): ExitHandler {
     };
     return injectRaised(guest, raised);
   };
+}
+
+/**
+ * The processor has EFER.SVME set whatever the guest believes, so that it checks the CPL and the operand of an instruction
+ * of SVM before this VMM sees it: without SVM in the guest the instruction is undefined.
+ */
+function protectionFault(guest: SvmGuest): VmmStop | undefined {
+  guest.classify(guest.policy.intercepts.includes("#GP") ? "public" : "internal");
+  const errorCode = Number(guest.vmcb.get("exitinfo1") & 0xffff_ffffn);
+  const isFetched = errorCode === 0 && (guest.vmcb.get("exitintinfo") & valid) === 0n;
+  const hasSvm = (guest.register("EFER") & eferBits.SVME) !== 0n;
+  if (isFetched && !hasSvm && ofSvm.has(decodeAtRip(guest)?.instruction.mnemonic ?? "")) {
+    guest.inject(invalidOpcode);
+    return undefined;
+  }
+  return injectRaised(guest, { vector: generalProtection.vector, errorCode });
 }
 
 /** Gives the guest an exception, or what it becomes together with the event whose delivery it interrupted. */
@@ -268,6 +286,9 @@ const virtualizationInstructions = [
   "SKINIT",
   "INVLPGA",
 ] as const;
+
+/** Instructions that a processor with EFER.SVME set knows. */
+const ofSvm: ReadonlySet<string> = new Set(virtualizationInstructions.filter((name) => name !== "VMMCALL"));
 
 const byName = new Map<string, ExitHandler>([
   ["CPUID", cpuid],

@@ -38,6 +38,7 @@ const shadowExits = [
   "INVLPG",
 ] as const;
 const nestedPagingEnable = 1n;
+const lbrVirtualization = 1n;
 const guestAsid = 1n;
 const patReset = 0x0007_0406_0007_0406n;
 const dr6Reset = 0xffff_0ff0n;
@@ -67,11 +68,18 @@ export function setUpSvm(input: SvmSetupInput): SvmSetup {
   const nestedRoot = nests ? buildNestedTables(processor, pages, policy.memory) : 0n;
   vmcb.put("NESTED_CTL", nests ? nestedPagingEnable : 0n);
   vmcb.put("N_CR3", nestedRoot);
+  if (hasBranches(processor)) vmcb.put("VIRT_EXT", lbrVirtualization);
+  interceptExit(vmcb, "#GP");
   if (!nests) for (const name of shadowExits) interceptExit(vmcb, name);
   vmcb.put("GUEST_ASID", guestAsid);
   svm.save(vmcb.address);
   writeGuestState(vmcb, start);
   return { vmcb, nestedRoot };
+}
+
+/** The guest has DebugCtl and the records of branches to itself: "LBR Virtualization". */
+export function hasBranches({ platform }: Processor): boolean {
+  return platform.cpu.features.includes("LBRVIRT");
 }
 
 /** Names of the exits that the VMM asks for. */

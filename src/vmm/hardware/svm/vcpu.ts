@@ -15,7 +15,7 @@ import { mapNestedHole, openNestedPage } from "./nested-tables.js";
 import type { ShadowTables } from "../shadow-paging.js";
 import type { NestedSvm } from "../../nested/index.js";
 import { SvmShadow } from "./shadow-registers.js";
-import { interceptBits, type SvmSetup } from "./setup.js";
+import { hasBranches, interceptBits, type SvmSetup } from "./setup.js";
 import { SvmGuest } from "./svm-guest.js";
 import { VmcbStore, type Vmcb } from "./vmcb.js";
 
@@ -51,7 +51,7 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
     const { vmcb } = parts.setup;
     const { tables, svm, start } = parts;
     this.shadow = tables && new SvmShadow(tables, vmcb, svm, start);
-    this.store = new VmcbStore(vmcb);
+    this.store = new VmcbStore(vmcb, hasBranches(parts.processor));
     this.guest = new SvmGuest({ ...parts, store: this.store, shadow: this.shadow });
     this.svm = parts.svm;
     this.pages = parts.pages;

@@ -122,6 +122,28 @@ export class Vmcb {
 const tableLimits = { GDTR: vmcbOffset("GDTR_LIMIT"), IDTR: vmcbOffset("IDTR_LIMIT") } as const;
 const isNarrow = (place: number): boolean => place === tableLimits.GDTR || place === tableLimits.IDTR;
 
+/** MSRs that the VMCB holds between exit and entry. */
+const stateMsrs: readonly (readonly [address: number, place: number])[] = [
+  [0x174, vmcbOffset("SYSENTER_CS")],
+  [0x175, vmcbOffset("SYSENTER_ESP")],
+  [0x176, vmcbOffset("SYSENTER_EIP")],
+  [0x277, vmcbOffset("G_PAT")],
+  [0xc000_0081, vmcbOffset("STAR")],
+  [0xc000_0082, vmcbOffset("LSTAR")],
+  [0xc000_0083, vmcbOffset("CSTAR")],
+  [0xc000_0084, vmcbOffset("SFMASK")],
+  [0xc000_0100, vmcbOffset("FS_BASE")],
+  [0xc000_0101, vmcbOffset("GS_BASE")],
+  [0xc000_0102, vmcbOffset("KERNEL_GS_BASE")],
+];
+const branchMsrs: typeof stateMsrs = [
+  [0x1d9, vmcbOffset("DBGCTL")],
+  [0x1db, vmcbOffset("BR_FROM")],
+  [0x1dc, vmcbOffset("BR_TO")],
+  [0x1dd, vmcbOffset("LASTEXCPFROM")],
+  [0x1de, vmcbOffset("LASTEXCPTO")],
+];
+
 /** The VMCB that is in use; another one takes its place while a guest's guest runs. */
 export class VmcbStore implements FieldStore {
   readonly general = new Map([
@@ -141,22 +163,15 @@ export class VmcbStore implements FieldStore {
     ["IDTR.BASE", vmcbOffset("IDTR_BASE")],
     ["IDTR.LIMIT", tableLimits.IDTR],
   ]);
-  readonly msrs: ReadonlyMap<number, number> = new Map([
-    [0x174, vmcbOffset("SYSENTER_CS")],
-    [0x175, vmcbOffset("SYSENTER_ESP")],
-    [0x176, vmcbOffset("SYSENTER_EIP")],
-    [0x1d9, vmcbOffset("DBGCTL")],
-    [0x277, vmcbOffset("G_PAT")],
-    [0xc000_0081, vmcbOffset("STAR")],
-    [0xc000_0082, vmcbOffset("LSTAR")],
-    [0xc000_0083, vmcbOffset("CSTAR")],
-    [0xc000_0084, vmcbOffset("SFMASK")],
-    [0xc000_0100, vmcbOffset("FS_BASE")],
-    [0xc000_0101, vmcbOffset("GS_BASE")],
-    [0xc000_0102, vmcbOffset("KERNEL_GS_BASE")],
-  ]);
+  readonly msrs: ReadonlyMap<number, number>;
 
-  constructor(public vmcb: Vmcb) {}
+  /** `hasBranches`: DebugCtl and the records of branches are the guest's own, by LBR virtualization. */
+  constructor(
+    public vmcb: Vmcb,
+    hasBranches: boolean,
+  ) {
+    this.msrs = new Map([...stateMsrs, ...(hasBranches ? branchMsrs : [])]);
+  }
 
   get(place: number): bigint {
     return isNarrow(place) ? BigInt(this.vmcb.readU32(place)) : this.vmcb.readU64(place);

@@ -5,7 +5,7 @@ import { cr0Bits, findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { Vmcb } from "../../hardware/svm/vmcb.js";
 import type { Processor } from "../../virtualization.js";
-import { ioMapBytes, msrMapBytes } from "../../hardware/svm/permission-maps.js";
+import type { MergedBitmap } from "../merged-bitmap.js";
 
 /** A run of bytes of a VMCB. */
 interface Run {
@@ -40,6 +40,8 @@ const furtherState = [
   run("TR_SELECTOR", "TR_BASE"),
   run("STAR", "SYSENTER_EIP"),
 ];
+/** What belongs to LBR virtualization. */
+const branches = run("DBGCTL", "LASTEXCPTO");
 /** What an exit tells; behind GUEST_INST_LENGTH stand the bytes that decode assists fetched. */
 const exitInformation = [
   run("EXITCODE", "EXITINTINFO"),
@@ -77,6 +79,7 @@ const protectedIo = 1 << 27;
 const protectedMsrs = 1 << 28;
 /** Intercepts of VMLOAD and VMSAVE in INTERCEPT_MISC2. */
 const loadAndSave = (1 << 2) | (1 << 3);
+const virtualBranches = 1n;
 const virtualLoadAndSave = 2n;
 const nestedPaging = 1n;
 const injectionValid = 1n << 31n;
@@ -118,15 +121,14 @@ export function interceptsMsr(memory: Processor, vmcb: Vmcb, address: number, wr
   return (((memory.readPhysical(map, 1)[0] ?? 0xff) >> (bit & 7)) & 1) === 1;
 }
 
-/** Places of the merged maps in this VMM's memory. */
+/** The merged permission maps. */
 export interface MergedMaps {
-  readonly io: bigint;
-  readonly msrs: bigint;
+  readonly io: MergedBitmap;
+  readonly msrs: MergedBitmap;
 }
 
 /** What exits: all that either VMM asks for. `own` is 01; `offered` are the bits of VINTR that 12 may use. */
 export function mergeIntercepts(
-  memory: Processor,
   { own, vmcb12, vmcb02 }: { readonly own: Vmcb; readonly vmcb12: Vmcb; readonly vmcb02: Vmcb },
   maps: MergedMaps,
   offered: bigint,
@@ -134,46 +136,23 @@ export function mergeIntercepts(
   for (let word = 0; word < interceptWords; word++) {
     vmcb02.writeU32(word * 4, own.readU32(word * 4) | vmcb12.readU32(word * 4));
   }
-  // Virtualized VMLOAD and VMSAVE go through the merged nested tables; without, their addresses would be this VMM's.
-  if (virtualizesLoads(vmcb12)) {
-    vmcb02.writeU32(at.misc2, (vmcb02.readU32(at.misc2) & ~loadAndSave) | (vmcb12.readU32(at.misc2) & loadAndSave));
-  }
-  if ((vmcb12.get("vintr") & offered & virtualGifEnable) !== 0n) {
-    vmcb02.writeU32(at.misc2, (vmcb02.readU32(at.misc2) & ~globalFlag) | (vmcb12.readU32(at.misc2) & globalFlag));
-  }
-  const theirs = vmcb12.readU32(at.misc1);
-  mergeMap(memory, own, vmcb12, vmcb02, { field: at.iopm, bytes: ioMapBytes, into: maps.io }, theirs & protectedIo);
-  mergeMap(
-    memory,
-    own,
-    vmcb12,
-    vmcb02,
-    { field: at.msrpm, bytes: msrMapBytes, into: maps.msrs },
-    theirs & protectedMsrs,
-  );
+  // Virtualized VMLOAD and VMSAVE go through the merged nested tables; without, their addresses would be this VMM's
+  // (CVE-2021-3656).
+  const misc2 = vmcb02.readU32(at.misc2);
+  const theirs = vmcb12.readU32(at.misc2);
+  const loads = virtualizesLoads(vmcb12) ? theirs & loadAndSave : loadAndSave;
+  const isVirtualGif = (vmcb12.get("vintr") & offered & virtualGifEnable) !== 0n;
+  const flag = (isVirtualGif ? theirs : misc2) & globalFlag;
+  vmcb02.writeU32(at.misc2, (misc2 & ~(loadAndSave | globalFlag)) | loads | flag);
+  const protects = vmcb12.readU32(at.misc1);
+  vmcb02.writeU64(at.iopm, mapOf(own, vmcb12, at.iopm, (protects & protectedIo) !== 0 ? maps.io : undefined));
+  vmcb02.writeU64(at.msrpm, mapOf(own, vmcb12, at.msrpm, (protects & protectedMsrs) !== 0 ? maps.msrs : undefined));
 }
 
-function mergeMap(
-  memory: Processor,
-  own: Vmcb,
-  vmcb12: Vmcb,
-  vmcb02: Vmcb,
-  map: { readonly field: number; readonly bytes: number; readonly into: bigint },
-  isUsed: number,
-): void {
-  const mine = own.readU64(map.field);
-  if (isUsed === 0) {
-    vmcb02.writeU64(map.field, mine);
-    return;
-  }
-  const merged = memory.readPhysical(mine, map.bytes);
-  const theirs = memory.readPhysical(vmcb12.readU64(map.field) & addressMask, map.bytes);
-  const words = new Uint32Array(merged.buffer, merged.byteOffset, map.bytes / 4);
-  new Uint32Array(theirs.buffer, theirs.byteOffset, map.bytes / 4).forEach(
-    (word, i) => (words[i] = (words[i] ?? 0) | word),
-  );
-  memory.writePhysical(map.into, merged);
-  vmcb02.writeU64(map.field, map.into);
+/** The permission map of 02: merged where the guest's VMM uses one. */
+function mapOf(own: Vmcb, vmcb12: Vmcb, field: number, merged: MergedBitmap | undefined): bigint {
+  merged?.merge(vmcb12.readU64(field) & addressMask);
+  return merged?.address ?? own.readU64(field);
 }
 
 /** "Virtualized VMLOAD and VMSAVE" work on nested paging only. */
@@ -181,14 +160,21 @@ export function virtualizesLoads(vmcb12: Vmcb): boolean {
   return (vmcb12.readU64(at.virtual) & virtualLoadAndSave) !== 0n && usesNestedPaging(vmcb12);
 }
 
+/** "LBR Virtualization": whether the inner guest has branch records of its own. */
+function hasOwnBranches(vmcb12: Vmcb): boolean {
+  return (vmcb12.readU64(at.virtual) & virtualBranches) !== 0n;
+}
+
 /** What the inner guest runs with besides what both VMMs decide. */
 export interface InnerSetting {
   /** Nested tables of 02. */
   readonly root: bigint;
   readonly asid: number;
+  readonly tlbControl: number;
   readonly vintr: bigint;
-  /** The processor has virtualized VMLOAD and VMSAVE. */
+  /** The processor has virtualized VMLOAD and VMSAVE, and LBR virtualization. */
   readonly virtualLoads: boolean;
+  readonly branches: boolean;
 }
 
 /** Writes the inner guest's state and parameters into 02. */
@@ -199,15 +185,17 @@ export function writeInner(own: Vmcb, vmcb12: Vmcb, vmcb02: Vmcb, setting: Inner
   vmcb02.set("vintr", setting.vintr);
   vmcb02.writeU64(at.nested, nestedPaging);
   vmcb02.writeU64(at.nestedCr3, setting.root);
-  vmcb02.writeU64(at.virtual, setting.virtualLoads && virtualizesLoads(vmcb12) ? virtualLoadAndSave : 0n);
+  vmcb02.copy(hasOwnBranches(vmcb12) ? vmcb12 : own, branches.at, branches.bytes);
+  const loads = setting.virtualLoads && virtualizesLoads(vmcb12) ? virtualLoadAndSave : 0n;
+  vmcb02.writeU64(at.virtual, loads | (setting.branches ? virtualBranches : 0n));
   vmcb02.writeU32(at.asid, setting.asid);
-  vmcb02.writeU32(at.tlbControl, vmcb12.readU32(at.tlbControl) & 0xff);
+  vmcb02.writeU32(at.tlbControl, setting.tlbControl);
   vmcb02.writeU32(at.clean, 0);
 }
 
-/** Whether VMRUN of 12 asks for translations to be dropped. */
-export function asksForFlush(vmcb12: Vmcb): boolean {
-  return (vmcb12.readU32(at.tlbControl) & 0xff) !== 0;
+/** What VMRUN of 12 asks to be done with translations. */
+export function tlbControl(vmcb12: Vmcb): number {
+  return vmcb12.readU32(at.tlbControl) & 0xff;
 }
 
 /** Saves the inner guest's state and what the exit tells from 02, as #VMEXIT does. */
@@ -216,6 +204,7 @@ export function saveInner(own: Vmcb, vmcb12: Vmcb, vmcb02: Vmcb, virtualGif: boo
   for (const part of furtherState) own.copy(vmcb02, part.at, part.bytes);
   const nested = usesNestedPaging(vmcb12);
   (nested ? vmcb12 : own).copy(vmcb02, at.pat, 8);
+  (hasOwnBranches(vmcb12) ? vmcb12 : own).copy(vmcb02, branches.at, branches.bytes);
   vmcb12.set("interruptShadow", vmcb02.get("interruptShadow"));
   const written = 0xffn | (1n << 8n) | (virtualGif ? 1n << 9n : 0n);
   vmcb12.set("vintr", (vmcb12.get("vintr") & ~written) | (vmcb02.get("vintr") & written));
@@ -234,4 +223,12 @@ export function loadHostState(own: Vmcb): void {
 /** VMLOAD and VMSAVE: the state that VMRUN leaves alone goes from one VMCB to another. */
 export function copyFurtherState(to: Vmcb, from: Vmcb): void {
   for (const part of furtherState) to.copy(from, part.at, part.bytes);
+}
+
+/** Virtualized VMLOAD and VMSAVE for the guest's VMM itself: they do not exit then. */
+export function virtualizeLoads(own: Vmcb, isOn: boolean): void {
+  const misc2 = own.readU32(at.misc2);
+  own.writeU32(at.misc2, isOn ? misc2 & ~loadAndSave : misc2 | loadAndSave);
+  const virtual = own.readU64(at.virtual);
+  own.writeU64(at.virtual, isOn ? virtual | virtualLoadAndSave : virtual & ~virtualLoadAndSave);
 }

@@ -51,9 +51,11 @@ export class MergedNpt {
     this.tables.flush();
   }
 
-  /** Drops every translation if the guest's VMM has changed an entry that one came from. */
-  revalidate(): void {
-    if (this.tables.isStale) this.tables.flush();
+  /** Drops every translation if the guest's VMM has changed an entry that one came from; true where it did. */
+  revalidate(): boolean {
+    const { isStale } = this.tables;
+    if (isStale) this.tables.flush();
+    return isStale;
   }
 
   /** Settles a nested page fault with this EXITINFO1 at an address of the inner guest. */

@@ -1,7 +1,7 @@
 // SVM for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that the
 // processor runs them on a VMCB of this VMM. docs/decisions/0009-nesting.md. AMD APM vol. 2, "Secure Virtual Machine".
 
-import { eferBits, flagBits, msrAddresses, svmExitCode, vmCrBits, vmcbOffset } from "../../../isa/index.js";
+import { cr0Bits, eferBits, flagBits, msrAddresses, svmExitCode, vmCrBits, vmcbOffset } from "../../../isa/index.js";
 import type { ReflectedExit } from "../../bundled.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { gpr, type InjectedEvent } from "../../hardware/exited-guest.js";
@@ -13,6 +13,7 @@ import type { PageAllocator } from "../../page-allocator.js";
 import { findRange, type VmmPolicy } from "../../policy.js";
 import type { EntryFailure, Processor, SvmOperations } from "../../virtualization.js";
 import type { Taken } from "../taken.js";
+import { MergedBitmap } from "../merged-bitmap.js";
 import { MergedNpt, type InnerTables } from "./merged-npt.js";
 import * as merge from "./merge.js";
 import { offeredLeaf, offeredVintr } from "./offer.js";
@@ -48,6 +49,7 @@ const instructions: ReadonlyMap<bigint, string> = new Map(
 const place = { asid: vmcbOffset("GUEST_ASID"), root: vmcbOffset("N_CR3") } as const;
 const invalid = 0xffff_ffff_ffff_ffffn;
 const innerAsid = 2;
+const tlbFlush = { all: 1, guest: 3 } as const;
 const noRatio = 1n << 32n;
 const masking = 1n << 24n;
 const virtualIrq = 1n << 8n;
@@ -74,6 +76,7 @@ export class NestedSvm {
   /** The guest's global interrupt flag, and an NMI that it holds back. */
   private gif = true;
   private nmiHeld = false;
+  private wasEnabled = false;
   /** VINTR as it is without what GIF = 0 puts there. */
   private heldVintr = 0n;
   private vmCr: bigint;
@@ -90,9 +93,18 @@ export class NestedSvm {
     processor.writePhysical(address, new Uint8Array(vmcbBytes));
     this.vmcb02 = new Vmcb(address, processor.window(address, vmcbBytes));
     this.merged = new MergedNpt(processor, pages, parts.policy.memory);
-    this.maps = { io: BigInt(pages.take(ioMapBytes / 0x1000)), msrs: BigInt(pages.take(msrMapBytes / 0x1000)) };
+    this.maps = {
+      io: this.mergedMap("IOPM_BASE_PA", ioMapBytes),
+      msrs: this.mergedMap("MSRPM_BASE_PA", msrMapBytes),
+    };
     this.vmCr = parts.vmCr;
     this.offerEfer();
+  }
+
+  private mergedMap(field: string, lengthBytes: number): MergedBitmap {
+    const { processor, pages } = this.parts;
+    const address = BigInt(pages.take(lengthBytes / 0x1000));
+    return new MergedBitmap(processor, this.own.readU64(vmcbOffset(field)), address, lengthBytes);
   }
 
   /** Address of the VMCB of the guest's last VMRUN. */
@@ -276,8 +288,19 @@ export class NestedSvm {
     this.parts.processor.setRegister("RFLAGS", 2n | flag);
   }
 
+  /** What the guest's VMM has only while it has SVM enabled: VMLOAD and VMSAVE of its own, and #GP without an exit. */
+  private followEnable(): void {
+    const { isEnabled } = this;
+    if (this.inner || isEnabled === this.wasEnabled) return;
+    this.wasEnabled = isEnabled;
+    const { policy, setIntercept } = this.parts;
+    setIntercept("#GP", !isEnabled || policy.intercepts.includes("#GP"));
+    if (this.guest.platform.cpu.features.includes("V_VMSAVE_VMLOAD")) merge.virtualizeLoads(this.own, isEnabled);
+  }
+
   /** Under the masking that GIF brings CR8 is the VMCB's: it follows the processor's own from exit to entry. */
   beforeEntry(): void {
+    this.followEnable();
     if (this.gif || (this.heldVintr & masking) !== 0n) return;
     const { processor, store } = this.parts;
     store.vmcb.set("vintr", (store.vmcb.get("vintr") & ~0xffn) | processor.register("CR8"));
@@ -309,13 +332,14 @@ export class NestedSvm {
     const nested = merge.usesNestedPaging(vmcb12);
     const { cpu } = guest.platform;
     this.setGif(true);
-    merge.mergeIntercepts(processor, { own, vmcb12, vmcb02 }, this.maps, offeredVintr(cpu));
-    if (nested) this.prepareTables(vmcb12);
+    merge.mergeIntercepts({ own, vmcb12, vmcb02 }, this.maps, offeredVintr(cpu));
     merge.writeInner(own, vmcb12, vmcb02, {
       root: nested ? this.merged.root : root,
       asid: innerAsid,
+      tlbControl: this.prepareTables(vmcb12),
       vintr: vmcb12.get("vintr") & offeredVintr(cpu),
       virtualLoads: cpu.features.includes("V_VMSAVE_VMLOAD"),
+      branches: cpu.features.includes("LBRVIRT"),
     });
     // Under V_INTR_MASKING the flag of the guest's VMM decides whether physical interrupts are taken.
     this.setOuterFlag(own.get("rflags") & flagBits.IF);
@@ -330,20 +354,29 @@ export class NestedSvm {
   private check(address: bigint): EntryFailure | undefined {
     const { processor, svm } = this.parts;
     const cr0 = processor.register("CR0");
-    processor.setRegister("CR0", this.own.get("cr0"));
+    const theirs = this.own.get("cr0");
+    const isOther = ((cr0 ^ theirs) & cr0Bits.PG) !== 0n;
+    if (isOther) processor.setRegister("CR0", theirs);
     const failure = svm.check(address);
-    processor.setRegister("CR0", cr0);
+    if (isOther) processor.setRegister("CR0", cr0);
     return failure;
   }
 
-  private prepareTables(vmcb12: Vmcb): void {
-    const { cr3 } = this.tablesOf(vmcb12);
+  /** Makes the merged tables ready; gives TLB_CONTROL of 02. One ASID serves all inner guests. */
+  private prepareTables(vmcb12: Vmcb): number {
+    const asked = merge.tlbControl(vmcb12);
     const asid = vmcb12.readU32(place.asid);
-    const other = cr3 !== this.lastRoot || asid !== this.lastAsid;
-    if (other || merge.asksForFlush(vmcb12)) this.merged.flush();
-    else this.merged.revalidate();
-    this.lastRoot = cr3;
+    let isOther = asid !== this.lastAsid;
     this.lastAsid = asid;
+    if (merge.usesNestedPaging(vmcb12)) {
+      const { cr3 } = this.tablesOf(vmcb12);
+      if (isOther || cr3 !== this.lastRoot || asked !== 0) this.merged.flush();
+      else isOther = this.merged.revalidate();
+      isOther ||= cr3 !== this.lastRoot;
+      this.lastRoot = cr3;
+    }
+    if (asked !== 0 || !isOther) return asked;
+    return this.guest.platform.cpu.features.includes("FLUSHBYASID") ? tlbFlush.guest : tlbFlush.all;
   }
 
   /** The nested tables are read as the mode of the guest's VMM says. */
@@ -393,7 +426,10 @@ export class NestedSvm {
     const outcome = this.merged.fault(this.tablesOf(vmcb12), vmcb02.get("exitinfo2"), vmcb02.get("exitinfo1"));
     guest.classify(outcome.kind === "denied" ? "public" : "internal");
     if (outcome.kind === "inner") return this.reflect(vmcb12);
-    if (outcome.kind === "filled") return {};
+    if (outcome.kind === "filled") {
+      this.parts.svm.invalidate();
+      return {};
+    }
     const why = "a nested guest needs memory that the declared policy denies";
     if (guest.events.listening) guest.events.append({ kind: "refuse", rip: guest.rip, note: why });
     return { stop: { kind: "refused", why } };

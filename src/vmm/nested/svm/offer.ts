@@ -3,8 +3,8 @@
 
 import { cpuFeatures, type CpuFeature, type CpuidLeaf, type CpuModel } from "../../../isa/index.js";
 
-/** Features whose structures the VMM would have to shadow, and does not (AVIC: CVE-2021-3653). */
-const withheld: readonly CpuFeature[] = ["AVIC", "LBRVIRT"];
+/** A feature whose structures the VMM would have to shadow, and does not (CVE-2021-3653). */
+const withheld: readonly CpuFeature[] = ["AVIC"];
 const svmLeaf = 0x8000_000a;
 
 /** The leaf of SVM as the guest reads it. */

@@ -18,7 +18,7 @@ import type { VmxSetup } from "../../hardware/vmx/setup.js";
 import type { Processor, VmxOperations } from "../../virtualization.js";
 import { backingFrame } from "../../hardware/identity-tables.js";
 import { movedFields, pageFields, type MovedFields } from "./fields.js";
-import { MergedBitmap } from "./merged-bitmaps.js";
+import { MergedBitmap } from "../merged-bitmap.js";
 import { interceptionFields, type Interceptions } from "./ownership.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
