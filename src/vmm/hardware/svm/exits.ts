@@ -185,8 +185,8 @@ function exception(vector: number): ExitHandler {
 }
 
 /**
- * The processor has EFER.SVME set whatever the guest believes, so that it checks the CPL and the operand of an instruction
- * of SVM before this VMM sees it: without SVM in the guest the instruction is undefined.
+ * The processor has EFER.SVME set whatever the guest believes, so that it checks the CPL and the operand of an
+ * instruction of SVM before this VMM sees it: without SVM in the guest the instruction is undefined.
  */
 function protectionFault(guest: SvmGuest): VmmStop | undefined {
   guest.classify(guest.policy.intercepts.includes("#GP") ? "public" : "internal");

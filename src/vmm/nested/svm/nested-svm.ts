@@ -295,7 +295,9 @@ export class NestedSvm {
     this.wasEnabled = isEnabled;
     const { policy, setIntercept } = this.parts;
     setIntercept("#GP", !isEnabled || policy.intercepts.includes("#GP"));
-    if (this.guest.platform.cpu.features.includes("V_VMSAVE_VMLOAD")) merge.virtualizeLoads(this.own, isEnabled);
+    // What a bundled VMM executes takes no time of its guest, as long as it exits.
+    const virtualizes = this.guest.platform.cpu.features.includes("V_VMSAVE_VMLOAD") && !this.handsOver;
+    if (virtualizes) merge.virtualizeLoads(this.own, isEnabled);
   }
 
   /** Under the masking that GIF brings CR8 is the VMCB's: it follows the processor's own from exit to entry. */

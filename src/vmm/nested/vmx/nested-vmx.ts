@@ -176,7 +176,7 @@ export class NestedVmx {
     const left = this.left(false);
     this.putBack(vmcs);
     this.hostState.load(vmcs, left);
-    this.shadow?.publish(vmcs);
+    this.publish(vmcs);
   }
 
   private instruction(name: string): Taken {
@@ -190,8 +190,13 @@ export class NestedVmx {
       if (this.inner || taken.stop) return taken;
     } else instructions.conclude(instructions.execute(name));
     if (name === "VMXON" || name === "VMXOFF") this.obeyFixedBits();
-    this.shadow?.publish(instructions.current);
+    this.publish(instructions.current);
     return {};
+  }
+
+  /** What a bundled VMM executes takes no time of its guest, as long as it exits: it has no shadow VMCS. */
+  private publish(vmcs: Vmcs12 | undefined): void {
+    if (!this.handsOver) this.shadow?.publish(vmcs);
   }
 
   /** The VMCS that the guest's VMM has made current, with what it has written since. */
@@ -465,7 +470,7 @@ export class NestedVmx {
     const count = vmcs.read32(parameters.exitLoadCount);
     const failed = count !== 0 && loadArea(guest, processor, vmcs.read(parameters.exitLoadAddress), count);
     if (failed) return this.abort();
-    this.shadow?.publish(vmcs);
+    this.publish(vmcs);
     return this.handsOver ? { stop: { kind: "vm-exit" } } : {};
   }
 
