@@ -5,6 +5,7 @@
 import type { IToken, TokenType } from "chevrotain";
 import { lexical, syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
 import { registerByName } from "../isa/index.js";
+import { lookAlikes, nameOf, SPACES } from "./characters.js";
 import { mostMistakes, mostTokens } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
@@ -32,11 +33,6 @@ const OTHER = 0;
 const SPACE = 1;
 const LETTER = 2;
 const DIGIT = 3;
-
-/** Spaces that text editors and web pages bring along. */
-const SPACES: ReadonlySet<string> = new Set(
-  "\u00a0\u1680\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u200b\u202f\u205f\u3000\ufeff",
-);
 
 const classes = new Uint8Array(128);
 for (const char of "\t\v\f\r ") classes[char.charCodeAt(0)] = SPACE;
@@ -78,24 +74,6 @@ const singles: ReadonlyMap<string, TokenType> = new Map([
   ] as const),
   ...["/", "%", "&", "|", "^", "<", ">"].map((text) => [text, t.Binary] as const),
 ]);
-
-/** What a character that often comes from copied text was probably meant to be. */
-const lookAlikes: Readonly<Record<string, string>> = {
-  "\u2018": "'",
-  "\u2019": "'",
-  "\u201c": '"',
-  "\u201d": '"',
-  "\u2013": "-",
-  "\u2014": "-",
-  "\u2212": "-",
-  "\u21d2": "=>",
-  "\u2192": "=>",
-  "\u2026": "..",
-  "\u00d7": "*",
-  "\u2260": "!=",
-  "\u2264": "<=",
-  "\u2265": ">=",
-};
 
 /** Reads a whole source. */
 export function lex(source: Source): Lexed {
@@ -258,6 +236,7 @@ class Lexer {
     if (char === "/" && this.isForeignComment()) return this.foreignComment();
     if (char === "$" && classes[this.text.charCodeAt(start + 1)] === DIGIT) return this.dollarNumber();
     if (char === "%" && this.isForeignRegister()) return this.foreignRegister();
+    if (char === "%" && this.isMacroParameter()) return this.macroParameter();
     if (triples.has(this.text.slice(start, start + 3))) {
       this.at += 3;
       return this.push(t.Binary, start);
@@ -282,6 +261,22 @@ class Lexer {
       help: `write 0x${digits} for hexadecimal`,
     };
     this.report((span) => lexical.badNumber(facts, { span }), start);
+  }
+
+  /** `%1` and `%%label` of NASM's macros, where no number stands before them that could be divided. */
+  private isMacroParameter(): boolean {
+    const last = this.tokens[this.tokens.length - 1];
+    const isOperand = last !== undefined && this.tokens.length > this.tokensAtLineStart && isOperandEnd(last);
+    return (!isOperand || this.isFirstWord()) && /^%(?:\d|%[a-z_])/i.test(this.text.slice(this.at, this.at + 3));
+  }
+
+  private macroParameter(): void {
+    const start = this.at;
+    this.at += this.text[start + 1] === "%" ? 2 : 1;
+    while (this.isWordPart(this.at)) this.at++;
+    const directive = this.text.slice(start, this.at);
+    this.push(t.Word, start);
+    this.report((span) => lexical.preprocessor({ directive }, { span }), start);
   }
 
   /** `%eax` where no number stands before it that could be divided. */
@@ -474,14 +469,6 @@ export function makeToken(
 /** The fix that puts a text in the place of what was found. */
 function writeInstead(shown: string, newText: string): (span: Span) => Fix {
   return (span) => ({ title: `write ${shown}`, edits: [{ span, newText }] });
-}
-
-/** Visible characters as they are, all others by their code point. */
-function nameOf(character: string): string {
-  const code = character.codePointAt(0) ?? 0;
-  const visible = (code > 0x20 && code < 0x7f) || /[\p{L}\p{N}\p{P}\p{S}]/u.test(character);
-  const point = `U+${code.toString(16).toUpperCase().padStart(4, "0")}`;
-  return code < 0x80 && visible ? character : visible ? `${character} (${point})` : `the character ${point}`;
 }
 
 function shorten(text: string): string {

@@ -95,8 +95,17 @@ export const preprocessor = diagnostic<{ directive: string }>({
     "The language has no preprocessor. `macro name(parameters) { … }` declares a macro, `const NAME = value` a " +
     "constant, `use module` brings in a module.",
   message: (f) => `${f.directive} belongs to NASM's preprocessor, which this language does not have`,
-  help: (f) => directives[f.directive.toLowerCase()] ?? "write `macro NAME(PARAMETERS) { … }`, `if`, `for` or `const`",
+  help: (f) =>
+    ofMacro(f.directive) ??
+    directives[f.directive.toLowerCase()] ??
+    "write `macro NAME(PARAMETERS) { … }`, `if`, `for` or `const`",
 });
+
+/** `%1` and `%%label`. */
+function ofMacro(directive: string): string | undefined {
+  if (/^%\d/.test(directive)) return "write the parameter's name: `macro NAME(FIRST, SECOND) { … }` gives it one";
+  return directive.startsWith("%%") ? "write the label alone: labels in a macro are each use's own" : undefined;
+}
 
 const asConstant = "write `const NAME = VALUE`";
 const asBlock = "end the block with `}`";
