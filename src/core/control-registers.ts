@@ -2,7 +2,7 @@
 // SMSW).
 
 import {
-  Cpu, cpu, CPU_BASE, MicroOp, PAGING_PAE, PREFIX_FIRST_MEMORY, SEGMENT_CS, SEGMENT_TR,
+  Cpu, cpu, CPU_BASE, MicroOp, PAGING_PAE, PREFIX_FIRST_MEMORY, PREFIX_LOCK, SEGMENT_CS, SEGMENT_TR,
 } from "./layout.generated"; // prettier-ignore
 import {
   ABORT, code64, CR0_CD, CR0_ET, CR0_NW, CR0_PE, CR0_PG, CR0_TS, CR4_DE, CR4_LA57, CR4_PAE, CR4_PCIDE, CR4_PGE, CR4_PSE,
@@ -30,7 +30,7 @@ import { mayReveal, privileged, storeWord, wordOperand } from "./system-operands
 export function moveFromControl(op: MicroOp): u32 {
   const number = <u32>op.second;
   if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) return raiseUndefined();
-  if (number == 8 && !code64()) return raiseUndefined();
+  if (number == 8 && !code64() && (op.prefixes & PREFIX_LOCK) == 0) return raiseUndefined();
   if (!privileged()) return ABORT;
   if (cpu.guestMode != 0 && interceptCrRead(number, op)) return ABORT;
   let value: u64 =
@@ -44,7 +44,7 @@ export function moveFromControl(op: MicroOp): u32 {
 export function moveToControl(op: MicroOp): u32 {
   const number = <u32>op.first;
   if (number != 0 && number != 2 && number != 3 && number != 4 && number != 8) return raiseUndefined();
-  if (number == 8 && !code64()) return raiseUndefined();
+  if (number == 8 && !code64() && (op.prefixes & PREFIX_LOCK) == 0) return raiseUndefined();
   if (!privileged()) return ABORT;
   let value = registerSized(op.second, code64() ? 8 : 4);
   if (cpu.guestMode != 0) {

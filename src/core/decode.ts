@@ -9,8 +9,9 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
-  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FEATURE_3DNOW, FEATURE_AVX, FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM,
-  FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR,
+  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR, EXEC_RET, FEATURE_3DNOW, FEATURE_ALTMOVCR8,
+  FEATURE_AVX, FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR,
+  KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
   KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
@@ -247,13 +248,23 @@ function decodeBody(op: MicroOp): bool {
   // A register in VEX.vvvv that the form does not have: the field must be 1111B.
   if (short || noSuchSegment || (isVex && !vexUsed && vexRegister != 0)) return false;
   if (!memoryDone && segmentOverride != SEGMENT_FLAT) setSegment(op, segmentOverride);
-  if ((op.prefixes & PREFIX_LOCK) != 0) {
+  const execute = <u32>load<u16>(record);
+  if ((op.prefixes & PREFIX_LOCK) != 0 && !namesTaskPriority(op, execute)) {
     if ((flags & FORM_LOCKABLE) == 0 || (op.prefixes & (PREFIX_FIRST_MEMORY | PREFIX_SECOND_MEMORY)) == 0) return false;
   }
-  const execute = <u32>load<u16>(record);
   op.op = <u8>specialise(op, execute, flags);
   // The run loop's own operations know nothing of the knob.
   if ((cpu.variation & VARY_UNDEFINED) != 0 && load<u16>(record, 30) != 0) op.op = <u8>Op.COLD;
+  return true;
+}
+
+/** LOCK MOV with CR0 is MOV with CR8, in every mode, where the model has it (AMD APM vol. 3, "MOV CRn"). */
+function namesTaskPriority(op: MicroOp, execute: u32): bool {
+  const writes = execute == EXEC_MOV_TO_CR;
+  if ((!writes && execute != EXEC_MOV_FROM_CR) || !hasFeature(FEATURE_ALTMOVCR8)) return false;
+  if ((writes ? op.first : op.second) != 0) return false;
+  if (writes) op.first = 8;
+  else op.second = 8;
   return true;
 }
 

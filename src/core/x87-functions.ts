@@ -325,19 +325,32 @@ function exponential(x: Real): void {
 
 /** FYL2X, FYL2XP1: ST1 times the logarithm of ST0, or of ST0 plus 1, into ST1; pops. */
 export function logarithm(plusOne: bool): u32 {
-  if (F.isEmpty(0) || F.isEmpty(1)) return A.stackFaultOfTwo();
-  A.start();
-  const x = a();
-  const y = b();
-  A.read(x, 0);
-  A.read(y, 1);
-  if (A.isUnsupported()) invalid();
-  else if (!propagate(x, y)) {
-    if (plusOne) logarithmPlusOne(x, y);
-    else logarithmOf(x, y);
+  if (!readTwo()) return NEXT;
+  if (takesTwo()) {
+    if (plusOne) logarithmPlusOne(a(), b());
+    else logarithmOf(a(), b());
   }
   A.finish(1, 64, 1);
   return NEXT;
+}
+
+/** Reads ST0 and ST1 as a() and b(); false where one is empty, and all is done. */
+function readTwo(): bool {
+  if (F.isEmpty(0) || F.isEmpty(1)) {
+    A.stackFaultOfTwo();
+    return false;
+  }
+  A.start();
+  A.read(a(), 0);
+  A.read(b(), 1);
+  return true;
+}
+
+/** True where both are numbers to compute with; else the result is there. */
+function takesTwo(): bool {
+  if (!A.isUnsupported()) return !propagate(a(), b());
+  invalid();
+  return false;
 }
 
 function logarithmOf(x: Real, y: Real): void {
@@ -423,17 +436,11 @@ function logarithmPlusOne(x: Real, y: Real): void {
 
 /** FPATAN: the angle of the point at ST0, ST1, into ST1; pops. */
 export function angleOfPoint(): u32 {
-  if (F.isEmpty(0) || F.isEmpty(1)) return A.stackFaultOfTwo();
-  A.start();
-  const x = a();
-  const y = b();
-  A.read(x, 0);
-  A.read(y, 1);
-  if (A.isUnsupported()) invalid();
-  else if (!propagate(x, y)) {
-    noteDenormals(x, y);
-    angle(x, y);
-    r().sign = y.sign;
+  if (!readTwo()) return NEXT;
+  if (takesTwo()) {
+    noteDenormals(a(), b());
+    angle(a(), b());
+    r().sign = b().sign;
   }
   A.finish(1, 64, 1);
   return NEXT;

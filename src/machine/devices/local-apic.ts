@@ -253,8 +253,9 @@ export class LocalApic {
   /** CR8, IA32_APIC_BASE or the time-stamp counter changed. */
   processorChanged(): void {
     const mode = this.#outside.apicBase() & (baseEnable | baseX2);
-    // "x2APIC State Transitions": of the registers only the identifier survives the disabled state.
-    if (mode === 0n && (this.#mode & baseEnable) !== 0n) this.initialize();
+    // "x2APIC State Transitions": of the registers only the identifier survives the way out of x2APIC mode. What was set
+    // in xAPIC mode may be lost when the APIC is disabled, and is not lost here.
+    if (mode === 0n && (this.#mode & baseX2) !== 0n) this.initialize();
     this.#mode = mode;
     this.#timer.timeStampChanged();
     this.update();
