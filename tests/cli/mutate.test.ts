@@ -32,7 +32,7 @@ test("a fault that no test notices is told with its rule, and the exit status is
     '   models  Intel SDM vol. 3C, "Interruptibility State"; AMD APM vol. 2, "Interrupt Shadows": one instruction long',
     "   where   hardware; 1 test saw nothing",
     "SURVIVES  cli-lost: the VMM carries out CLI without effect",
-    `   models  Intel SDM vol. 2A, "CLI"; row 1: IF of the deprivileged kernel is the VMM's to keep`,
+    `   models  Intel SDM vol. 2A, "CLI"; IF of a deprivileged kernel is the VMM's to keep`,
     "   where   trap_and_emulate, binary_translation; no test runs the VMM that it makes wrong",
     "3 faults: 1 noticed, 2 survive",
     "",

@@ -112,7 +112,7 @@ export const faultCatalogue: readonly FaultRow[] = [
   {
     name: "virtualization-shown",
     wrong: "lets CPUID tell of VMX or SVM that its guest does not have",
-    models: "mission row 5: a VM inside a VM finds no extensions there",
+    models: "a VM inside a VM on the first generation finds no extensions there",
     vmms: onHardware,
     fault: hardware.virtualizationShown,
   },
@@ -410,6 +410,22 @@ export const faultCatalogue: readonly FaultRow[] = [
     fault: nested.saveTimerMisread,
   },
   {
+    name: "inner-translations-kept",
+    wrong: "lets an inner guest find the translations of its last run, though its VMM gave it no VPID",
+    models: 'Intel SDM vol. 3C, "Virtual-Processor Identifiers (VPIDs)"',
+    vmms: onNested,
+    vendor: "intel",
+    fault: nested.innerTagKept,
+  },
+  {
+    name: "invvpid-does-nothing",
+    wrong: "carries out INVVPID without effect",
+    models: 'Intel SDM vol. 3C, "INVVPID—Invalidate Translations Based on VPID"',
+    vmms: onNested,
+    vendor: "intel",
+    fault: nested.invvpidDoesNothing,
+  },
+  {
     name: "merged-tables-stale",
     wrong: "keeps its merged tables where the guest's VMM has changed its own and dropped translations",
     models: 'Intel SDM vol. 3C, "INVEPT"; AMD APM vol. 2, "TLB Management"',
@@ -522,7 +538,7 @@ export const faultCatalogue: readonly FaultRow[] = [
   {
     name: "cli-lost",
     wrong: "carries out CLI without effect",
-    models: 'Intel SDM vol. 2A, "CLI"; row 1: IF of the deprivileged kernel is the VMM\'s to keep',
+    models: 'Intel SDM vol. 2A, "CLI"; IF of a deprivileged kernel is the VMM\'s to keep',
     vmms: onSoftware,
     fault: software.cliLost,
   },
@@ -628,7 +644,7 @@ export const faultCatalogue: readonly FaultRow[] = [
   {
     name: "hv-virtualization-shown",
     wrong: "lets CPUID tell of VMX and SVM",
-    models: "mission row 5: a VM inside a VM finds no extensions there",
+    models: "a VM inside a VM on the first generation finds no extensions there",
     vmms: onHv,
     fault: library.virtualizationShown,
   },

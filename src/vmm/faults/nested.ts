@@ -23,6 +23,7 @@ const cpuidBytes = 2n;
 const rdtscIntercept = 1 << 14;
 /** Intercepts of VMLOAD and VMSAVE. */
 const loadAndSave = 0b1100;
+const innerVpid = 2n;
 const virtualIrq = 1n << 8n;
 const interruptMasking = 1n << 24n;
 const avicEnable = 1n << 31n;
@@ -188,6 +189,27 @@ export const failedBitLost: Fault = {
 export const timerNotTaken = entering(({ vmx }) => {
   vmx.write(field.pinControls, vmx.read(field.pinControls) & ~mask("ACTIVATE_VMX_PREEMPTION_TIMER"));
 });
+
+/** One VPID of this VMM's for every entry. */
+export const innerTagKept: Fault = {
+  vmx: {
+    keepsTranslations: true,
+    entry: (seat) => {
+      if (seat.inner) seat.write("VIRTUAL_PROCESSOR_IDENTIFIER", innerVpid);
+    },
+  },
+};
+
+/** Where the guest's VMM uses VPIDs, one of this VMM's for every entry. */
+export const invvpidDoesNothing: Fault = {
+  vmx: {
+    keepsTranslations: true,
+    entry: (seat) => {
+      const usesVpid = (seat.read12("SECONDARY_PROCESSOR_BASED_VM_EXECUTION_CONTROLS") & mask("ENABLE_VPID")) !== 0n;
+      if (seat.inner && usesVpid) seat.write("VIRTUAL_PROCESSOR_IDENTIFIER", innerVpid);
+    },
+  },
+};
 
 export const hostFlagsNotLoaded = reflected((seat) => {
   seat.vmx.write(field.rflags, seat.read12("GUEST_RFLAGS"));
