@@ -14,7 +14,7 @@ const kept: readonly (readonly [first: number, last: number])[] = [
   [vmxMsrs.first, vmxMsrs.last],
   [msrAddresses.IA32_EFER, msrAddresses.IA32_EFER],
   [msrAddresses.TSC_RATIO, msrAddresses.TSC_RATIO],
-  [msrAddresses.VM_CR, msrAddresses.VM_HSAVE_PA],
+  [msrAddresses.VM_CR, msrAddresses.SVM_KEY],
 ];
 const all: readonly (readonly [first: number, last: number])[] = [
   [0, 0x1fff],

@@ -1,7 +1,7 @@
 // Records of branches, exceptions and interrupts, single step by branches, and both under LBR virtualization.
 
 import { describe, expect, test } from "vitest";
-import { Host, place, type Vmm } from "./driver.js";
+import { Host, onMachine, place, type Vmm } from "./driver.js";
 
 const debugctl = 0x1d9;
 const records = { from: 0x1db, to: 0x1dc, exceptionFrom: 0x1dd, exceptionTo: 0x1de } as const;
@@ -103,24 +103,28 @@ describe("LBR virtualization", () => {
   const saved = (v: Vmm): bigint[] =>
     ["DBGCTL", "BR_FROM", "BR_TO", "LASTEXCPFROM", "LASTEXCPTO"].map((f) => v.read(f));
 
-  test("the guest's registers come from the VMCB and go there, the host's come back", () => {
+  // A level lets nobody write the records from outside.
+  test.each(onMachine("the guest's registers come from the VMCB and go there, the host's come back"))("%s", () => {
     const host = guest("zen", true);
     expect(saved(host)).toEqual([1n, place.guestCode, place.guestCode + 2n, 0x333n, 0x444n]);
     expect(host.machine.readMsr(debugctl)).toBe(0n);
     expect(read(host)).toEqual([0n, 0n, 0x55n, 0n]);
   });
 
-  test("where the VMCB does not ask for it, or the model has none, the registers are shared", () => {
-    for (const host of [guest("zen", false), guest("turion", true)]) {
-      expect(saved(host)).toEqual([1n, 0x111n, 0x222n, 0x333n, 0x444n]);
-      expect(read(host)).toEqual([0n, 0n, 0x55n, 0n]);
-    }
-    const shared = new Host();
-    shared.intercept("CPUID").code(jump);
-    shared.machine.writeMsr(debugctl, 1n);
-    shared.execute(vmrun);
-    expect(read(shared).slice(0, 2)).toEqual([place.guestCode, place.guestCode + 2n]);
-  });
+  test.each(onMachine("where the VMCB does not ask for it, or the model has none, the registers are shared"))(
+    "%s",
+    () => {
+      for (const host of [guest("zen", false), guest("turion", true)]) {
+        expect(saved(host)).toEqual([1n, 0x111n, 0x222n, 0x333n, 0x444n]);
+        expect(read(host)).toEqual([0n, 0n, 0x55n, 0n]);
+      }
+      const shared = new Host();
+      shared.intercept("CPUID").code(jump);
+      shared.machine.writeMsr(debugctl, 1n);
+      shared.execute(vmrun);
+      expect(read(shared).slice(0, 2)).toEqual([place.guestCode, place.guestCode + 2n]);
+    },
+  );
 
   test("the guest reads and writes its own DebugCtl", () => {
     const host = new Host();

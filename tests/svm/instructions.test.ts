@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { svmRules } from "../../src/isa/index.js";
 import { layout } from "../../src/machine/index.js";
-import { Host, place } from "./driver.js";
+import { bed, Host, onMachine, place } from "./driver.js";
 
 const code = {
   vmrun: "0f 01 d8",
@@ -29,6 +29,9 @@ const faults: Readonly<Record<string, { readonly prepare?: (h: Host) => unknown;
   "vmcb.address": { prepare: (h) => h.machine.setRegister("RAX", place.vmcb + 8n), code: code.vmrun },
 };
 
+/** A level deeper faults are injected by the VMM outside: the stream names no rule with them. */
+const named = (rule: string): { readonly rule?: string } => (bed.isDeeper ? {} : { rule });
+
 describe("SVM instructions", () => {
   test("every rule that ends in a fault has a case", () => {
     const rules = svmRules.filter((r) => r.outcome.kind === "fault").map((r) => r.id);
@@ -42,7 +45,7 @@ describe("SVM instructions", () => {
       failure.prepare?.(host);
       const outcome = rule?.outcome;
       const subject = outcome?.kind === "fault" && outcome.vector === 6 ? "#UD" : "#GP";
-      expect(host.execute(failure.code)).toMatchObject([{ kind: "trap", subject, rule: id }]);
+      expect(host.execute(failure.code)).toMatchObject([{ kind: "trap", subject, ...named(id) }]);
     });
   }
 
@@ -53,7 +56,7 @@ describe("SVM instructions", () => {
     host.machine.setRegister("RCX", 0xc000_0080n);
     host.machine.setRegister("RAX", 0x1500n);
     host.machine.setRegister("RDX", 0n);
-    expect(host.execute(wrmsr)).toMatchObject([{ kind: "trap", subject: "#GP", rule: "vm_cr.svmdis" }]);
+    expect(host.execute(wrmsr)).toMatchObject([{ kind: "trap", subject: "#GP", ...named("vm_cr.svmdis") }]);
   });
 
   test("VMLOAD, VMRUN, #VMEXIT, VMSAVE", () => {
@@ -159,7 +162,8 @@ describe("SVM instructions", () => {
     expect(m.register("CR3")).toBe(place.operand);
   });
 
-  test("a PAE host gets its PDPTEs again, and shuts down when they are wrong", () => {
+  // Under nested paging the processor reads the entries of a host that is a guest when it uses them.
+  test.each(onMachine("a PAE host gets its PDPTEs again, and shuts down when they are wrong"))("%s", () => {
     const run = (second: bigint): string[] => {
       const host = new Host();
       const m = host.machine;

@@ -10,3 +10,4 @@ await import("../vmx/events.test.js");
 await import("../vmx/exits.test.js");
 await import("../vmx/apic.test.js");
 await import("../vmx/memory.test.js");
+await import("../vmx/instructions.test.js");

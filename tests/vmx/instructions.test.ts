@@ -110,6 +110,8 @@ describe("VMX instructions that fail", () => {
   for (const rule of vmxInstructionRules) {
     const failure = failures[rule.id];
     if (!failure) continue;
+    // A level lets nobody write a locked MSR or a reserved bit of CR4 from outside.
+    if (bed.isDeeper && ["vmxon.feature_control", "vmxon.cr4_fixed"].includes(rule.id)) continue;
     test(`${rule.id}: unless ${rule.text}`, () => {
       const root = new Root(failure.model);
       failure.prepare?.(root);

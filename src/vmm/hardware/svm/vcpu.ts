@@ -61,11 +61,11 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   }
 
   levelMsr(address: number): bigint | undefined {
-    return this.nested?.heldMsr(address) ?? guestMsr(this.guest, address);
+    return this.nested?.held.read(address) ?? guestMsr(this.suspend(), address);
   }
 
   setLevelMsr(address: number, value: bigint): boolean {
-    return this.nested?.setHeldMsr(address, value) ?? this.guest.wrmsr(address, value);
+    return this.nested?.held.write(address, value) ?? this.guest.wrmsr(address, value);
   }
 
   /** The NMI that the exit took arrives again. */

@@ -1,22 +1,22 @@
 // SVM for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that the
 // processor runs them on a VMCB of this VMM. docs/decisions/0009-nesting.md. AMD APM vol. 2, "Secure Virtual Machine".
 
-import { cr0Bits, eferBits, flagBits, msrAddresses, svmExitCode, vmCrBits, vmcbOffset } from "../../../isa/index.js";
+import { cr0Bits, flagBits, msrAddresses, svmExitCode, vmcbOffset } from "../../../isa/index.js";
 import type { ReflectedExit } from "../../bundled.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { gpr, type InjectedEvent } from "../../hardware/exited-guest.js";
-import { heldMsrTakes } from "../../hardware/msr.js";
 import type { SvmGuest } from "../../hardware/svm/svm-guest.js";
 import { Vmcb, vmcbBytes, type VmcbStore } from "../../hardware/svm/vmcb.js";
 import { ioMapBytes, msrMapBytes } from "../../hardware/svm/permission-maps.js";
 import type { PageAllocator } from "../../page-allocator.js";
-import { findRange, type VmmPolicy } from "../../policy.js";
+import type { VmmPolicy } from "../../policy.js";
 import type { EntryFailure, Processor, SvmOperations } from "../../virtualization.js";
 import type { Taken } from "../taken.js";
 import { MergedBitmap } from "../merged-bitmap.js";
 import { MergedNpt, type InnerTables } from "./merged-npt.js";
 import * as merge from "./merge.js";
 import { offeredLeaf, offeredVintr } from "./offer.js";
+import { noRatio, SvmMsrs } from "./svm-msrs.js";
 
 export interface NestedSvmParts {
   readonly processor: Processor;
@@ -50,7 +50,6 @@ const place = { asid: vmcbOffset("GUEST_ASID"), root: vmcbOffset("N_CR3") } as c
 const invalid = 0xffff_ffff_ffff_ffffn;
 const innerAsid = 2;
 const tlbFlush = { all: 1, guest: 3 } as const;
-const noRatio = 1n << 32n;
 const masking = 1n << 24n;
 const virtualIrq = 1n << 8n;
 const typeException = 3n;
@@ -65,6 +64,8 @@ export class NestedSvm {
   private readonly vmcb02: Vmcb;
   private readonly merged: MergedNpt;
   private readonly maps: merge.MergedMaps;
+  /** A page for VMCBs where the guest has no memory. */
+  private readonly nobody: bigint;
   private inner: Vmcb | undefined;
   /** The guest's VMM is a bundled one: what comes back to it stops the run. */
   handsOver = false;
@@ -79,9 +80,7 @@ export class NestedSvm {
   private wasEnabled = false;
   /** VINTR as it is without what GIF = 0 puts there. */
   private heldVintr = 0n;
-  private vmCr: bigint;
-  private hostSave = 0n;
-  private ratio = noRatio;
+  readonly held: SvmMsrs;
 
   constructor(
     private readonly parts: NestedSvmParts,
@@ -97,8 +96,8 @@ export class NestedSvm {
       io: this.mergedMap("IOPM_BASE_PA", ioMapBytes),
       msrs: this.mergedMap("MSRPM_BASE_PA", msrMapBytes),
     };
-    this.vmCr = parts.vmCr;
-    this.offerEfer();
+    this.held = new SvmMsrs(guest, parts.vmCr);
+    this.nobody = BigInt(pages.take());
   }
 
   private mergedMap(field: string, lengthBytes: number): MergedBitmap {
@@ -124,7 +123,7 @@ export class NestedSvm {
     const taken = this.inner && this.fromInner(this.inner, exit);
     if (taken) return taken;
     if (exit === codes.cpuid) return this.cpuid();
-    if (exit === codes.msr) return this.msr();
+    if (exit === codes.msr) return this.held.take();
     const name = instructions.get(exit);
     return name === undefined ? undefined : this.instruction(name);
   }
@@ -144,84 +143,16 @@ export class NestedSvm {
     return {};
   }
 
-  // MSRs ------------------------------------------------------------------------------------------------------------
-
-  private msr(): Taken | undefined {
-    const { guest } = this;
-    const address = guest.general32(gpr.rcx);
-    const held = this.heldMsr(address);
-    if (held === undefined || findRange(guest.policy.msrs, address)) return undefined;
-    guest.classify("public");
-    const write = (guest.vmcb.get("exitinfo1") & 1n) !== 0n;
-    if (!write) {
-      guest.setGeneral32(gpr.rax, Number(held & 0xffff_ffffn));
-      guest.setGeneral32(gpr.rdx, Number(held >> 32n));
-    } else {
-      const value = (BigInt(guest.general32(gpr.rdx)) << 32n) | BigInt(guest.general32(gpr.rax));
-      if (this.setHeldMsr(address, value) !== true) {
-        guest.inject(generalProtection);
-        return {};
-      }
-    }
-    guest.emulated("MSR");
-    guest.advance();
-    return {};
-  }
-
-  /** The guest's own value of an MSR of SVM; undefined for every other. */
-  heldMsr(address: number): bigint | undefined {
-    switch (address) {
-      case msrAddresses.VM_CR:
-        return this.vmCr;
-      case msrAddresses.VM_HSAVE_PA:
-        return this.hostSave;
-      case msrAddresses.TSC_RATIO:
-        return this.guest.platform.cpu.features.includes("TSC_RATE_MSR") ? this.ratio : undefined;
-      default:
-        return undefined;
-    }
-  }
-
-  /** WRMSR of an MSR of SVM; undefined for every other. */
-  setHeldMsr(address: number, value: bigint): boolean | undefined {
-    const old = this.heldMsr(address);
-    if (old === undefined) return undefined;
-    if (!heldMsrTakes(this.guest.platform.cpu, address, old, value)) return false;
-    if (address === msrAddresses.VM_HSAVE_PA) this.hostSave = value;
-    else if (address === msrAddresses.TSC_RATIO) this.ratio = value;
-    else return this.writeVmCr(value);
-    return true;
-  }
-
-  /** "VM_CR MSR": SVMDIS cannot be set while EFER.SVME is; both bits stay once LOCK is set. */
-  private writeVmCr(value: bigint): boolean {
-    if ((value & vmCrBits.SVMDIS) !== 0n && this.isEnabled) return false;
-    const kept = (this.vmCr & vmCrBits.LOCK) !== 0n ? vmCrBits.LOCK | vmCrBits.SVMDIS : 0n;
-    this.vmCr = (value & ~kept) | (this.vmCr & kept);
-    this.offerEfer();
-    return true;
-  }
-
-  private offerEfer(): void {
-    const eferOffered = (this.vmCr & vmCrBits.SVMDIS) === 0n ? eferBits.SVME : 0n;
-    this.guest.crRules = { cr4Offered: 0n, cr0Required: 0n, cr4Required: 0n, eferOffered };
-  }
-
-  private get isEnabled(): boolean {
-    return (this.guest.register("EFER") & eferBits.SVME) !== 0n;
-  }
-
   // Instructions ----------------------------------------------------------------------------------------------------
 
   /** An instruction of SVM by the guest, or by its guest where that one's VMM leaves it alone. */
   private instruction(name: string): Taken {
     const { guest } = this;
     guest.classify("assist");
-    // The processor has checked mode and CPL, and that the operand is a page of memory, this VMM's included.
+    // The processor has checked mode and CPL, and that the operand is a page within the address width.
     const address = guest.codeBits === 64 ? guest.general(gpr.rax) : BigInt(guest.general32(gpr.rax));
-    const isVmcb = name === "VMRUN" || name === "VMLOAD" || name === "VMSAVE";
-    if (!this.isEnabled || name === "VMMCALL" || name === "SKINIT") guest.inject({ vector: 6 });
-    else if (isVmcb && address >= BigInt(guest.platform.memoryBytes)) guest.inject(generalProtection);
+    if (!this.held.isEnabled || name === "VMMCALL" || name === "SKINIT") guest.inject({ vector: 6 });
+    else if (name === "VMRUN" && this.held.hostSave === 0n) guest.inject(generalProtection);
     else if (name === "VMRUN") return this.vmrun(address);
     else {
       this.carryOut(name, address);
@@ -250,11 +181,14 @@ export class NestedSvm {
     }
   }
 
-  /** A VMCB in the guest's memory, ready to be written. */
+  /** A VMCB in the guest's memory, ready to be written. Where the guest has none it reads as ones. */
   private inMemory(address: bigint): Vmcb {
     const { processor } = this.parts;
-    processor.writeU64(address, processor.readU64(address));
-    return new Vmcb(address, processor.window(address, vmcbBytes));
+    const isMemory = this.guest.isMemory(address);
+    const at = isMemory ? address : this.nobody;
+    if (isMemory) processor.writeU64(at, processor.readU64(at));
+    else processor.writePhysical(at, new Uint8Array(vmcbBytes).fill(0xff));
+    return new Vmcb(address, processor.window(at, vmcbBytes));
   }
 
   /**
@@ -290,7 +224,7 @@ export class NestedSvm {
 
   /** What the guest's VMM has only while it has SVM enabled: VMLOAD and VMSAVE of its own, and #GP without an exit. */
   private followEnable(): void {
-    const { isEnabled } = this;
+    const { isEnabled } = this.held;
     if (this.inner || isEnabled === this.wasEnabled) return;
     this.wasEnabled = isEnabled;
     const { policy, setIntercept } = this.parts;
@@ -345,7 +279,7 @@ export class NestedSvm {
     });
     // Under V_INTR_MASKING the flag of the guest's VMM decides whether physical interrupts are taken.
     this.setOuterFlag(own.get("rflags") & flagBits.IF);
-    if (this.ratio !== noRatio) processor.writeMsr(msrAddresses.TSC_RATIO, this.ratio);
+    if (this.held.ratio !== noRatio) processor.writeMsr(msrAddresses.TSC_RATIO, this.held.ratio);
     store.vmcb = vmcb02;
     this.inner = vmcb12;
     if (guest.events.listening) guest.events.entered(rip, address, vmcb12.get("rip"));
@@ -359,7 +293,7 @@ export class NestedSvm {
     const theirs = this.own.get("cr0");
     const isOther = ((cr0 ^ theirs) & cr0Bits.PG) !== 0n;
     if (isOther) processor.setRegister("CR0", theirs);
-    const failure = svm.check(address);
+    const failure = svm.check(this.guest.isMemory(address) ? address : this.nobody);
     if (isOther) processor.setRegister("CR0", cr0);
     return failure;
   }
@@ -378,7 +312,7 @@ export class NestedSvm {
       this.lastRoot = cr3;
     }
     if (asked !== 0 || !isOther) return asked;
-    return this.guest.platform.cpu.features.includes("FLUSHBYASID") ? tlbFlush.guest : tlbFlush.all;
+    return this.guest.platform.cpu.features.includes("FLUSH_BY_ASID") ? tlbFlush.guest : tlbFlush.all;
   }
 
   /** The nested tables are read as the mode of the guest's VMM says. */
@@ -482,7 +416,7 @@ export class NestedSvm {
     this.setGif(true);
     // The window was made ready at VMRUN; what the guest's VMM runs on is written now.
     merge.saveInner(own, vmcb12, vmcb02, guest.platform.cpu.features.includes("VGIF"));
-    if (this.ratio !== noRatio) processor.writeMsr(msrAddresses.TSC_RATIO, noRatio);
+    if (this.held.ratio !== noRatio) processor.writeMsr(msrAddresses.TSC_RATIO, noRatio);
     this.setOuterFlag(0n);
     store.vmcb = own;
     this.inner = undefined;
