@@ -8,8 +8,16 @@ import { report, type Frame } from "./frame.js";
 export function misshapen(statement: Statement, place: Place, frame: Frame, span: Span = statement.span): undefined {
   if (statement.args.some(isMissing)) return undefined;
   const shape = shapeOf(place, statement.head?.text ?? "");
-  report(frame, resolving.declarationShape, { shape }, span);
+  report(frame, resolving.declarationShape, { shape, lacks: lackOf(statement, shape) }, span);
   return undefined;
+}
+
+/** What a declaration lacks of its shape, where that is plain to see. */
+function lackOf({ args, block }: Statement, shape: string): "block" | "range" | "quotes" | undefined {
+  const first = args[0]?.terms[0];
+  if (shape.includes("START..END") && first?.kind === "single") return "range";
+  if (/^\w+ "/.test(shape) && first?.kind === "single" && first.expr.kind === "name") return "quotes";
+  return shape.includes("{ … }") && block === undefined ? "block" : undefined;
 }
 
 /** True where the parser could not read an argument and has said so. */

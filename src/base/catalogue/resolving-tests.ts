@@ -6,14 +6,23 @@ import { list, near, type Unknown } from "./words.js";
 
 // Shape and place of declarations
 
-export const declarationShape = diagnostic<{ shape: string }>({
+export const declarationShape = diagnostic<{ shape: string; lacks?: keyof typeof lacking | undefined }>({
   code: "E3040",
   severity: "error",
   title: "A declaration that lacks something or has too much",
   explanation: "Each declaration has one shape, which the message shows.",
   message: (f) => `this should read: ${f.shape}`,
-  help: () => "what is written in capitals is yours to fill in; docs/declarations.md explains each part",
+  help: (f) =>
+    f.lacks
+      ? lacking[f.lacks]
+      : "what is written in capitals is yours to fill in; docs/declarations.md explains each part",
 });
+
+const lacking = {
+  block: "give it its block: `{` at the end of the line, `}` on a line of its own",
+  range: "write both ends of the range, which belong to it: a page is for example 0x9000..0x9fff",
+  quotes: "put the text between quotes",
+};
 
 export const namesExpected = diagnostic<{ what: string }>({
   code: "E3041",
