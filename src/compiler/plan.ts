@@ -92,6 +92,7 @@ function planLines({ assembly, layout, scope, places }: PlanInput, forbidden: Fo
         place: places?.[piece.line] ?? names.get(piece.line) ?? guest,
         text: source.info.text,
         span: source.info.span,
+        ...(source.info.expansions.length > 0 && { uses: source.info.expansions }),
         ...(isFromModule(piece, assembly.case) && { fromModule: true }),
         ...judgementOf(source, scope),
         ...(claimedBy !== undefined && { claimedBy }),

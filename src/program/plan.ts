@@ -44,6 +44,8 @@ export interface PlannedLine {
   /** The statement as written, without label, judgement and comment; runs of spaces are one space. */
   readonly text: string;
   readonly span: Span;
+  /** Of a line in the body of a macro: the uses that led to it, outermost first. */
+  readonly uses?: readonly Span[];
   /** Where the judgement stands; the line itself owes nothing when absent. */
   readonly judgementSpan?: Span;
   readonly judgement?: Judgement;

@@ -14,16 +14,49 @@ export function renderFailure(name: CaseName, plan: EventPlan, log: RunLog, verd
   const [first, ...others] = verdict.failures;
   const lines = [`FAIL  ${name.file} > ${name.title}  [${name.platform}, ${name.vmmText}]`];
   if (first !== undefined) {
-    lines.push(...sourceLines(first));
+    const { shown, others: elsewhere, label } = spansOf(name, plan, first);
+    lines.push(...sourceLines(shown), ...paragraph(label, elsewhere.map(lineOf)));
     lines.push(...paragraph("expected", [first.expected]), ...paragraph("got", [first.got]));
     lines.push(...paragraph("differs", first.differs ?? []));
     lines.push(...paragraph("rule", first.rule ?? []));
     lines.push(...paragraph("before", rowsBefore(plan, log, first)));
-    lines.push(...paragraph("also", alsoFailed(others)));
-    lines.push(...paragraph("repeat", [repeatCommand(name, first)]));
+    lines.push(...paragraph("also", alsoFailed(others.map((other) => spansOf(name, plan, other).shown))));
+    lines.push(...paragraph("repeat", [repeatCommand(name, shown)]));
     if (first.hole?.happened !== undefined) lines.push(...paragraph("fill in", [`trapline run --fill ${name.file}`]));
   }
   return lines.join("\n");
+}
+
+/**
+ * Where a failure is shown, and the other places of its macro's expansion: a line of the test's own file is shown
+ * itself, with the uses that led to it; of a line of the library the outermost use, with what lies inside it.
+ */
+function spansOf(
+  name: CaseName,
+  plan: EventPlan,
+  failure: Failure,
+): { readonly shown: Failure; readonly others: readonly Span[]; readonly label: string } {
+  const { span, line } = failure;
+  const [use, ...inner] = (line === undefined ? undefined : plan.lines[line]?.uses) ?? [];
+  if (span === undefined || use === undefined) return { shown: failure, others: [], label: "" };
+  if (span.source.name === name.file) return { shown: failure, others: [...inner.reverse(), use], label: "used at" };
+  const shown = { ...failure, span: statementOnly(use) };
+  // A judgement of the use itself is about the whole body, and no line inside is more to blame than another.
+  const isOfUse = failure.judgementSpan?.source.name === name.file;
+  return { shown, others: isOfUse ? [] : [...inner, span], label: "inside" };
+}
+
+/** A use without its judgement and its blocks. */
+function statementOnly(use: Span): Span {
+  const text = use.source.text.slice(use.start, use.end);
+  const words = /^[^\n;{]*?(?=\s*(?:=>|[\n;{]|$))/.exec(text)?.[0] ?? text;
+  return { ...use, end: use.start + words.length };
+}
+
+/** `stdlib/vmx.trap:210: vmlaunch`. */
+function lineOf(span: Span): string {
+  const { line } = positionAt(span.source, span.start);
+  return `${span.source.name}:${line}: ${lineText(span.source, line).trim()}`;
 }
 
 /** `expected  text`, further paragraphs below the first. */
