@@ -57,6 +57,11 @@ export function readVariation(text: string): Variation | string {
   return { [name]: choice };
 }
 
+/** The choices as `readVariation` takes them. */
+export function variationTexts(variation: Variation = {}): string[] {
+  return Object.entries(variation).map(([name, choice]) => `${name}=${choice}`);
+}
+
 const varied = new WeakMap<Platform, Map<string, Platform>>();
 
 /** The platform with a run's choices; the same object for the same choices. */

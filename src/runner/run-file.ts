@@ -3,7 +3,7 @@
 
 import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { checkEncoding, compile } from "../compiler/index.js";
-import { varyPlatform } from "../isa/index.js";
+import { variationTexts, varyPlatform } from "../isa/index.js";
 import type { Program, RunLog } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
@@ -169,7 +169,10 @@ export function runCase(
   const result: CaseResult = {
     ...name,
     outcome: verdict.outcome,
-    detail: verdict.outcome === "failed" ? renderFailure(name, program.plan, log, verdict) : "",
+    detail:
+      verdict.outcome === "failed"
+        ? renderFailure(name, program.plan, log, verdict, variationTexts(options.variation))
+        : "",
     ...(verdict.outcome === "failed" && { failures: verdict.failures.map(failureRecord) }),
     ...(options.transcripts && shownTranscript(program, log, options.transcripts === "all")),
     ...(options.cost === true && { cost: costOf(log.events, log.instructions, costInput) }),

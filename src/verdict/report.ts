@@ -9,8 +9,17 @@ import type { CaseName, Failure, Verdict } from "./verdict.js";
 /** How many transcript lines before a failure are shown. */
 const linesBefore = 3;
 
-/** The report of a failed verdict; lines are joined by "\n", without a final newline. */
-export function renderFailure(name: CaseName, plan: EventPlan, log: RunLog, verdict: Verdict): string {
+/**
+ * The report of a failed verdict; lines are joined by "\n", without a final newline. `varied` are the run's choices
+ * among the freedoms of the manuals, as `--vary` takes them.
+ */
+export function renderFailure(
+  name: CaseName,
+  plan: EventPlan,
+  log: RunLog,
+  verdict: Verdict,
+  varied: readonly string[] = [],
+): string {
   const [first, ...others] = verdict.failures;
   const lines = [`FAIL  ${name.file} > ${name.title}  [${name.platform}, ${name.vmmText}]`];
   if (first !== undefined) {
@@ -21,7 +30,7 @@ export function renderFailure(name: CaseName, plan: EventPlan, log: RunLog, verd
     lines.push(...paragraph("rule", first.rule ?? []));
     lines.push(...paragraph("before", rowsBefore(plan, log, first)));
     lines.push(...paragraph("also", alsoFailed(others.map((other) => spansOf(name, plan, other).shown))));
-    lines.push(...paragraph("repeat", [repeatCommand(name, shown)]));
+    lines.push(...paragraph("repeat", [repeatCommand(name, shown, varied)]));
     if (first.hole?.happened !== undefined) lines.push(...paragraph("fill in", [`trapline run --fill ${name.file}`]));
   }
   return lines.join("\n");
@@ -118,10 +127,11 @@ function placeOf({ span, place }: Failure): string {
   return place === undefined ? "" : `${place}: `;
 }
 
-function repeatCommand(name: CaseName, failure: Failure): string {
+function repeatCommand(name: CaseName, failure: Failure, varied: readonly string[]): string {
   const line =
     failure.span && failure.span.source.name === name.file
       ? `:${positionAt(failure.span.source, failure.span.start).line}`
       : "";
-  return `trapline run ${name.file}${line} --platform ${name.platform}`;
+  const choices = varied.map((choice) => ` --vary ${choice}`).join("");
+  return `trapline run ${name.file}${line} --platform ${name.platform}${choices}`;
 }

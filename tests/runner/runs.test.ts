@@ -42,3 +42,8 @@ test("a run that tested nothing is an error", () => {
   expect(renderSuite(runTrapFiles([]))).toContain("error[R0001]: no test file was found, so nothing was tested");
   expect(runTrapFiles([]).status).toBe(2);
 });
+
+test("a failure of a varied run says how to vary it again", () => {
+  const suite = runTrapFiles(["tests/runner/fails/macros.trap"], { variation: { order: "seed:7" } });
+  expect(renderSuite(suite)).toContain("macros.trap:6 --platform haswell --vary order=seed:7\n");
+});
