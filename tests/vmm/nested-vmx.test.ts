@@ -11,3 +11,5 @@ await import("../vmx/exits.test.js");
 await import("../vmx/apic.test.js");
 await import("../vmx/memory.test.js");
 await import("../vmx/instructions.test.js");
+await import("../vmx/entry-rules.test.js");
+await import("../vmx/rows.test.js");

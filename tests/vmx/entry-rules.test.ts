@@ -4,7 +4,7 @@ import { describe, expect, test } from "vitest";
 import { readVariation, vmxControlRules, vmxGuestRules, vmxHostRules } from "../../src/isa/index.js";
 import type { Rule, Variation } from "../../src/isa/index.js";
 import type { EntryFailure } from "../../src/machine/index.js";
-import { everyControl, place, Vmm } from "./driver.js";
+import { bed, everyControl, onMachine, place, Vmm } from "./driver.js";
 import { controlCases, hostCases, legacyHostCases, type RuleCase } from "./entry-rules.js";
 import { guestCases } from "./guest-rules.js";
 
@@ -47,7 +47,8 @@ describe("VM entry", () => {
 
   for (const rule of vmxHostRules) {
     const entry = legacyHostCases[rule.id];
-    if (!entry) continue;
+    // The VMM of a level is one of 64-bit mode.
+    if (!entry || bed.isDeeper) continue;
     test(`${rule.id}: fails on a 32-bit host unless ${rule.text}`, () => {
       const broken = new Vmm("skylake", everyControl, "legacy");
       entry.breaks(broken);
@@ -68,7 +69,9 @@ describe("VM entry", () => {
     expect(pending(new Vmm("nehalem")).enter()).toBeUndefined();
   });
 
-  test("an entry after one that passed finds what an entry that makes every check finds", () => {
+  // Host state that breaks a rule is what a level's VMM would go on with.
+  const known = onMachine("an entry after one that passed finds what an entry that makes every check finds");
+  test.each(known)("%s", () => {
     let broken = 0;
     // The checks alone do not load MSRs.
     for (const [id, entry] of Object.entries(all).filter(([each]) => !each.startsWith("msr_load."))) {
