@@ -81,7 +81,9 @@ test.each([
   ["lazy", ["failed", "failed"]],
 ] as const)("a program that invalidates too little is noticed where translations are kept: tlb=%s", (tlb, outcomes) => {
   const { files } = runTrapFiles(["tests/core/variation/translations.trap"], { variation: { tlb } });
-  expect(files.flatMap(({ cases }) => cases.map(({ outcome }) => outcome))).toEqual(outcomes);
+  const cases = files.flatMap((file) => file.cases);
+  expect(cases.map(({ outcome }) => outcome)).toEqual(outcomes);
+  for (const { outcome, detail } of cases) if (outcome === "failed") expect(detail).toContain(`--vary tlb=${tlb}`);
 });
 
 test("a right that was given without INVLPG is missing once: the fault forgets the translation", () => {
