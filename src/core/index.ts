@@ -24,7 +24,12 @@ export { readFlags, writeFlags } from "./state";
 export { translateForHost } from "./memory";
 export { prepareHostWrite } from "./physical";
 export { clearPoints, pointsChanged } from "./trace";
-export { flushTlb as tlbFlush } from "./tlb";
+
+/** Forgets all translations: the host has changed what they stand for. */
+export function tlbFlush(): void {
+  resetTranslations();
+  flushTlb();
+}
 
 /** Undoes every write to memory since the last call, and drops traces, translations and events. */
 export function resetMemory(): void {
@@ -50,7 +55,7 @@ export function refresh(): void {
   forgetEntries();
   const loaded = (cpu.pdpte0 | cpu.pdpte1 | cpu.pdpte2 | cpu.pdpte3) & 1;
   if (cpu.pagingMode == PAGING_PAE && loaded == 0) loadPdptes(cpu.cr3);
-  flushTlb();
+  tlbFlush();
 }
 
 /** As `refresh` after a change of segments and flags only: translations stay. */
