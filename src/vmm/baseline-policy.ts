@@ -98,7 +98,7 @@ export const baselinePolicy: readonly BaselineRow[] = [
     what: "task switches",
     intel: ["TASK_SWITCH"],
     unconditional: ["intel"],
-    does: "refuses: the guest ends",
+    does: "carries the switch out by the manual's steps",
   },
   {
     what: "external interrupts and NMIs",

@@ -33,7 +33,7 @@ export interface GuestProcessor {
 export interface VmmEvent {
   readonly kind: Extract<
     EventKind,
-    "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "fail" | "reject" | "trap" | "interrupt"
+    "inject" | "emulate" | "refuse" | "halt" | "shutdown" | "fail" | "reject" | "trap" | "interrupt" | "task_switch"
   >;
   readonly subject?: string;
   readonly fields?: Readonly<Record<string, FieldValue>>;

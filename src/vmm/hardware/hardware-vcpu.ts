@@ -16,7 +16,7 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
   private inGuest = false;
 
   protected constructor(
-    protected readonly processor: Processor,
+    readonly processor: Processor,
     private readonly operations: { suspend(): void },
     private readonly ringZero: RingZero,
   ) {

@@ -8,7 +8,6 @@ import { findMemory } from "../../policy.js";
 import { loadXcr0 } from "../control-registers.js";
 import { emulateCpuid } from "../cpuid.js";
 import { deniedEnd } from "../denied.js";
-import { combine } from "../events.js";
 import { gpr, type InjectedEvent } from "../exited-guest.js";
 import { deniedPort, emulateIo, type IoAccess } from "../io.js";
 import { decodeAtRip } from "../instruction-length.js";
@@ -16,6 +15,8 @@ import { denyMemory } from "../memory-denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
 import { allMemoryRights } from "../identity-tables.js";
 import { crAccess } from "./cr-access.js";
+import { injectRaised } from "./delivery.js";
+import { taskSwitch } from "./task-switch.js";
 import type { SvmShadow } from "./shadow-registers.js";
 import type { SvmGuest } from "./svm-guest.js";
 import type { SvmVcpu } from "./vcpu.js";
@@ -26,7 +27,6 @@ const invalidOpcode = { vector: 6 } as const;
 const generalProtection = { vector: 13, errorCode: 0 } as const;
 const pageFault = 14;
 const valid = 1n << 31n;
-const errorCodeValid = 1n << 11n;
 const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 
 function cpuid({ guest }: SvmVcpu): undefined {
@@ -200,18 +200,6 @@ function protectionFault(guest: SvmGuest): VmmStop | undefined {
   return injectRaised(guest, { vector: generalProtection.vector, errorCode });
 }
 
-/** Gives the guest an exception, or what it becomes together with the event whose delivery it interrupted. */
-function injectRaised(guest: SvmGuest, raised: InjectedEvent): VmmStop | undefined {
-  const interrupted = guest.vmcb.get("exitintinfo");
-  const injected = (interrupted & valid) === 0n ? raised : combine(readEvent(interrupted), raised);
-  if (injected === undefined) {
-    if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
-    return { kind: "shutdown" };
-  }
-  guest.inject(injected);
-  return undefined;
-}
-
 /** A page fault of a guest on shadow page tables: a miss of the VMM's own, the guest's, or a declared rule's. */
 function shadowFault(vcpu: SvmVcpu, shadow: SvmShadow): VmmStop | undefined {
   const { guest } = vcpu;
@@ -256,14 +244,6 @@ function invlpg(vcpu: SvmVcpu): VmmStop | undefined {
   return undefined;
 }
 
-function readEvent(information: bigint): InjectedEvent {
-  return {
-    vector: Number(information & 0xffn),
-    type: Number((information >> 8n) & 7n),
-    ...((information & errorCodeValid) !== 0n && { errorCode: Number(information >> 32n) }),
-  };
-}
-
 /** An exit that only the declared policy asks for: the guest carries the instruction out itself, exits lifted for it. */
 function asked(name: string): ExitHandler {
   return (vcpu) => {
@@ -297,6 +277,7 @@ const byName = new Map<string, ExitHandler>([
   ["MSR", msr],
   ["XSETBV", xsetbv],
   ["SHUTDOWN", shutdown],
+  ["TASK_SWITCH", taskSwitch],
   ["INTR", passToGuest("INTR")],
   ["NMI", passToGuest("NMI")],
   ["NPF", nestedPageFault],

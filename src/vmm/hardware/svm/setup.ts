@@ -36,6 +36,7 @@ const shadowExits = [
   "CR4_READ",
   "CR4_WRITE",
   "INVLPG",
+  "TASK_SWITCH",
 ] as const;
 const nestedPagingEnable = 1n;
 const lbrVirtualization = 1n;

@@ -41,6 +41,7 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   private readonly nestedRoot: bigint;
   private readonly pages: PageAllocator;
   private steps: (() => void)[] = [];
+  private isDelivered = false;
   private onExit: (() => void)[] = [];
   /** SVM for the guest, where it is given. */
   nested: NestedSvm | undefined;
@@ -66,6 +67,11 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
 
   setLevelMsr(address: number, value: bigint): boolean {
     return this.nested?.held.write(address, value) ?? this.guest.wrmsr(address, value);
+  }
+
+  /** The event whose delivery the exit cut short has been delivered by the VMM. */
+  eventIsDelivered(): void {
+    this.isDelivered = true;
   }
 
   /** The NMI that the exit took arrives again. */
@@ -143,6 +149,7 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
   protected handle(): LevelStop | undefined {
     const { vmcb } = this;
     this.svm.save(vmcb.address);
+    this.isDelivered = false;
     const code = vmcb.get("exitcode");
     if (code === invalidVmcb) throw new Error("internal error: the VMM made a VMCB that VMRUN does not take");
     vmcb.set("eventinj", 0n);
@@ -155,7 +162,8 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
     // Another guest goes on where the exit was handed on or a guest's guest begins.
     if (over || this.vmcb !== vmcb) return over;
     const interrupted = vmcb.get("exitintinfo");
-    if ((interrupted & valid) !== 0n && !this.guest.hasInjected && !isRestarted(interrupted)) {
+    const isLost = (interrupted & valid) !== 0n && !this.isDelivered && !this.guest.hasInjected;
+    if (isLost && !isRestarted(interrupted)) {
       vmcb.set("eventinj", interrupted);
       this.guest.hasInjected = true;
     }

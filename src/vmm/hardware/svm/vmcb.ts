@@ -1,7 +1,7 @@
 // The VMCB of the guest, by the manual's field names.
 // AMD APM vol. 2, appendix "Layout of VMCB".
 
-import { cr0Bits, findVmcbField, vmcbOffset } from "../../../isa/index.js";
+import { cr0Bits, flagBits, findVmcbField, vmcbOffset } from "../../../isa/index.js";
 import { assert } from "../../../base/index.js";
 import type { SegmentState } from "../../../program/index.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
@@ -189,7 +189,9 @@ export class VmcbStore implements FieldStore {
   /** The VMCB has the CPL on its own: it follows CS, as on the machine. */
   setSegment(name: SegmentRegisterName, state: SegmentState): void {
     this.vmcb.putSegment(name, state);
+    if (name !== "CS") return;
     const isProtected = (this.vmcb.get("cr0") & cr0Bits.PE) !== 0n;
-    if (name === "CS") this.vmcb.put("CPL", isProtected ? BigInt(state.selector & 3) : 0n);
+    const isVirtual = (this.vmcb.get("rflags") & flagBits.VM) !== 0n;
+    this.vmcb.put("CPL", isVirtual ? 3n : isProtected ? BigInt(state.selector & 3) : 0n);
   }
 }

@@ -24,7 +24,7 @@ export function injectRaised(vcpu: VmxVcpu, raised: InjectedEvent): VmmStop | un
 }
 
 /** The event whose delivery the exit interrupted, or undefined. */
-function eventInDelivery({ guest: { vmx } }: VmxVcpu): InjectedEvent | undefined {
+export function eventInDelivery({ guest: { vmx } }: VmxVcpu): InjectedEvent | undefined {
   const information = vmx.read(field.idtVectoring);
   if ((information & valid) === 0n) return undefined;
   return readEvent(information, () => vmx.read(field.idtVectoringError));

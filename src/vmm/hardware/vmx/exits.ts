@@ -15,6 +15,7 @@ import { ioInstruction } from "./io-instruction.js";
 import { deniedEnd } from "../denied.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../msr.js";
 import { monitorTrap, stepOver } from "./stepping.js";
+import { taskSwitch } from "./task-switch.js";
 import type { VmxVcpu } from "./vcpu.js";
 
 /** Handles one exit. */
@@ -124,13 +125,6 @@ function initSignal({ guest }: VmxVcpu): VmmStop {
   guest.classify("internal");
   if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
   return { kind: "shutdown" };
-}
-
-function taskSwitch({ guest }: VmxVcpu): VmmStop {
-  guest.classify("public");
-  const why = "a task switch exits on VT-x, and this VMM does not carry task switches out for its guest";
-  if (guest.events.listening) guest.events.append({ kind: "refuse", rip: guest.rip, note: why });
-  return { kind: "refused", why };
 }
 
 const virtualizationInstructions = [

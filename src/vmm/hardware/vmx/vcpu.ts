@@ -28,6 +28,8 @@ const deliveryInterrupted = 0x8000_0000;
 const shadows = 3n;
 const blockedByNmi = 8n;
 const activityHlt = 1n;
+/** Vector of #DB, which saves RF as it is. */
+const debug = 1n;
 
 const controlFields = {
   pin: field.pinControls,
@@ -42,6 +44,7 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
   private readonly vmx: VmxOperations;
   private readonly pages: PageAllocator;
   private haltedAt: bigint | undefined;
+  private isDelivered = false;
   private nmiWaits = false;
   private readonly interrupts: number[] = [];
   private steps: (() => void)[] = [];
@@ -137,6 +140,11 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     mapEptHole(this.processor, this.pages, this.setup.eptp, guestPhysical);
   }
 
+  /** The event whose delivery the exit interrupted has been delivered by the VMM. */
+  eventIsDelivered(): void {
+    this.isDelivered = true;
+  }
+
   /** What to do when the step under way ends. */
   afterStep(action: () => void): void {
     this.steps.push(action);
@@ -185,6 +193,7 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
 
   protected handle(): LevelStop | undefined {
     this.haltedAt = undefined;
+    this.isDelivered = false;
     const reason = this.vmx.read32(field.exitReason);
     assert((reason & entryFailed) === 0, "an exit of a running guest is not a failed entry");
     if (!this.hasPendingEvent && this.realMode?.continues(reason & 0xffff)) return undefined;
@@ -196,7 +205,8 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     if (over) return over;
     const settled = this.nested?.settle();
     if (settled) return settled.stop;
-    if ((this.vmx.read32(field.idtVectoring) & deliveryInterrupted) !== 0) this.resumeDelivery();
+    const isCut = (this.vmx.read32(field.idtVectoring) & deliveryInterrupted) !== 0;
+    if (isCut && !this.isDelivered) this.resumeDelivery();
     return undefined;
   }
 
@@ -209,6 +219,9 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     const isNmi = ((vectoring >> 8n) & 7n) === BigInt(eventTypes.nmi);
     if (isNmi) vmx.write(field.interruptibility, vmx.read(field.interruptibility) & ~blockedByNmi);
     vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
+    // The exit has set RF, as its own fault would have: what goes in again saves it only where it is a fault itself.
+    const isFault = Number((vectoring >> 8n) & 7n) === eventTypes.hardwareException && (vectoring & 0xffn) !== debug;
+    if (!isFault) vmx.write(field.rflags, vmx.read(field.rflags) & ~flagBits.RF);
     if ((vectoring & errorCodeValid) !== 0n) vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
     vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
   }

@@ -6,7 +6,7 @@ import { flagBits, selectorErrorBits } from "../../../isa/index.js";
 import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
 import { gpr } from "../../hardware/exited-guest.js";
 import { holds } from "../../emulation/operands.js";
-import { dplOf, isPresent, isSegment } from "./ring-compression.js";
+import { dplOf, isPresent, isSegment } from "../../emulation/descriptors.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
 import type { SoftwareGuest } from "./software-guest.js";
 

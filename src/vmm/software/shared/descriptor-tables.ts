@@ -2,7 +2,8 @@
 // tables: it writes them anew when the guest loads a table register, and when it writes to a page where a table lies.
 
 import type { SegmentState } from "../../../program/index.js";
-import { compress, decodeDescriptor, dplOf, kernelRing, type Descriptor } from "./ring-compression.js";
+import { decodeDescriptor, dplOf, type Descriptor } from "../../emulation/descriptors.js";
+import { compress, kernelRing } from "./ring-compression.js";
 import type { SoftwareGuest, TableRegister } from "./software-guest.js";
 import type { Window } from "./window.js";
 

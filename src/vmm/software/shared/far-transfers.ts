@@ -6,7 +6,7 @@ import { enterRing, innerStack, pushFrame, type Stack } from "./delivery.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
 import type { Outcome } from "./emulation.js";
 import { readSegment, writeSegment } from "../../emulation/operands.js";
-import { dplOf, isPresent, isSegment } from "./ring-compression.js";
+import { dplOf, isPresent, isSegment } from "../../emulation/descriptors.js";
 import { commit } from "./segment-loads.js";
 import type { SoftwareGuest } from "./software-guest.js";
 

@@ -5,7 +5,7 @@ import { flagBits } from "../../../isa/index.js";
 import { gpr, type InjectedEvent } from "../../hardware/exited-guest.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
 import { readSegment } from "../../emulation/operands.js";
-import { dplOf, isPresent, isSegment } from "./ring-compression.js";
+import { dplOf, isPresent, isSegment } from "../../emulation/descriptors.js";
 import { commit, isWritableData } from "./segment-loads.js";
 import type { SoftwareGuest } from "./software-guest.js";
 

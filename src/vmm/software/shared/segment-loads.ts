@@ -5,7 +5,7 @@ import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import type { SegmentRegisterName } from "../../virtualization.js";
 import { loaded } from "./delivery.js";
 import type { GuestDescriptor } from "./descriptor-tables.js";
-import { dplOf, isPresent, isSegment } from "./ring-compression.js";
+import { dplOf, isPresent, isSegment } from "../../emulation/descriptors.js";
 import type { SoftwareGuest } from "./software-guest.js";
 
 const rightsCode = 0x08;

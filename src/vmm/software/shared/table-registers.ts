@@ -6,7 +6,7 @@ import type { GuestDescriptor } from "./descriptor-tables.js";
 import { type Emulator } from "./emulation.js";
 import { operandBytes } from "../../emulation/instruction.js";
 import { readOperand } from "../../emulation/operands.js";
-import { isPresent } from "./ring-compression.js";
+import { isPresent } from "../../emulation/descriptors.js";
 import type { SoftwareGuest } from "./software-guest.js";
 
 const localBit = 4;

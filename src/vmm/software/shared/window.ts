@@ -4,7 +4,8 @@
 import { pageEntryBits } from "../../../isa/index.js";
 import { pageBytes, type PageAllocator } from "../../page-allocator.js";
 import type { Processor } from "../../virtualization.js";
-import { encodeDescriptor, windowBase, type Descriptor } from "./ring-compression.js";
+import { encodeDescriptor, type Descriptor } from "../../emulation/descriptors.js";
+import { windowBase } from "./ring-compression.js";
 
 /** Offsets in the window. */
 const offsets = { gdt: 0, ldt: 0x1_0000, idt: 0x2_0000, tss: 0x2_1000, entry: 0x2_2000, more: 0x2_3000 } as const;

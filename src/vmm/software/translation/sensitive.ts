@@ -12,7 +12,7 @@ import { callFar, jumpFar } from "../shared/far-transfers.js";
 import { readOperand, writeOperand, writeSegment } from "../../emulation/operands.js";
 import { privilegedInstructions, toSegment } from "../shared/privileged.js";
 import { changeableFlags } from "../shared/returns.js";
-import { decodeDescriptor, dplOf, isSegment } from "../shared/ring-compression.js";
+import { decodeDescriptor, dplOf, isSegment } from "../../emulation/descriptors.js";
 import { systemCall, systemEnter } from "../shared/system-calls.js";
 import type { SoftwareGuest } from "../shared/software-guest.js";
 
