@@ -4,6 +4,7 @@ import { measureCore } from "./core.js";
 import { measureNested } from "./nested.js";
 import { measurePairs } from "./pairs.js";
 import { measureCompile, measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
+import { measureTranslation } from "./translation.js";
 
 /** Everything measured in one run. */
 export function main(argv: readonly string[]): void {
@@ -14,6 +15,7 @@ export function main(argv: readonly string[]): void {
   const core = measureCore();
   const pairs = measurePairs();
   const nested = measureNested();
+  const translation = measureTranslation();
   const loops = measureLoops();
   if (argv.includes("--json")) {
     console.log(
@@ -26,6 +28,7 @@ export function main(argv: readonly string[]): void {
           core,
           pairs,
           nested,
+          translation,
           loops,
         },
         undefined,
@@ -60,6 +63,9 @@ export function main(argv: readonly string[]): void {
   }
   for (const { name, instructionsPerSecond } of core.loops) {
     console.log(`64-bit loop ${name.padEnd(18)} ${millions(instructionsPerSecond)} million instructions a second`);
+  }
+  for (const { loop, ratio } of translation) {
+    console.log(`binary_translation, ${loop.padEnd(11)}${ratio.toFixed(2)} of the bare machine's speed`);
   }
   for (const loop of new Set(loops.map((each) => each.loop))) console.log(loopLine(loop, loops));
 }

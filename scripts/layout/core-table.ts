@@ -148,6 +148,8 @@ export const cpu: RecordLayout = {
     ["external", "u32", "the EXT bit of error codes: 1 while the event in progress is external to the program"],
 
     ["tlbContext", "u64", "tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses"],
+    ["flatEnd", "u64", "where DS, ES and SS end that all begin at 0, if that is below 4 GiB; else all ones"],
+    ["limitedEnd", "u64", "the last such end below 4 GiB: translations of limited segments in the TLB are of this one"],
     ["tlbWraps", "u64", "how often the TLB was cleared because the tags had run out: older tags mean nothing"],
     ["tlbNext", "u64", "next tag never used since the TLB was last cleared"],
     ["pagingMode", "u32", "a PAGING_ number"],

@@ -63,7 +63,7 @@ export const TLB_USE_BASE: u32 = 0x2200000;
 export const TLB_USE_BYTES: u32 = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE: u32 = 0x2400000;
-export const CPU_SIZE: u32 = 1032;
+export const CPU_SIZE: u32 = 1048;
 export const SEGMENT_SIZE: u32 = 48;
 export const TLB_ENTRY_SIZE: u32 = 32;
 export const MICRO_OP_SIZE: u32 = 32;
@@ -194,7 +194,7 @@ export const PREFIX_SECOND_IMMEDIATE: u32 = 64;
 export const PREFIX_OVERHEAD: u32 = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST: u32 = 0x599b3436;
+export const LAYOUT_DIGEST: u32 = 0x7cf2b189;
 
 /** The processor's state: what software can see, and what the core keeps beside it. */
 @unmanaged
@@ -447,6 +447,10 @@ export class Cpu {
   external: u32;
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
   tlbContext: u64;
+  /** Where DS, ES and SS end that all begin at 0, if that is below 4 GiB; else all ones. */
+  flatEnd: u64;
+  /** The last such end below 4 GiB: translations of limited segments in the TLB are of this one. */
+  limitedEnd: u64;
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
   tlbWraps: u64;
   /** Next tag never used since the TLB was last cleared. */

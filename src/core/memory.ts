@@ -15,7 +15,7 @@ import {
 } from "./paging"; // prettier-ignore
 import { beforeWrite, isRam, pageFlags, physicalRead, physicalWrite, ramPointer } from "./physical";
 import { watchAccess } from "./debug";
-import { entryToFill, hostPage, tagOf, tlbEntry } from "./tlb";
+import { contextAt, entryToFill, hostPage, tagOf, tlbEntry } from "./tlb";
 import { raiseCode, raiseProtection, VECTOR_AC, VECTOR_SS } from "./faults";
 import { guestAccessAddress, guestAccessIsVirtual } from "./virtualization";
 import { RULE_ADDRESS_CANONICAL, RULE_SEGMENT_LIMIT } from "./rules.generated";
@@ -71,13 +71,23 @@ export function operandLinear(op: MicroOp): u64 {
 export function segmentedForRead(number: u32, offset: u64, bytes: u32): usize {
   const it = segment(number);
   if (offset < it.low || offset + bytes > it.endRead) return outsideSegment(number);
-  return forRead(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
+  if (code64()) return forRead(segmentBase64(number) + offset, bytes, number);
+  const linear = (it.base + offset) & 0xffffffff;
+  if (linear < cpu.flatEnd) return forRead(linear, bytes, number);
+  const entry = tlbEntry(linear);
+  if (entry.readTag == tagOf(linear + (bytes - 1), contextAt(linear))) return entry.page + <u32>linear;
+  return slowAccess(linear, bytes, number, accessOfCpl(ACCESS_READ));
 }
 
 export function segmentedForWrite(number: u32, offset: u64, bytes: u32): usize {
   const it = segment(number);
   if (offset < it.low || offset + bytes > it.endWrite) return outsideSegment(number);
-  return forWrite(code64() ? segmentBase64(number) + offset : (it.base + offset) & 0xffffffff, bytes, number);
+  if (code64()) return forWrite(segmentBase64(number) + offset, bytes, number);
+  const linear = (it.base + offset) & 0xffffffff;
+  if (linear < cpu.flatEnd) return forWrite(linear, bytes, number);
+  const entry = tlbEntry(linear);
+  if (entry.writeTag == tagOf(linear + (bytes - 1), contextAt(linear))) return entry.page + <u32>linear;
+  return slowAccess(linear, bytes, number, accessOfCpl(ACCESS_WRITE));
 }
 
 // @ts-ignore: decorator
@@ -148,6 +158,7 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
     const unchecked = (access & ACCESS_IMPLICIT) == 0 && !realOrVirtual() && segment(name).base == 0;
     return unchecked ? outsideSegment(name) : wrapped(linear, bytes, name, access);
   }
+  if (last >= cpu.flatEnd && !wide && isOutside(name, linear, last, access)) return outsideSegment(name);
   // Pairs such as far pointers (6 and 10 bytes) are checked by their parts on some processors only; not here.
   if (alignmentChecked(access) && bytes <= 8 && (bytes & (bytes - 1)) == 0 && (linear & (bytes - 1)) != 0) {
     raiseCode(VECTOR_AC, 0);
@@ -169,6 +180,16 @@ export function slowAccess(linear: u64, bytes: u32, name: u32, access: u32): usi
   const eager = (cpu.variation & VARY_TLB_EAGER) != 0;
   if (!implicit && !watched && !eager && !alignmentChecked(access)) cacheTranslation(linear, physical, access);
   return ramPointer(physical);
+}
+
+/**
+ * Whether an access through a flat segment that ends below 4 GiB leaves it: it gets here unchecked, as the TLB has no
+ * page beyond. Behind any other base than 0 the check has been made.
+ */
+function isOutside(name: u32, linear: u64, last: u64, access: u32): bool {
+  const it = segment(name);
+  if ((access & (ACCESS_IMPLICIT | ACCESS_LONG_STACK)) != 0 || it.base != 0) return false;
+  return linear < it.low || last >= it.endRead;
 }
 
 /** 64-bit code, and in IA-32e mode the descriptor tables, the TSS and the stacks of handlers. */
@@ -193,7 +214,7 @@ function alignmentChecked(access: u32): bool {
 }
 
 function cacheTranslation(linear: u64, physical: u64, access: u32): void {
-  const tag = tagOf(linear, cpu.tlbContext);
+  const tag = tagOf(linear, contextAt(linear));
   const entry = entryToFill(linear, tag);
   const page = <u32>(physical >> 12);
   // A store that may be done could be a load as well: no x86 page is write-only, EPT refuses that as well.

@@ -1,6 +1,7 @@
 // The processor's state as the rest of the core speaks of it: registers by offset, segments, RFLAGS, modes, features.
 // What software cannot see: the status flags are kept lazily, as the last result and its carries.
 
+import { forgetAllTranslations } from "./tlb";
 import {
   ACTIVITY_SHUTDOWN, ACTIVITY_WAIT_FOR_SIPI, ATTENTION_BRANCH, ATTENTION_DEBUG, ATTENTION_INACTIVE,
   ATTENTION_INTERRUPT, ATTENTION_NMI, ATTENTION_SHADOW, ATTENTION_SIGNAL, ATTENTION_SINGLE_STEP,
@@ -236,8 +237,15 @@ export function flagsChanged(): void {
 export function updateContext(): void {
   const user: u64 = cpu.cpl == 3 ? 1 : 0;
   const alignment: u64 = (cpu.systemFlags & AC) != 0 && (cpu.cr0 & CR0_AM || cpu.cr4 & CR4_SMAP) ? 2 : 0;
-  cpu.tlbContext = (cpu.tlbContext & ~3) | user | alignment;
+  const limited: u64 = cpu.flatEnd != NO_ADDRESS ? CONTEXT_LIMITED : 0;
+  cpu.tlbContext = (cpu.tlbContext & ~(3 | CONTEXT_LIMITED)) | user | alignment | limited;
 }
+
+/** Of the context: accesses of code whose segments end below 4 GiB. No canonical address has this bit alone. */
+const CONTEXT_LIMITED: u64 = 1 << 62;
+const FOUR_GIB: u64 = 0x100000000;
+/** Smaller segments change too often to keep translations for each of their ends. */
+const LEAST_FLAT_END: u64 = 0x80000000;
 
 /** Decides anew which events the run loop must look for between instructions. */
 export function updateAttention(): void {
@@ -365,17 +373,38 @@ export function updateCodeKey(): void {
   for (let number: u32 = 0; number < 6; number++) updateSegmentBounds(number);
   if (is64) cpu.codeEnd = u64.MAX_VALUE;
   else cpu.codeEnd = <u64>code.limit + 1;
-  if (!is64 && isFlat(SEGMENT_DS) && isFlat(SEGMENT_ES) && isFlat(SEGMENT_SS)) {
-    cpu.codeKey |= KEY_FLAT;
+  const end = is64 ? NO_ADDRESS : commonEnd();
+  if (end != 0) {
+    if (!is64) cpu.codeKey |= KEY_FLAT;
+    setFlatEnd(end);
   }
   cpu.codePage = 0;
 }
 
-/** Base 0 and 4 GiB that may be read and written: no check can fail inside. */
-function isFlat(number: u32): bool {
+/**
+ * Where DS, ES and SS end, if all begin at 0 and may be read and written up to there, else 0. Inside of 4 GiB no check
+ * can fail. Below that the end of a page will do: for such code the TLB holds no page beyond (memory.ts).
+ */
+function commonEnd(): u64 {
+  const end = segment(SEGMENT_DS).endWrite;
+  if ((end & 0xfff) != 0 || !isFlat(SEGMENT_DS, end) || !isFlat(SEGMENT_ES, end) || !isFlat(SEGMENT_SS, end)) return 0;
+  if (end == FOUR_GIB) return NO_ADDRESS;
+  return end >= LEAST_FLAT_END && !realOrVirtual() ? end : 0;
+}
+
+function isFlat(number: u32, end: u64): bool {
   const it = segment(number);
-  const end: u64 = 0x100000000;
   return it.base == 0 && it.low == 0 && it.endRead == end && it.endWrite == end;
+}
+
+function setFlatEnd(end: u64): void {
+  if (end == cpu.flatEnd) return;
+  cpu.flatEnd = end;
+  if (end != NO_ADDRESS && end != cpu.limitedEnd) {
+    cpu.limitedEnd = end;
+    forgetAllTranslations();
+  }
+  updateContext();
 }
 
 /** The bounds of a segment that follow from limit, rights and mode. */

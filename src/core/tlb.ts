@@ -14,6 +14,16 @@ const PARTS: u32 = ENTRIES / PART;
 const CONTEXT_STEP: u64 = 4;
 const CONTEXT_LIMIT: u64 = 0x1000;
 
+/** Of the tag of a page where flat segments do not reach, in a context whose segments end below 4 GiB. */
+const TAG_BEYOND: u64 = 1 << 61;
+
+/** The context in which an access through a checked segment finds a page. */
+// @ts-ignore: decorator
+@inline
+export function contextAt(linear: u64): u64 {
+  return linear < cpu.flatEnd ? cpu.tlbContext : cpu.tlbContext | TAG_BEYOND;
+}
+
 /** The only entry where a linear page may be. */
 // @ts-ignore: decorator
 @inline
@@ -67,6 +77,12 @@ export function hostPage(page: u32, linear: u64): u32 {
 /** Forgets all translations of the current address space. */
 export function flushTlb(): void {
   setTlbSpace(newTlbSpace());
+}
+
+/** Empties the TLB, for every address space. */
+export function forgetAllTranslations(): void {
+  clearEntries();
+  cpu.codePage = 0;
 }
 
 /** An address-space number that no entry carries. */
@@ -135,7 +151,8 @@ export function flushTlbPage(linear: u64, everySpace: bool): void {
     for (let i: u32 = 0; i < PART; i++) {
       const entry = entryOfPart(part, i);
       const tag = entry.readTag | entry.executeTag;
-      if (((tag ^ linear) >> largestShift) == 0) dropEntry(entry);
+      // Above the addresses lie bits of the context.
+      if (((tag ^ linear) << 3) >> (largestShift + 3) == 0) dropEntry(entry);
     }
   }
 }

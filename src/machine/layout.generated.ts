@@ -63,7 +63,7 @@ export const TLB_USE_BASE = 0x2200000;
 export const TLB_USE_BYTES = 0x1000;
 /** Guest memory: physical address 0 lies here. */
 export const RAM_BASE = 0x2400000;
-export const CPU_SIZE = 1032;
+export const CPU_SIZE = 1048;
 export const SEGMENT_SIZE = 48;
 export const TLB_ENTRY_SIZE = 32;
 export const MICRO_OP_SIZE = 32;
@@ -194,7 +194,7 @@ export const PREFIX_SECOND_IMMEDIATE = 64;
 export const PREFIX_OVERHEAD = 128;
 
 /** Tells whether the core and its host side were built from the same table. */
-export const LAYOUT_DIGEST = 0x599b3436;
+export const LAYOUT_DIGEST = 0x7cf2b189;
 
 /** The processor's state: what software can see, and what the core keeps beside it. Offsets in bytes. */
 export const cpuLayout = {
@@ -446,72 +446,76 @@ export const cpuLayout = {
   external: { offset: 840, bytes: 4 },
   /** Tag of the translations that are valid now: bits 11:0; bit 0 is set for user accesses. */
   tlbContext: { offset: 848, bytes: 8 },
+  /** Where DS, ES and SS end that all begin at 0, if that is below 4 GiB; else all ones. */
+  flatEnd: { offset: 856, bytes: 8 },
+  /** The last such end below 4 GiB: translations of limited segments in the TLB are of this one. */
+  limitedEnd: { offset: 864, bytes: 8 },
   /** How often the TLB was cleared because the tags had run out: older tags mean nothing. */
-  tlbWraps: { offset: 856, bytes: 8 },
+  tlbWraps: { offset: 872, bytes: 8 },
   /** Next tag never used since the TLB was last cleared. */
-  tlbNext: { offset: 864, bytes: 8 },
+  tlbNext: { offset: 880, bytes: 8 },
   /** A PAGING_ number. */
-  pagingMode: { offset: 872, bytes: 4 },
+  pagingMode: { offset: 888, bytes: 4 },
   /** Host pointer of the page that codeLinear names; 0 for none. */
-  codePage: { offset: 876, bytes: 4 },
+  codePage: { offset: 892, bytes: 4 },
   /** Linear page of the last instruction fetch. */
-  codeLinear: { offset: 880, bytes: 8 },
+  codeLinear: { offset: 896, bytes: 8 },
   /** Next free byte of the trace store. */
-  traceNext: { offset: 888, bytes: 4 },
+  traceNext: { offset: 904, bytes: 4 },
   /** Traces of other generations are gone. */
-  traceGeneration: { offset: 892, bytes: 4 },
+  traceGeneration: { offset: 908, bytes: 4 },
   /** Pages in the list of pages with decoded code. */
-  codePageCount: { offset: 896, bytes: 4 },
+  codePageCount: { offset: 912, bytes: 4 },
   /** Pages in the dirty list. */
-  dirtyCount: { offset: 900, bytes: 4 },
+  dirtyCount: { offset: 916, bytes: 4 },
   /** AFTER_ bits: what a store must be followed by. */
-  afterWrite: { offset: 904, bytes: 4 },
+  afterWrite: { offset: 920, bytes: 4 },
   /** Where the scratch buffer's bytes go when the store is done. */
-  scratchLinear: { offset: 912, bytes: 8 },
+  scratchLinear: { offset: 928, bytes: 8 },
   /** How many. */
-  scratchBytes: { offset: 920, bytes: 4 },
+  scratchBytes: { offset: 936, bytes: 4 },
   /** 1 when the store is checked as a user access. */
-  scratchUser: { offset: 924, bytes: 4 },
+  scratchUser: { offset: 940, bytes: 4 },
   /** Physical address of the scratch buffer's first part. */
-  scratchPhysical1: { offset: 928, bytes: 8 },
+  scratchPhysical1: { offset: 944, bytes: 8 },
   /** And of its second part, when it crosses a page. */
-  scratchPhysical2: { offset: 936, bytes: 8 },
+  scratchPhysical2: { offset: 952, bytes: 8 },
   /** Bytes in the first part. */
-  scratchSplit: { offset: 944, bytes: 4 },
+  scratchSplit: { offset: 960, bytes: 4 },
   /** Event records written since reset. */
-  eventHead: { offset: 948, bytes: 4 },
+  eventHead: { offset: 964, bytes: 4 },
   /** Event records taken by the host since reset. */
-  eventTail: { offset: 952, bytes: 4 },
+  eventTail: { offset: 968, bytes: 4 },
   /** 1 from VM entry or VMRUN until the run loop has looked at the guest's first boundary. */
-  entered: { offset: 956, bytes: 4 },
+  entered: { offset: 972, bytes: 4 },
   /** 0 outside; 1 in VMX non-root operation; 2 in SVM guest mode. */
-  guestMode: { offset: 960, bytes: 4 },
+  guestMode: { offset: 976, bytes: 4 },
   /** 1 when physical addresses of the page walk go through EPT or nested tables. */
-  nestedPaging: { offset: 964, bytes: 4 },
+  nestedPaging: { offset: 980, bytes: 4 },
   /** Physical address of the VMCS or VMCB in guest mode, else 0: says whose an event is. */
-  context: { offset: 968, bytes: 8 },
+  context: { offset: 984, bytes: 8 },
   /** 1 when the host program owns root operation: VM exits end the run loop. */
-  hostOwned: { offset: 976, bytes: 4 },
+  hostOwned: { offset: 992, bytes: 4 },
   /** 1 when the host program is ring 0: transfers of control there end the run loop. */
-  ring0Hosted: { offset: 980, bytes: 4 },
+  ring0Hosted: { offset: 996, bytes: 4 },
   /** Physical address of the host's translated code, whose OVERHEAD bits say what does not count. */
-  overheadBase: { offset: 984, bytes: 8 },
+  overheadBase: { offset: 1000, bytes: 8 },
   /** Its size; 0 for none. */
-  overheadBytes: { offset: 992, bytes: 4 },
+  overheadBytes: { offset: 1008, bytes: 4 },
   /** 0 outside VMX operation, 1 in it. */
-  vmxOperation: { offset: 996, bytes: 4 },
+  vmxOperation: { offset: 1012, bytes: 4 },
   /** SVM's global interrupt flag. */
-  gif: { offset: 1000, bytes: 4 },
+  gif: { offset: 1016, bytes: 4 },
   /** 1 after MONITOR. */
-  monitorArmed: { offset: 1004, bytes: 4 },
+  monitorArmed: { offset: 1020, bytes: 4 },
   /** 1 when a machine check waits. */
-  machineCheckPending: { offset: 1008, bytes: 4 },
+  machineCheckPending: { offset: 1024, bytes: 4 },
   /** 1 while FERR# is asserted: an x87 exception waits, and CR0.NE is 0. */
-  numericError: { offset: 1012, bytes: 4 },
+  numericError: { offset: 1028, bytes: 4 },
   /** 1 while IGNNE# is asserted: x87 instructions go on all the same. */
-  numericErrorIgnored: { offset: 1016, bytes: 4 },
+  numericErrorIgnored: { offset: 1032, bytes: 4 },
   /** Where RDRAND and RDSEED are in their sequence. */
-  randomState: { offset: 1024, bytes: 8 },
+  randomState: { offset: 1040, bytes: 8 },
 } as const;
 
 /** A segment register with its hidden part, and the bounds that follow from it. Offsets in bytes. */

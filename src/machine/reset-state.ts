@@ -55,6 +55,7 @@ export function writeResetState(view: DataView, platform: Platform): void {
   word(cpu.idtrLimit, 0xffff);
   long(cpu.deadline, noAddress);
   long(cpu.stoppedAt, noAddress);
+  long(cpu.flatEnd, noAddress);
   word(cpu.gif, 1);
   for (let index = 0; index <= layout.SEGMENT_TR; index++) {
     const rights = index === layout.SEGMENT_LDTR ? ldtRights : index === layout.SEGMENT_TR ? tssRights : dataRights;

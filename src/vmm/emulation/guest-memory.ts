@@ -1,7 +1,7 @@
 // The guest's memory by linear address, as the VMM reads and writes it when it does an instruction's work: through the
 // guest's own page tables, with their rights, and with the page fault that the instruction would have raised.
 
-import { cr0Bits, pageFaultBits } from "../../isa/index.js";
+import { cr0Bits, eferBits, pageFaultBits } from "../../isa/index.js";
 import {
   guestEntries,
   markUsed,
@@ -46,7 +46,7 @@ export class GuestMemory {
 
   read(linear: bigint, lengthBytes: number, kind: AccessKind): ReadResult {
     const bytes = new Uint8Array(lengthBytes);
-    for (const { at, count, done } of pieces(linear, lengthBytes)) {
+    for (const { at, count, done } of this.pieces(linear, lengthBytes)) {
       const place = this.place(at, kind);
       if (typeof place !== "bigint") return { fault: place };
       bytes.set(this.processor.readPhysical(place, count), done);
@@ -57,7 +57,7 @@ export class GuestMemory {
   /** Writes all or nothing; gives the fault. */
   write(linear: bigint, bytes: Uint8Array, kind: Omit<AccessKind, "write">): InjectedEvent | undefined {
     const found: { readonly place: bigint; readonly from: number; readonly count: number }[] = [];
-    for (const { at, count, done } of pieces(linear, bytes.length)) {
+    for (const { at, count, done } of this.pieces(linear, bytes.length)) {
       const place = this.place(at, { ...kind, write: true });
       if (typeof place !== "bigint") return place;
       found.push({ place, from: done, count });
@@ -74,7 +74,7 @@ export class GuestMemory {
   peek(linear: bigint, lengthBytes: number): Uint8Array {
     const bytes = new Uint8Array(lengthBytes);
     let known = 0;
-    for (const { at, count, done } of pieces(linear, lengthBytes)) {
+    for (const { at, count, done } of this.pieces(linear, lengthBytes)) {
       const place = this.translate(at);
       if (place === undefined) break;
       bytes.set(this.processor.readPhysical(this.backing(place), count), done);
@@ -95,6 +95,23 @@ export class GuestMemory {
     return { vector: pageFault, errorCode: Number(code), cr2: linear };
   }
 
+  /** The parts of a range that lie in one page each. Outside IA-32e mode linear addresses wrap at 4 GiB. */
+  private pieces(
+    linear: bigint,
+    lengthBytes: number,
+  ): { readonly at: bigint; readonly count: number; readonly done: number }[] {
+    const bits = (this.paging.efer & eferBits.LMA) === 0n ? 32 : 64;
+    const parts = [];
+    let done = 0;
+    while (done < lengthBytes) {
+      const at = BigInt.asUintN(bits, linear + BigInt(done));
+      const count = Math.min(lengthBytes - done, Number(0x1000n - (at & pageMask)));
+      parts.push({ at, count, done });
+      done += count;
+    }
+    return parts;
+  }
+
   /** The guest has nothing where the VMM's own memory lies. */
   private backing(physical: bigint): bigint {
     return backingFrame(this.processor, physical) | (physical & pageMask);
@@ -104,20 +121,4 @@ export class GuestMemory {
 function allows(mapping: GuestMapping, kind: AccessKind, writeProtect: boolean): boolean {
   if (kind.user && !mapping.user) return false;
   return kind.write !== true || mapping.writable || (!kind.user && !writeProtect);
-}
-
-/** The parts of a range that lie in one page each. Outside 64-bit mode linear addresses wrap at 4 GiB. */
-function pieces(
-  linear: bigint,
-  lengthBytes: number,
-): { readonly at: bigint; readonly count: number; readonly done: number }[] {
-  const parts = [];
-  let done = 0;
-  while (done < lengthBytes) {
-    const at = BigInt.asUintN(32, linear + BigInt(done));
-    const count = Math.min(lengthBytes - done, Number(0x1000n - (at & pageMask)));
-    parts.push({ at, count, done });
-    done += count;
-  }
-  return parts;
 }

@@ -39,9 +39,9 @@ export function placeOf(
   const widest = registerByName((operand.base ?? operand.index ?? "").toUpperCase())?.sizeBits;
   const bits = widest ?? operand.displacementBits ?? guest.codeBits;
   const offset = part(operand.base) + part(operand.index) * BigInt(operand.scale) + operand.displacement;
-  const onStack = ["bp", "ebp", "esp"].includes(operand.base ?? "");
+  const onStack = ["bp", "ebp", "esp", "rbp", "rsp"].includes(operand.base ?? "");
   const segment = operand.segment?.toUpperCase() ?? (onStack ? "SS" : "DS");
-  return { offset: BigInt.asUintN(bits === 16 ? 16 : 32, offset), segment: segment as SegmentRegisterName };
+  return { offset: BigInt.asUintN(bits <= 16 ? 16 : bits, offset), segment: segment as SegmentRegisterName };
 }
 
 /** Linear address of bytes in a segment, or the fault of the limit. */
@@ -52,6 +52,10 @@ export function linearOf(
   lengthBytes: number,
 ): { readonly linear: bigint } | { readonly fault: InjectedEvent } {
   const state = guest.segment(segment);
+  if (guest.codeBits === 64) {
+    const base = segment === "FS" || segment === "GS" ? state.base : 0n;
+    return { linear: BigInt.asUintN(64, base + offset) };
+  }
   if (state.rights === 0 || !holds(state, Number(offset), lengthBytes)) {
     return { fault: { vector: segment === "SS" ? stackFault : protection, errorCode: 0 } };
   }

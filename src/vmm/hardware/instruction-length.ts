@@ -22,6 +22,6 @@ export function decodeAtRip(guest: ExitedGuest): Extract<Decoded, { kind: "instr
     bytes.set(guest.readPhysical(physical, inPage), count);
     count += inPage;
   }
-  const decoded = decode(bytes.subarray(0, count), 0, guest.codeBits);
+  const decoded = decode(bytes.subarray(0, count), 0, guest.codeBits, guest.rip);
   return decoded.kind === "instruction" ? decoded : undefined;
 }

@@ -1,13 +1,12 @@
 // A task switch that exited, whatever the vendor: the VMM carries it out and tells of it.
 
 import { flagBits } from "../../isa/index.js";
-import { GuestMemory } from "../emulation/guest-memory.js";
-import { switchTask, type TaskFault, type TaskGuest, type TaskSource } from "../emulation/task-switch.js";
-import type { PagingState } from "../guest-paging.js";
+import { switchTask, type TaskFault, type TaskSource } from "../emulation/task-switch.js";
 import type { Processor } from "../virtualization.js";
 import { injectedSubject } from "./events.js";
 import { eventTypes, type InjectedEvent } from "./exited-guest.js";
 import type { GuestBase } from "./guest-base.js";
+import { operandGuest } from "./operand-guest.js";
 
 /** What exit information says of a switch. */
 export interface ExitedSwitch {
@@ -29,7 +28,7 @@ export function carryOutSwitch(guest: GuestBase, processor: Processor, to: Exite
   const flags = guest.register("RFLAGS");
   if (isAsked) guest.setRegister("RFLAGS", flags & ~flagBits.RF);
   const errorCode = cause?.errorCode;
-  const end = switchTask(taskGuest(guest, processor), {
+  const end = switchTask(operandGuest(guest, processor), {
     selector,
     source,
     savedRip,
@@ -43,33 +42,6 @@ export function carryOutSwitch(guest: GuestBase, processor: Processor, to: Exite
 
 /** INT n, INT3, INTO and INT1, as opposed to what the processor or a device raises. */
 const isSoftware = ({ type }: InjectedEvent): boolean => (type ?? 0) >= eventTypes.softwareInterrupt;
-
-function taskGuest(guest: GuestBase, processor: Processor): TaskGuest {
-  // The switch itself changes how the guest's memory is mapped.
-  const paging: PagingState = {
-    get cr0() {
-      return guest.register("CR0");
-    },
-    get cr3() {
-      return guest.register("CR3");
-    },
-    get cr4() {
-      return guest.register("CR4");
-    },
-    get efer() {
-      return guest.register("EFER");
-    },
-  };
-  return {
-    register: (name) => guest.register(name),
-    setRegister: (name, value) => guest.setRegister(name, value),
-    segment: (name) => guest.segment(name),
-    setSegment: (name, state) => guest.setSegment(name, state),
-    codeBits: guest.codeBits,
-    cpl: (guest.segment("SS").rights >> 5) & 3,
-    memory: new GuestMemory(processor, paging, () => {}),
-  };
-}
 
 interface Told {
   readonly rip: bigint;

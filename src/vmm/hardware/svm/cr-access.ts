@@ -3,16 +3,20 @@
 // Without decode assists the exit does not tell the operand, so the VMM decodes the instruction itself.
 // AMD APM vol. 2, "Control-Register Access Intercepts".
 
-import { cr0Bits, registerByName } from "../../../isa/index.js";
-import type { OperandValue } from "../../../codec/index.js";
+import { cr0Bits } from "../../../isa/index.js";
+import type { InstructionValue, OperandValue } from "../../../codec/index.js";
 import type { VmmStop } from "../../bundled.js";
 import { loadCr0, loadCr4 } from "../control-registers.js";
+import { readOperand, writeOperand, type OperandGuest } from "../../emulation/operands.js";
+import type { InjectedEvent } from "../exited-guest.js";
 import { decodeAtRip } from "../instruction-length.js";
+import { operandGuest } from "../operand-guest.js";
 import type { SvmGuest } from "./svm-guest.js";
 import type { SvmVcpu } from "./vcpu.js";
 
 /** LMSW changes PE (which it can only set), MP, EM and TS. */
 const lmswBits = 0xfn;
+const protectionFault = { vector: 13, errorCode: 0 } as const;
 
 /** CR0_READ, CR3_WRITE and the like; `name` is the exit's. */
 export function crAccess(vcpu: SvmVcpu, name: string): VmmStop | undefined {
@@ -20,12 +24,10 @@ export function crAccess(vcpu: SvmVcpu, name: string): VmmStop | undefined {
   const isAsked = guest.policy.intercepts.includes(name);
   guest.classify(isAsked ? "public" : "internal");
   const decoded = decodeAtRip(guest);
-  const operands = decoded?.value.operands ?? [];
-  const done = decoded && carryOut(guest, decoded.value.mnemonic, operands);
-  if (decoded === undefined || done === undefined)
-    return vcpu.refuse("an access to a control register has an operand in memory");
-  if (!done) {
-    guest.inject({ vector: 13, errorCode: 0 });
+  if (decoded === undefined) return vcpu.refuse("an access to a control register cannot be decoded");
+  const fault = carryOut(guest, operandGuest(guest, vcpu.processor), decoded.value);
+  if (fault) {
+    guest.inject(fault);
     return undefined;
   }
   if (isAsked) guest.emulated(name);
@@ -33,42 +35,34 @@ export function crAccess(vcpu: SvmVcpu, name: string): VmmStop | undefined {
   return undefined;
 }
 
-/** False where the guest gets #GP(0); undefined where the operand is none that is carried out here. */
-function carryOut(guest: SvmGuest, mnemonic: string, operands: readonly OperandValue[]): boolean | undefined {
+/** Carries the access out; gives the fault. */
+function carryOut(
+  guest: SvmGuest,
+  operands: OperandGuest,
+  { mnemonic, operands: [first, second] }: InstructionValue,
+): InjectedEvent | undefined {
   const cr0 = guest.register("CR0");
-  if (mnemonic === "clts") return loadCr0(guest, cr0 & ~cr0Bits.TS);
-  const [first, second] = operands.map((operand) =>
-    operand.kind === "register" ? operand.name.toUpperCase() : undefined,
-  );
-  if (first === undefined) return undefined;
+  const checked = (done: boolean): InjectedEvent | undefined => (done ? undefined : protectionFault);
+  if (mnemonic === "clts") return checked(loadCr0(guest, cr0 & ~cr0Bits.TS));
+  if (mnemonic === "smsw") return writeOperand(operands, first, cr0, 2);
   if (mnemonic === "lmsw") {
-    return loadCr0(guest, (cr0 & ~lmswBits) | (valueOf(guest, first) & lmswBits) | (cr0 & cr0Bits.PE));
+    const status = readOperand(operands, first, 2);
+    if ("fault" in status) return status.fault;
+    return checked(loadCr0(guest, (cr0 & ~lmswBits) | (status.value & lmswBits) | (cr0 & cr0Bits.PE)));
   }
-  if (mnemonic === "smsw") return store(guest, first, cr0);
-  if (second === undefined) return undefined;
-  if (second.startsWith("CR")) return store(guest, first, guest.register(second));
-  return load(guest, first, valueOf(guest, second));
+  const from = nameOf(second);
+  if (from.startsWith("CR")) return writeOperand(operands, first, guest.register(from), 8);
+  const value = readOperand(operands, second, 8);
+  return "fault" in value ? value.fault : checked(load(guest, nameOf(first), value.value));
 }
+
+const nameOf = (operand: OperandValue | undefined): string =>
+  operand?.kind === "register" ? operand.name.toUpperCase() : "";
 
 function load(guest: SvmGuest, register: string, value: bigint): boolean {
   if (register === "CR0") return loadCr0(guest, value);
   if (register === "CR4") return loadCr4(guest, value);
   if (value >> BigInt(guest.platform.cpu.physicalAddressBits) !== 0n) return false;
   guest.setRegister("CR3", value);
-  return true;
-}
-
-function valueOf(guest: SvmGuest, name: string): bigint {
-  const info = registerByName(name);
-  return BigInt.asUintN(info?.sizeBits ?? 64, guest.general(info?.number ?? 0));
-}
-
-/** 16-bit results keep the rest of the register, 32-bit ones clear the upper half. */
-function store(guest: SvmGuest, name: string, value: bigint): true {
-  const info = registerByName(name);
-  const number = info?.number ?? 0;
-  const bits = info?.sizeBits ?? 64;
-  const kept = bits === 16 ? guest.general(number) & ~0xffffn : 0n;
-  guest.setGeneral(number, kept | BigInt.asUintN(bits, value));
   return true;
 }

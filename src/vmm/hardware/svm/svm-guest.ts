@@ -2,7 +2,7 @@
 
 import { flagBits } from "../../../isa/index.js";
 import type { GuestState } from "../../bundled.js";
-import { injectedSubject } from "../events.js";
+import { injectedSubject, savesResumeFlag } from "../events.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { GuestBase, type ControlRegisters, type GuestParts } from "../guest-base.js";
 import { instructionLength } from "../instruction-length.js";
@@ -79,6 +79,7 @@ export class SvmGuest extends GuestBase {
     let value = BigInt(event.vector) | (BigInt(type) << 8n) | valid;
     if (event.errorCode !== undefined) value |= errorCodeValid | (BigInt(event.errorCode) << 32n);
     this.vmcb.set("eventinj", value);
+    if (savesResumeFlag(event)) this.vmcb.set("rflags", this.vmcb.get("rflags") | flagBits.RF);
     if (event.vector === pageFaultVector && event.cr2 !== undefined) this.vmcb.set("cr2", event.cr2);
     this.hasInjected = true;
     if (this.events.listening) this.events.append({ kind: "inject", ...injectedSubject(event), rip: this.rip });

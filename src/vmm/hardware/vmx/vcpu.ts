@@ -6,6 +6,8 @@ import type { GuestProcessor, GuestState, LevelStop } from "../../bundled.js";
 import type { PageAllocator } from "../../page-allocator.js";
 import type { EntryFailure, RingZero, VmxOperations } from "../../virtualization.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
+import { readEvent } from "./delivery.js";
+import { savesResumeFlag } from "../events.js";
 import { placeOf, type ControlValues } from "./controls.js";
 import { mapEptHole, openEptPage } from "./ept.js";
 import { guestMsr } from "../msr.js";
@@ -28,8 +30,6 @@ const deliveryInterrupted = 0x8000_0000;
 const shadows = 3n;
 const blockedByNmi = 8n;
 const activityHlt = 1n;
-/** Vector of #DB, which saves RF as it is. */
-const debug = 1n;
 
 const controlFields = {
   pin: field.pinControls,
@@ -220,8 +220,8 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     if (isNmi) vmx.write(field.interruptibility, vmx.read(field.interruptibility) & ~blockedByNmi);
     vmx.write(field.entryInterruption, vectoring & ~(1n << 12n));
     // The exit has set RF, as its own fault would have: what goes in again saves it only where it is a fault itself.
-    const isFault = Number((vectoring >> 8n) & 7n) === eventTypes.hardwareException && (vectoring & 0xffn) !== debug;
-    if (!isFault) vmx.write(field.rflags, vmx.read(field.rflags) & ~flagBits.RF);
+    const event = readEvent(vectoring, () => 0n);
+    if (!savesResumeFlag(event)) vmx.write(field.rflags, vmx.read(field.rflags) & ~flagBits.RF);
     if ((vectoring & errorCodeValid) !== 0n) vmx.write(field.entryErrorCode, vmx.read(field.idtVectoringError));
     vmx.write(field.entryInstructionLength, vmx.read(field.exitInstructionLength));
   }

@@ -4,7 +4,7 @@ import { flagBits, vmcsEncoding, type VmxControlName } from "../../../isa/index.
 import type { SegmentState, StartState } from "../../../program/index.js";
 import type { GuestState } from "../../bundled.js";
 import type { SegmentRegisterName, VmxOperations } from "../../virtualization.js";
-import { injectedSubject } from "../events.js";
+import { injectedSubject, savesResumeFlag } from "../events.js";
 import { eventTypes, gpr, type InjectedEvent } from "../exited-guest.js";
 import { GuestBase, type ControlRegisters, type FieldStore, type GuestParts } from "../guest-base.js";
 import type { ShadowTables } from "../shadow-paging.js";
@@ -90,6 +90,7 @@ export class VmxGuest extends GuestBase {
     const type = event.type ?? eventTypes.hardwareException;
     const information = event.vector | (type << 8) | (event.errorCode === undefined ? 0 : errorCodeValid) | valid;
     this.vmx.write(field.entryInterruption, BigInt(information >>> 0));
+    if (savesResumeFlag(event)) this.vmx.write(field.rflags, this.vmx.read(field.rflags) | flagBits.RF);
     if (event.errorCode !== undefined) this.vmx.write(field.entryErrorCode, BigInt(event.errorCode));
     if (type === eventTypes.softwareException || type === eventTypes.softwareInterrupt) {
       this.vmx.write(field.entryInstructionLength, this.vmx.read(field.exitInstructionLength));

@@ -40,7 +40,7 @@ export class DescriptorTables {
     const { guest, window } = this;
     this.traced = new Set();
     window.writeGdt(this.shadowOf(guest.gdtr));
-    window.writeLdt(guest.ldtr.rights === 0 ? [] : this.shadowOf(guest.ldtr));
+    window.writeLdt(this.hasLdt ? this.shadowOf(guest.ldtr) : []);
   }
 
   /** The rights to software interrupts follow the guest's gates. */
@@ -79,7 +79,7 @@ export class DescriptorTables {
   read(selector: number): GuestDescriptor | undefined {
     const { gdtr, ldtr, memory } = this.guest;
     const isLocal = (selector & localBit) !== 0;
-    if (isLocal && ldtr.rights === 0) return undefined;
+    if (isLocal && !this.hasLdt) return undefined;
     const table = isLocal ? ldtr : gdtr;
     const offset = selector & ~7;
     if (offset + 7 > table.limitBytes) return undefined;
@@ -90,6 +90,12 @@ export class DescriptorTables {
     const low = view.getUint32(0, true);
     const high = view.getUint32(4, true);
     return { ...decodeDescriptor(low, high), low, high, address };
+  }
+
+  /** LDTR as after reset, with a selector of 0, names no table. */
+  private get hasLdt(): boolean {
+    const { rights, selector } = this.guest.ldtr;
+    return rights !== 0 && (selector & 0xfffc) !== 0;
   }
 
   private shadowOf({ base, limitBytes }: TableRegister | SegmentState): Descriptor[] {
