@@ -4,7 +4,7 @@ import { measureCore } from "./core.js";
 import { measureNested } from "./nested.js";
 import { measurePairs } from "./pairs.js";
 import { measureCompile, measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
-import { measureTranslation } from "./translation.js";
+import { measureTranslation, type TranslationSpeed } from "./translation.js";
 
 /** Everything measured in one run. */
 export function main(argv: readonly string[]): void {
@@ -64,11 +64,12 @@ export function main(argv: readonly string[]): void {
   for (const { name, instructionsPerSecond } of core.loops) {
     console.log(`64-bit loop ${name.padEnd(18)} ${millions(instructionsPerSecond)} million instructions a second`);
   }
-  for (const { loop, ratio } of translation) {
-    console.log(`binary_translation, ${loop.padEnd(11)}${ratio.toFixed(2)} of the bare machine's speed`);
-  }
+  for (const each of translation) console.log(translationLine(each));
   for (const loop of new Set(loops.map((each) => each.loop))) console.log(loopLine(loop, loops));
 }
+
+const translationLine = ({ loop, ratio }: TranslationSpeed): string =>
+  `binary_translation, ${loop.padEnd(11)}${ratio.toFixed(2)} of the bare machine's speed`;
 
 function loopLine(loop: string, all: readonly LoopSpeed[]): string {
   const speeds = all.filter((each) => each.loop === loop);

@@ -308,7 +308,10 @@ export class Machine {
   /** Runs at most so many instructions. The processor then stands between two instructions. */
   run(budgetInstructions: number): Stop {
     this.#refresh();
-    const kind = this.core.run(BigInt(budgetInstructions));
+    // A device may have ended the run while a VMM did the guest's work, and not the core.
+    const isStopped = this.#word(cpu.stopKind) === layout.STOP_DEVICE;
+    const kind = isStopped ? layout.STOP_DEVICE : this.core.run(BigInt(budgetInstructions));
+    this.#setWord(cpu.stopKind, layout.STOP_NONE);
     const detail = this.#word(cpu.stopDetail);
     return decodeStop(kind, detail, () => this.#unsupported(detail));
   }

@@ -45,8 +45,8 @@ const debug = 1;
 const machineCheck = 18;
 
 /**
- * Whether an event is a fault, whose frame has RF set: the processor sets it for its own, and an injected one saves RFLAGS
- * as the VMM has left it. Intel SDM vol. 3A, "Instruction-Breakpoint Exception Condition".
+ * Whether an event is a fault, whose frame has RF set: the processor sets it for its own, and an injected one saves
+ * RFLAGS as the VMM has left it. Intel SDM vol. 3A, "Instruction-Breakpoint Exception Condition".
  */
 export function savesResumeFlag({ vector, type }: InjectedEvent): boolean {
   const isHardware = (type ?? eventTypes.hardwareException) === eventTypes.hardwareException;
