@@ -62,9 +62,9 @@ const popf: Emulator = (guest, instruction) => {
   return "done";
 };
 
-/** Pushes a value of the operand size. */
-function push(guest: SoftwareGuest, value: bigint, bytes: 2 | 4): Outcome {
-  const fault = writeSegment(guest, "SS", guest.stackOffset(-bytes), value, bytes);
+/** Pushes a value of the operand size, or the part of it that is written. */
+function push(guest: SoftwareGuest, value: bigint, bytes: 2 | 4, written = bytes): Outcome {
+  const fault = writeSegment(guest, "SS", guest.stackOffset(-bytes), value, written);
   if (fault) return { fault };
   guest.moveStack(-bytes, guest.stackIsWide);
   return "done";
@@ -74,7 +74,9 @@ const pushSegment: Emulator = (guest, instruction) => {
   const name = nameOf(instruction.decoded.value.operands[0]);
   if (!segmentNames.has(name)) return undefined;
   const selector = BigInt(guest.segment(name.toUpperCase() as SegmentRegisterName).selector);
-  return push(guest, selector, operandBytes(guest, instruction));
+  // Intel's processors leave the upper half of a slot of 32 bits, AMD's write zeros there.
+  const bytes = operandBytes(guest, instruction);
+  return push(guest, selector, bytes, guest.platform.cpu.vendor === "intel" ? 2 : bytes);
 };
 
 const movSegment: Emulator = (guest, instruction) => {

@@ -48,7 +48,8 @@ const mov: Emulator = (guest, { decoded }) => {
 
 const push: Emulator = (guest, instruction) => {
   const name = segmentOf(instruction.decoded.value.operands[0]);
-  return name && ended(guest.push(BigInt(guest.segment(name).selector), operandBytes(guest, instruction)));
+  // Intel's processors leave the upper half of a slot of 32 bits.
+  return name && ended(guest.push(BigInt(guest.segment(name).selector), operandBytes(guest, instruction), 2));
 };
 
 const pop: Emulator = (guest, instruction) => {

@@ -69,8 +69,9 @@ export class RealGuest implements CodeGuest {
     return readSegment(this, "SS", this.stackOffset(index * bytes), bytes);
   }
 
-  push(value: bigint, bytes: 2 | 4): InjectedEvent | undefined {
-    const fault = writeSegment(this, "SS", this.stackOffset(-bytes), value, bytes);
+  /** Pushes a value, of which a part may be written. */
+  push(value: bigint, bytes: 2 | 4, written = bytes): InjectedEvent | undefined {
+    const fault = writeSegment(this, "SS", this.stackOffset(-bytes), value, written);
     if (fault === undefined) this.moveStack(-bytes);
     return fault;
   }
