@@ -59,7 +59,7 @@ export function runMutants(
   if (failing.length > 0 || tests.length === 0) return { mutants: [], diagnostics, failing, status: 2 };
   const mutants = rows.map((row) => {
     const { library } = row.fault;
-    const result = measure.mutant(row, library ? changedTests(requests, library, options) : tests);
+    const result = measure.mutant(row, tests, library && changedTests(requests, library, options));
     onMutant(result);
     return result;
   });
@@ -86,19 +86,30 @@ function testsOf(cases: readonly PreparedCase[], hv: boolean): PreparedTest[] {
   return [...tests.values()].map((cells) => ({ usesHv: hv, cells }));
 }
 
-/** The tests of files that use the library's VMM, compiled with a library that is wrong. */
-function changedTests(
+/** The tests of files that use the library's VMM, compiled with a library that is wrong, when they are asked for. */
+function* changedTests(
   requests: readonly FileRequest[],
   { module, text, becomes }: NonNullable<FaultRow["fault"]["library"]>,
   options: MutantOptions,
-): PreparedTest[] {
+): Iterable<readonly PreparedTest[]> {
   const source = options.modules.get(module);
   if (source === undefined || source.text.split(text).length !== 2) {
     throw new Error(`internal error: a fault of the catalogue finds its text in ${module} not exactly once`);
   }
   const changed = { ...source, text: source.text.replace(text, () => becomes) };
   const modules = new Map([...options.modules, [module, changed]]);
-  return requests.filter(usesHv).flatMap((request) => testsOf(prepare(request, { ...options, modules }).cases, true));
+  for (const request of requests.filter(usesHv)) {
+    yield testsOf(prepare(request, { ...options, modules }).cases, true);
+  }
+}
+
+/** Of the tests that run the VMM which a fault makes wrong, the cells where they do. */
+function concernedCells(row: FaultRow, tests: readonly PreparedTest[]): (readonly PreparedCase[])[] {
+  return tests
+    .map(({ usesHv: hv, cells }) =>
+      cells.filter(({ cell }) => concernsCase(row, { platform: cell.platform, stack: cell.vmm, usesHv: hv })),
+    )
+    .filter((cells) => cells.length > 0);
 }
 
 /** Runs tests on machines of its own. */
@@ -113,15 +124,21 @@ class Measure {
     return results.filter((result) => result.outcome === "failed").map(renderCase);
   }
 
-  mutant(row: FaultRow, tests: readonly PreparedTest[]): MutantResult {
-    const concerned = tests
-      .map(({ usesHv: hv, cells }) =>
-        cells.filter(({ cell }) => concernsCase(row, { platform: cell.platform, stack: cell.vmm, usesHv: hv })),
-      )
-      .filter((cells) => cells.length > 0);
+  /** `changed` are the tests file by file, where the fault is in the library that they are compiled with. */
+  mutant(
+    row: FaultRow,
+    tests: readonly PreparedTest[],
+    changed: Iterable<readonly PreparedTest[]> = [tests],
+  ): MutantResult {
+    const { all } = this.options;
     const options = { ...this.options, fault: row.fault };
-    const noticed = this.options.all ? this.allNotices(concerned, options) : this.oneNotice(concerned, options);
-    return { row, concerned: concerned.length, noticed };
+    const noticed: Notice[] = [];
+    for (const some of changed) {
+      const concerned = concernedCells(row, some);
+      noticed.push(...(all ? this.allNotices(concerned, options) : this.oneNotice(concerned, options)));
+      if (noticed.length > 0 && !all) break;
+    }
+    return { row, concerned: concernedCells(row, tests).length, noticed };
   }
 
   private allNotices(tests: readonly (readonly PreparedCase[])[], options: RunOptions): Notice[] {

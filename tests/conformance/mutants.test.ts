@@ -9,7 +9,7 @@ import { faultCatalogue } from "../../src/vmm/index.js";
 import { projectRoot } from "../support/golden.js";
 import { libraryModules, trapFilesIn } from "../support/trap-suite.js";
 
-const platforms = ["pentium4", "penryn", "haswell", "turion", "zen"];
+const platforms = ["pentium4", "penryn", "haswell", "turion", "phenom", "zen"];
 
 test("no fault of the catalogue survives the conformance suite", { timeout: 600_000 }, () => {
   const requests = trapFilesIn("tests/conformance").map((name) => ({
