@@ -20,8 +20,14 @@ export function formatSource(source: Source): Phase<string> {
   return { output, diagnostics };
 }
 
-/** What a file says: its tokens in order, without the ends of lines, which the formatter may move to a brace. */
+/**
+ * What a file says: its tokens in order, without the ends of lines, which the formatter may move to a brace. A group
+ * directly behind the word that begins a statement, `push(1)`, looks like arguments, and no longer behind its space.
+ */
 function words(tokens: readonly SourceToken[]): string {
   const said = tokens.filter((token) => token.kind !== "NewLine");
-  return said.map(({ kind, text }) => `${kind} ${kind === "String" ? text : text.toLowerCase()}`).join("\n");
+  const kindOf = ({ kind }: SourceToken): string => (kind === "CallParen" ? "LParen" : kind);
+  return said
+    .map((token) => `${kindOf(token)} ${token.kind === "String" ? token.text : token.text.toLowerCase()}`)
+    .join("\n");
 }
