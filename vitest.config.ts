@@ -12,6 +12,8 @@ export default defineConfig({
   test: {
     environment: "node",
     reporters: ["default", "./tests/support/totals-reporter.ts"],
+    // Every processor: the default leaves one for somebody who is watching.
+    maxWorkers: "100%",
     testTimeout: 60_000,
     hookTimeout: 120_000,
     env: { TRAPLINE_UPDATE: updating ? "1" : "" },
