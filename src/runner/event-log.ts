@@ -23,6 +23,14 @@ export interface Delivery {
 const noFields: RunEvent["fields"] = {};
 const savedRipIsNext = 1n << 9n;
 
+/** What only some events of the host side say. Spreading, which copies whatever there is, costs as much as an exit. */
+const sometimesSaid = ["subject", "to", "class", "rule", "index", "values", "note"] as const;
+
+function say<Name extends keyof OwnEvent>(event: OwnEvent, name: Name, from: Partial<OwnEvent>): void {
+  const value = from[name];
+  if (value !== undefined) event[name] = value;
+}
+
 /** Events of one run, in order. */
 export class EventLog implements VmmEvents {
   readonly listening = true;
@@ -56,12 +64,7 @@ export class EventLog implements VmmEvents {
     this.drain();
     const { kind, rip, guest = this.parties.guestAt(rip, 0n), fields = noFields, delivery } = event;
     const whole: OwnEvent = { kind, guest, fields, rip, retired: this.machine.retired };
-    if (event.subject !== undefined) whole.subject = event.subject;
-    // Few events say more; spreading, which copies whatever there is, costs as much as an exit.
-    if (kind !== "emulate") {
-      const { delivery: _, ...rest } = event;
-      Object.assign(whole, rest);
-    }
+    for (const name of sometimesSaid) say(whole, name, event);
     this.events.push(whole);
     if (delivery) this.lastDelivery = { event: whole, ...delivery };
     return whole;

@@ -159,3 +159,17 @@ export function holds(
   const end = (segment.rights & rightsBig) !== 0 ? 0xffff_ffff : 0xffff;
   return offset > segment.limitBytes && offset + lengthBytes - 1 <= end;
 }
+
+/** Where a far jump or call goes: its operand says it, or memory does. Undefined where the operand is no far one. */
+export function farTarget(
+  guest: OperandGuest,
+  operand: OperandValue | undefined,
+  bytes: 2 | 4,
+): { readonly selector: number; readonly offset: bigint } | { readonly fault: InjectedEvent } | undefined {
+  if (operand?.kind === "far") return { selector: Number(operand.selector), offset: operand.offset };
+  if (operand?.kind !== "memory" || operand.far !== true) return undefined;
+  const read = readOperand(guest, operand, bytes + 2);
+  if ("fault" in read) return read;
+  const bits = bytes * 8;
+  return { selector: Number(read.value >> BigInt(bits)), offset: BigInt.asUintN(bits, read.value) };
+}

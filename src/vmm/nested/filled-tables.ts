@@ -73,8 +73,15 @@ export class FilledTables {
     this.sources[index] = { at, low: this.memory[at] ?? 0, high: this.memory[at + 1] ?? 0 };
   }
 
+  /** Drops every translation if an entry that one came from has changed; true where it has. */
+  revalidate(): boolean {
+    const { isStale } = this;
+    if (isStale) this.flush();
+    return isStale;
+  }
+
   /** Whether an entry changed that fills came from. A processor may keep such translations; nothing is lost without. */
-  get isStale(): boolean {
+  private get isStale(): boolean {
     const { sources, memory } = this;
     for (let i = 0; i < sources.length; i++) {
       const source = sources[i];

@@ -53,9 +53,7 @@ export class MergedNpt {
 
   /** Drops every translation if the guest's VMM has changed an entry that one came from; true where it did. */
   revalidate(): boolean {
-    const { isStale } = this.tables;
-    if (isStale) this.tables.flush();
-    return isStale;
+    return this.tables.revalidate();
   }
 
   /** Settles a nested page fault with this EXITINFO1 at an address of the inner guest. */

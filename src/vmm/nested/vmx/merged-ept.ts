@@ -82,9 +82,7 @@ export class MergedEpt {
 
   /** Drops every translation if the guest's VMM has changed an entry that one came from; true where it did. */
   revalidate(): boolean {
-    const { isStale } = this.tables;
-    if (isStale) this.tables.flush();
-    return isStale;
+    return this.tables.revalidate();
   }
 
   /** Settles an EPT violation at an address of the inner guest. */

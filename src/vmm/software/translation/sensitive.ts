@@ -9,7 +9,7 @@ import type { SegmentRegisterName } from "../../virtualization.js";
 import { type EmulatedInstruction, type Emulator, type Outcome } from "../shared/emulation.js";
 import { operandBytes, type GuestInstruction } from "../../emulation/instruction.js";
 import { callFar, jumpFar } from "../shared/far-transfers.js";
-import { readOperand, writeOperand, writeSegment } from "../../emulation/operands.js";
+import { farTarget, readOperand, writeOperand, writeSegment } from "../../emulation/operands.js";
 import { privilegedInstructions, toSegment } from "../shared/privileged.js";
 import { changeableFlags } from "../shared/returns.js";
 import { decodeDescriptor, dplOf, isSegment } from "../../emulation/descriptors.js";
@@ -144,19 +144,6 @@ function far(isCall: boolean): Emulator {
     const transfer = { ...target, bytes, next: instruction.rip + BigInt(instruction.decoded.length) };
     return isCall ? callFar(guest, transfer) : jumpFar(guest, transfer);
   };
-}
-
-function farTarget(
-  guest: SoftwareGuest,
-  operand: OperandValue | undefined,
-  bytes: 2 | 4,
-): { readonly selector: number; readonly offset: bigint } | { readonly fault: InjectedEvent } | undefined {
-  if (operand?.kind === "far") return { selector: Number(operand.selector), offset: operand.offset };
-  if (operand?.kind !== "memory" || operand.far !== true) return undefined;
-  const read = readOperand(guest, operand, bytes + 2);
-  if ("fault" in read) return read;
-  const bits = BigInt(bytes * 8);
-  return { selector: Number(read.value >> bits), offset: read.value & ((1n << bits) - 1n) };
 }
 
 /** INT n, INT3 and INTO: they retire, and their event follows. */

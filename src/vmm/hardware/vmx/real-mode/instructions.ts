@@ -4,7 +4,7 @@
 import type { OperandValue } from "../../../../codec/index.js";
 import { flagBits, segmentRegisterNames } from "../../../../isa/index.js";
 import { operandBytes, type GuestInstruction } from "../../../emulation/instruction.js";
-import { readOperand, writeOperand } from "../../../emulation/operands.js";
+import { farTarget, readOperand, writeOperand } from "../../../emulation/operands.js";
 import type { SegmentRegisterName } from "../../../virtualization.js";
 import type { InjectedEvent } from "../../exited-guest.js";
 import type { RealGuest } from "./real-guest.js";
@@ -97,19 +97,6 @@ function far(isCall: boolean): Emulator {
     guest.jump(target.selector, target.offset);
     return "jumped";
   };
-}
-
-function farTarget(
-  guest: RealGuest,
-  operand: OperandValue | undefined,
-  bytes: 2 | 4,
-): { readonly selector: number; readonly offset: bigint } | { readonly fault: InjectedEvent } | undefined {
-  if (operand?.kind === "far") return { selector: Number(operand.selector), offset: operand.offset };
-  if (operand?.kind !== "memory" || operand.far !== true) return undefined;
-  const read = readOperand(guest, operand, bytes + 2);
-  if ("fault" in read) return read;
-  const bits = bytes * 8;
-  return { selector: Number(read.value >> BigInt(bits)), offset: BigInt.asUintN(bits, read.value) };
 }
 
 const retf: Emulator = (guest, instruction) => {
