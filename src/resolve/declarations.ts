@@ -168,8 +168,9 @@ function resolveDone(statement: Statement, frame: Frame, target: Target): void {
 function resolveConstant(statement: Statement, frame: Frame, target: Target): void {
   const declaration = readConstant(statement, frame);
   const meaning = declaration && frame.scope.own(declaration.name.text);
-  if (meaning?.kind !== "constant" || meaning.frame.here === undefined) return;
-  if (meaning.declaration.name.span.start !== declaration?.name.span.start) return;
+  if (meaning?.kind !== "constant" || meaning.declaration.name.span.start !== declaration?.name.span.start) return;
+  frame.unit.declared.push(meaning);
+  if (meaning.frame.here === undefined) return;
   const { text: name, span } = declaration.name;
   target.items.push({ kind: "label", symbol: meaning.frame.here, name, span, inMacro: true });
 }

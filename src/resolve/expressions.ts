@@ -125,7 +125,9 @@ function evaluateName(name: string, span: Span, frame: Frame): Value | undefined
   }
 }
 
-function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value | undefined {
+/** The value of a declared constant; undefined when it has none, which is reported. */
+export function evaluateConstant(declaration: ConstantDeclaration, frame: Frame): Value | undefined {
+  frame.unit.reports.asked.add(declaration);
   const memory = frame.unit.constantsFor(frame.bits);
   const known = memory.get(declaration);
   if (known === "poison") return undefined;

@@ -15,7 +15,7 @@ import type { CodeBits } from "../codec/index.js";
 import type { Platform, Vendor } from "../isa/index.js";
 import type { JudgementClause, Statement } from "../syntax/index.js";
 import type { GuestMode, SymbolId, Value } from "./resolved.js";
-import type { ConstantDeclaration, Module, Scope } from "./scope.js";
+import type { ConstantDeclaration, MacroDeclaration, Module, Scope } from "./scope.js";
 
 /** Mistakes of one file that are told, as many as the parser tells. */
 export const maxMistakes = 100;
@@ -23,6 +23,8 @@ export const maxMistakes = 100;
 /** Collects diagnostics; what is found once more in another cell of the matrix counts once. */
 export class Reports {
   readonly diagnostics: Diagnostic[] = [];
+  /** The declarations of files that some line has asked for. */
+  readonly asked = new Set<ConstantDeclaration | MacroDeclaration>();
   private readonly seen = new Set<string>();
 
   /** Whether so much is wrong that nothing more needs to be looked for. */
@@ -93,6 +95,8 @@ export class CaseUnit {
     string,
     { readonly ask: (platform: Platform) => unknown; readonly answer: unknown }
   >();
+  /** The constants that the test and its code declare, each where its value is read. */
+  readonly declared: { readonly declaration: ConstantDeclaration; readonly frame: Frame }[] = [];
   statements = 0;
   isOverfull = false;
   evaluations = 0;

@@ -50,7 +50,8 @@ export function bindInstruction(
   return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
 }
 
-function reportUnknownWord(statement: Statement, word: string, frame: Frame): void {
+/** Reports that a line begins with a word that means nothing. */
+export function reportUnknownWord(statement: Statement, word: string, frame: Frame): void {
   const span = statement.head?.span ?? statement.span;
   const advice = adviceFor(statement, "guest");
   if (advice) {

@@ -18,6 +18,7 @@ import { isMissing, misshapen } from "./shape.js";
 /** Puts the body of a macro where its use stands. */
 export function expandMacro(macro: FoundMacro, statement: Statement, frame: Frame, target: Target): void {
   const use = statement.span;
+  frame.unit.reports.asked.add(macro.declaration);
   const judged = bindJudgement(statement, frame);
   const name = macro.declaration.name.text;
   if (frame.expansions.length >= maxExpansionDepth) {

@@ -9,6 +9,7 @@ import { holdsOn } from "./on.js";
 import { readPlatforms } from "./platforms.js";
 import type { ResolvedFile, ResolvedTest } from "./resolved.js";
 import { resolveTest, type FileContext } from "./tests.js";
+import { checkUnused } from "./unused.js";
 
 export interface ResolveOptions {
   /** Names of platforms and groups: other cells of a matrix are left out. */
@@ -34,7 +35,8 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
   }
   const wanted = filter && ((platform: Platform) => filter.some((one) => holdsOn(one, platform)));
   const isWhole = !options.hasSyntaxErrors;
-  const context: FileContext = { file, module, platforms, reports, isWhole, ...(wanted && { wanted }) };
+  const view: FileContext["view"] = {};
+  const context: FileContext = { file, module, platforms, reports, isWhole, view, ...(wanted && { wanted }) };
   const tests = new Map<string, ResolvedTest>();
   const all: ResolvedTest[] = [];
   for (const statement of file.statements) {
@@ -52,6 +54,7 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
     } else tests.set(test.name, test);
     all.push(test);
   }
+  if (view.guest) checkUnused(view.guest);
   const hasTests = file.statements.some((statement) => statement.head?.text === "test");
   if (!hasTests && !options.isLibrary && !options.hasSyntaxErrors)
     reports.add(resolving.noTests({}, { span: { ...file.span, end: file.span.start } }));

@@ -16,6 +16,7 @@ import { noVmm, readPolicy, withPolicy, type WrittenVmm } from "./policy.js";
 import type { Item, ResolvedCase, ResolvedExpectation, ResolvedGuest, ResolvedTest, VmmStack } from "./resolved.js";
 import { Scope, type Module } from "./scope.js";
 import { featureProblem, modeProblem, requirableNames, vmmProblem } from "./support.js";
+import { evaluateDeclared } from "./unused.js";
 
 /** What all tests of a file share. */
 export interface FileContext {
@@ -25,6 +26,8 @@ export interface FileContext {
   readonly reports: Reports;
   /** Nothing of the file was left unread. */
   readonly isWhole: boolean;
+  /** From where what no test uses is looked at: the outermost guest that was resolved last. */
+  readonly view: { guest?: Frame };
   /** Only these platforms, and those of these groups, are wanted; absent means all. */
   readonly wanted?: (platform: WrittenPlatform["platform"]) => boolean;
 }
@@ -127,7 +130,9 @@ function rowFrame(
   for (const { name, arg } of row) frame.scope.declare(name, { kind: "argument", arg, frame: outer });
   for (const line of header.constants) {
     const declaration = readConstant(line, frame);
-    if (declaration) frame.scope.declare(declaration.name.text, { kind: "constant", declaration, frame });
+    if (!declaration) continue;
+    frame.scope.declare(declaration.name.text, { kind: "constant", declaration, frame });
+    unit.declared.push({ declaration, frame });
   }
   return frame;
 }
@@ -179,6 +184,9 @@ function resolveBody(inputs: CellInputs, headers: readonly GuestHeader[], frame:
   const policy = vmmLine ? readPolicy(vmmLine, frame) : { intercepts: [], memory: [], ports: [], msrs: [] };
   const guests = resolveGuests(headers, frame);
   const finals = resolveFinals(inputs.header.finals, frame);
+  evaluateDeclared(frame.unit);
+  const outermost = frame.unit.guestFrames.get(frame.unit.guestNames[0] ?? "");
+  if (outermost) inputs.context.view.guest = outermost;
   return { headers, vmm: withPolicy(inputs.vmm, policy), guests, finals, unit: frame.unit };
 }
 
