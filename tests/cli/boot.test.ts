@@ -112,8 +112,10 @@ test("a raw image can start in real mode at the reset vector", () => {
   // MOV AL, 9; OUT F4H, AL.
   rom.set([0xb0, 0x09, 0xe6, 0xf4], 0xfff0);
   cli.write("rom.bin", rom);
-  const ran = cli.trapline("boot", "rom.bin", "--raw", "--load", "0xf0000", "--entry", "F000:FFF0");
-  expect(ran.status).toBe((9 << 1) | 1);
+  for (const entry of ["F000:FFF0", "0xf000:0xfff0"]) {
+    const ran = cli.trapline("boot", "rom.bin", "--raw", "--load", "0xf0000", "--entry", entry);
+    expect(ran.status).toBe((9 << 1) | 1);
+  }
 });
 
 test.each([

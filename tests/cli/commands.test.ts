@@ -73,8 +73,13 @@ test("a folder without tests is an error", () => {
 });
 
 test.each([
-  ["a file that is no kernel", ["boot", "kernel.bin"], "it has no Multiboot header in its first 8 KiB"],
+  [
+    "a file that is no kernel",
+    ["boot", "kernel.bin"],
+    "no Multiboot header in its first 8 KiB (raw bytes are booted with --raw",
+  ],
   ["a memory size that is none", ["boot", "kernel.bin", "--memory", "lots"], "--memory takes a number"],
+  ["an entry that is none", ["boot", "--raw", "kernel.bin", "--entry", "7c000:0"], "such as F000:FFF0, not 7c000:0"],
   ["a mode that is none", ["boot", "--raw", "kernel.bin", "--mode", "real"], "--mode takes real16, prot32, long64"],
 ])("boot refuses %s", (_what, args, message) => {
   cli.write("kernel.bin", new Uint8Array(64));

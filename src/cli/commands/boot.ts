@@ -154,7 +154,10 @@ async function imageFrom(
         commandLine: options.append === undefined ? basename(path) : `${basename(path)} ${options.append}`,
         modules: (options.module ?? []).map((name) => ({ name: basename(name), bytes: readFile(name) })),
       });
-  if (typeof image === "string") throw new UsageError(`${path} cannot be booted: ${image}`);
+  if (typeof image === "string") {
+    const next = raw ? "" : " (raw bytes are booted with --raw, a firmware with --rom)";
+    throw new UsageError(`${path} cannot be booted: ${image}${next}`);
+  }
   return { image, rom: raw && romOf(file, raw) };
 }
 
@@ -164,10 +167,14 @@ function rawPlace(options: BootArguments, bytes: number) {
   if (mode === undefined) throw new UsageError(`--mode takes ${modes.join(", ")}, not ${options.mode}`);
   const firmware = addressEnd - bytes;
   const load = options.load === undefined ? (options.rom ? firmware : 0x7c00) : parseNumber("--load", options.load);
-  const far = /^([0-9a-f]{1,4}):([0-9a-f]{1,4})$/i.exec(options.entry ?? "");
+  const far = /^(?:0x)?([0-9a-f]{1,4}):(?:0x)?([0-9a-f]{1,4})$/i.exec(options.entry ?? "");
   if (far) {
     const [segment, offset] = [Number.parseInt(far[1] ?? "", 16), Number.parseInt(far[2] ?? "", 16)] as const;
     return { mode, load, entry: { segment, offset } };
+  }
+  if (options.entry?.includes(":")) {
+    const forms = "SEGMENT:OFFSET with up to four hexadecimal digits each, such as F000:FFF0";
+    throw new UsageError(`--entry takes an address, or ${forms}, not ${options.entry}`);
   }
   if (options.entry !== undefined) return { mode, load, entry: { address: parseNumber("--entry", options.entry) } };
   return load === firmware ? { mode, load } : { mode, load, entry: { address: load } };
