@@ -50,7 +50,7 @@ export function runFile(request: FileRequest, options: RunOptions, pool: Machine
   const goldens = keepGoldens({
     file,
     kept,
-    cells: ran.flatMap((one) => one.golden ?? []),
+    cells: ran.flatMap(({ golden, result }) => (golden ? { ...golden, failed: result.outcome === "failed" } : [])),
     whole: request.line === undefined && options.platforms === undefined && !prepared.partial,
     update: rewrites(options),
   });

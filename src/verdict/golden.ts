@@ -51,7 +51,12 @@ function cellLine({ platform, vmmText }: CaseName): string {
 
 const keyOf = (title: string, cell: string): string => `${title}\n${cell}`;
 
-/** Transcripts of a golden file by cell. What does not have the form of a golden file is left out. */
+/** The key of a cell in what `parseGolden` gives. */
+export function goldenKey(name: CaseName): string {
+  return keyOf(heading(name), cellLine(name));
+}
+
+/** Transcripts of a golden file by `goldenKey` of their cells. What does not have the form of a golden file is left out. */
 export function parseGolden(text: string): ReadonlyMap<string, string> {
   const cells = new Map<string, string>();
   let head: string[] = [];
@@ -76,8 +81,7 @@ export function parseGolden(text: string): ReadonlyMap<string, string> {
 
 /** The failure of a cell whose transcript is not the golden one; undefined when it is. `golden` is the file's text. */
 export function compareGolden(golden: string | undefined, cell: GoldenCell, at: number): Failure | undefined {
-  const kept =
-    golden === undefined ? undefined : parseGolden(golden).get(keyOf(heading(cell.name), cellLine(cell.name)));
+  const kept = golden === undefined ? undefined : parseGolden(golden).get(goldenKey(cell.name));
   const update = `trapline run ${cell.name.file} --update`;
   if (kept === undefined) {
     const expected = `a golden transcript in ${goldenPath(cell.name.file)}`;
@@ -104,7 +108,7 @@ function firstDifference(
 
 /** Cells that a golden file keeps and that no test has any more, as the file names them. */
 export function orphanCells(golden: string, cells: readonly CaseName[]): string[] {
-  const known = new Set(cells.map((name) => keyOf(heading(name), cellLine(name))));
+  const known = new Set(cells.map(goldenKey));
   return [...parseGolden(golden).keys()]
     .filter((key) => !known.has(key))
     .map((key) => key.replace(/^# /, "").replace("\n# ", "  [") + "]");

@@ -44,3 +44,15 @@ export const partialUpdate = diagnostic<{ readonly file: string }>({
   message: ({ file }) => `the golden file of ${file} can only be rewritten when all its tests run`,
   help: () => "leave out the line and --platform",
 });
+
+export const failedUpdate = diagnostic<{ readonly path: string; readonly cells: number }>({
+  code: "R0005",
+  severity: "warning",
+  title: "A golden transcript is not rewritten from a run that failed",
+  explanation:
+    "What a test does while its own lines or expectations fail is nothing to compare with. `--update` keeps the " +
+    "transcript that such a test had.",
+  message: ({ path, cells }) =>
+    `${path} is not rewritten for ${cells === 1 ? "a test that fails" : `${cells} tests that fail`}`,
+  help: () => "mend what fails first, then run --update once more",
+});
