@@ -33,8 +33,9 @@ import { deadlineReached } from "./host";
 import { atBoundary } from "./interrupts";
 import {
   binaryLoad, binaryRegister, binaryStore, branchTarget, compareLoad, compareRegister, compareStore, countedDown,
-  dropTop, extendLoad, leads, moveLoad, moveRegister, moveStore, multiplyRegister, nextRip, popRegister, pushValue,
-  quietRegister, quietShift, shiftRegister, signExtendLoad, topPointer,
+  counter, dropTop, extendLoad, jumpPointer, leads, moveLoad, moveRegister, moveSegmentLoad, moveSegmentStore,
+  moveStore, multiplyRegister, nextRip, popRegister, pushValue, quietRegister, quietShift, shiftRegister,
+  signExtendLoad, topPointer,
 } from "./hot-operations"; // prettier-ignore
 
 /** Attention that the run loop must give to every single instruction. */
@@ -150,6 +151,8 @@ function execute(start: TraceHeader, allowed: u64): u32 {
       case Op.MOV64_STORE: if (moveStore<u64>(op)) continue; break;
       case Op.PUSH64: if (pushValue<u64>(registerPart<u64>(op.first))) continue; break;
       case Op.PUSH32: if (pushValue<u32>(registerPart<u32>(op.first))) continue; break;
+      case Op.PUSH64_IMMEDIATE: if (pushValue<u64>(<u64>op.immediate)) continue; break;
+      case Op.PUSH32_IMMEDIATE: if (pushValue<u32>(<u32>op.immediate)) continue; break;
       case Op.POP64: if (popRegister<u64>(op)) continue; break;
       case Op.POP32: if (popRegister<u32>(op)) continue; break;
       case Op.MOV8: moveRegister<u8>(op); continue;
@@ -163,6 +166,10 @@ function execute(start: TraceHeader, allowed: u64): u32 {
       case Op.MOVSXD_LOAD: if (signExtendLoad(op)) continue; break;
       case Op.LEA32: setRegisterPart<u32>(op.first, <u32>effectiveAddress(op)); continue;
       case Op.LEA64: setRegisterPart<u64>(op.first, effectiveAddress(op)); continue;
+      case Op.MOV32_SEGMENT_LOAD: if (moveSegmentLoad<u32>(op)) continue; break;
+      case Op.MOV32_SEGMENT_STORE: if (moveSegmentStore<u32>(op)) continue; break;
+      case Op.MOV64_SEGMENT_LOAD: if (moveSegmentLoad<u64>(op)) continue; break;
+      case Op.MOV64_SEGMENT_STORE: if (moveSegmentStore<u64>(op)) continue; break;
       case Op.INC32: setRegisterPart<u32>(op.first, increment<u32>(registerPart<u32>(op.first))); continue;
       case Op.INC64: setRegisterPart<u64>(op.first, increment<u64>(registerPart<u64>(op.first))); continue;
       case Op.DEC32: setRegisterPart<u32>(op.first, decrement<u32>(registerPart<u32>(op.first))); continue;
@@ -183,7 +190,7 @@ function execute(start: TraceHeader, allowed: u64): u32 {
       case Op.IMUL64: multiplyRegister<u64>(op); continue;
       case Op.NOP: continue;
       case Op.RET32: {
-        const next = returnTrace<u32>(room - trace.count);
+        const next = traceToldAt<u32>(topPointer<u32>(), room - trace.count);
         if (changetype<usize>(next) == 0) break;
         dropTop<u32>();
         room -= trace.count;
@@ -192,9 +199,25 @@ function execute(start: TraceHeader, allowed: u64): u32 {
         continue;
       }
       case Op.RET64: {
-        const next = returnTrace<u64>(room - trace.count);
+        const next = traceToldAt<u64>(topPointer<u64>(), room - trace.count);
         if (changetype<usize>(next) == 0) break;
         dropTop<u64>();
+        room -= trace.count;
+        trace = next;
+        at = firstOf(next) - MICRO_OP_SIZE;
+        continue;
+      }
+      case Op.JMP32_LOAD: {
+        const next = traceToldAt<u32>(jumpPointer<u32>(op), room - trace.count);
+        if (changetype<usize>(next) == 0) break;
+        room -= trace.count;
+        trace = next;
+        at = firstOf(next) - MICRO_OP_SIZE;
+        continue;
+      }
+      case Op.JMP64_LOAD: {
+        const next = traceToldAt<u64>(jumpPointer<u64>(op), room - trace.count);
+        if (changetype<usize>(next) == 0) break;
         room -= trace.count;
         trace = next;
         at = firstOf(next) - MICRO_OP_SIZE;
@@ -227,6 +250,7 @@ function execute(start: TraceHeader, allowed: u64): u32 {
         if (count == 0) at += MICRO_OP_SIZE;
         break;
       }
+      case Op.JRCXZ: branches = true; if (counter(op) != 0) at += MICRO_OP_SIZE; break;
       case Op.FALL: branches = true; break;
       default: break;
     } // prettier-ignore
@@ -248,13 +272,12 @@ function execute(start: TraceHeader, allowed: u64): u32 {
   return ended;
 }
 
-/** The trace to which a near return leads, or null where that is not plain; `traceRip` is then as before. */
+/** The trace at the RIP that memory holds, or null where that is not plain; `traceRip` is then as before. */
 // @ts-ignore: decorator
 @inline
-function returnTrace<T>(room: u64): TraceHeader {
-  const top = topPointer<T>();
-  if (top == 0) return NO_TRACE;
-  const rip = <u64>load<T>(top);
+function traceToldAt<T>(pointer: usize, room: u64): TraceHeader {
+  if (pointer == 0) return NO_TRACE;
+  const rip = <u64>load<T>(pointer);
   const linear = sizeof<T>() == 8 ? rip : (segment(SEGMENT_CS).base + rip) & 0xffffffff;
   if ((linear & ~0xfff) != cpu.codeLinear || cpu.codePage == 0) return NO_TRACE;
   const next = traceInPage(linear, rip);

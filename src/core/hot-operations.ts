@@ -3,9 +3,9 @@
 // something can, it says false and has done nothing, and the general form of the same operation in general.ts, shift.ts,
 // stack-instructions.ts or near-transfer.ts finds out what happens. So nothing here faults, calls or looks at RIP.
 
-import { cpu, CPU_BASE, MicroOp, TraceHeader } from "./layout.generated";
+import { cpu, CPU_BASE, MicroOp, SEGMENT_FLAT, TraceHeader } from "./layout.generated";
 import { NO_REGISTER, registerPart, setRegisterPart } from "./state";
-import { cachedForRead, cachedForWrite } from "./memory";
+import { cachedForRead, cachedForWrite, cachedInSegmentForRead, cachedInSegmentForWrite } from "./memory";
 import { binary, multiplySigned, shiftArithmeticRight, shiftLeft, shiftRight } from "./arith";
 import { OPERATION_ADD, OPERATION_AND, OPERATION_OR, OPERATION_SUB } from "./ops";
 
@@ -28,6 +28,12 @@ function operandPointer<T>(op: MicroOp): usize {
 @inline
 function operandPointerForWrite<T>(op: MicroOp): usize {
   return cachedForWrite(flatAddress(op), sizeof<T>());
+}
+
+// @ts-ignore: decorator
+@inline
+function segmentPointer<T>(op: MicroOp): usize {
+  return cachedInSegmentForRead(op.segment, flatAddress(op), sizeof<T>());
 }
 
 // Arithmetic and moves ------------------------------------------------------------------------------------------------
@@ -114,6 +120,25 @@ export function moveLoad<T>(op: MicroOp): bool {
 @inline
 export function moveStore<T>(op: MicroOp): bool {
   const at = operandPointerForWrite<T>(op);
+  if (at == 0) return false;
+  store<T>(at, load<T>(<usize>op.source));
+  return true;
+}
+
+/** As moveLoad, behind the base and the limit of a segment. */
+// @ts-ignore: decorator
+@inline
+export function moveSegmentLoad<T>(op: MicroOp): bool {
+  const at = segmentPointer<T>(op);
+  if (at == 0) return false;
+  setRegisterPart<T>(op.first, load<T>(at));
+  return true;
+}
+
+// @ts-ignore: decorator
+@inline
+export function moveSegmentStore<T>(op: MicroOp): bool {
+  const at = cachedInSegmentForWrite(op.segment, flatAddress(op), sizeof<T>());
   if (at == 0) return false;
   store<T>(at, load<T>(<usize>op.source));
   return true;
@@ -231,12 +256,26 @@ export function nextRip(op: MicroOp): u64 {
   return cpu.traceRip + op.offset + op.length;
 }
 
+/** Host pointer of the address to which a jump through memory leads, or 0. */
+// @ts-ignore: decorator
+@inline
+export function jumpPointer<T>(op: MicroOp): usize {
+  return op.segment == <u8>SEGMENT_FLAT ? operandPointer<T>(op) : segmentPointer<T>(op);
+}
+
 /** Whether a branch's link can be followed: the trace still exists, and the code segment and the budget reach so far. */
 // @ts-ignore: decorator
 @inline
 export function leads(branch: MicroOp, room: u64): bool {
   const next = changetype<TraceHeader>(<usize>branch.source);
   return next.key != 0 && room >= next.count && branchTarget(branch) + next.bytes <= cpu.codeEnd;
+}
+
+/** The counter of JCXZ and its like. */
+// @ts-ignore: decorator
+@inline
+export function counter(op: MicroOp): u64 {
+  return op.addressShift == 0 ? cpu.rcx : cpu.rcx & 0xffffffff;
 }
 
 /** The counter of LOOP after it. */

@@ -5,8 +5,8 @@
 // the store to it must be followed by `finishWrite()`, which says how the instruction ends: every store does that.
 
 import {
-  AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, SCRATCH_BASE, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_SS,
-  VARY_TLB_EAGER,
+  AFTER_COMMIT, AFTER_END_TRACE, cpu, CPU_BASE, MicroOp, PAGE_CODE, SCRATCH_BASE, Segment, SEGMENT_FLAT, SEGMENT_FS,
+  SEGMENT_SS, VARY_TLB_EAGER,
 } from "./layout.generated"; // prettier-ignore
 import { AC, code64, CR0_AM, END, isCanonical, longMode, NEXT, NO_ADDRESS, realOrVirtual, segment } from "./state";
 import {
@@ -118,6 +118,33 @@ export function cachedForRead(linear: u64, bytes: u32): usize {
 export function cachedForWrite(linear: u64, bytes: u32): usize {
   const entry = tlbEntry(linear);
   return entry.writeTag == tagOf(linear + (bytes - 1), cpu.tlbContext) ? entry.page + <u32>linear : 0;
+}
+
+/** As cachedForRead behind the base and the limit of a segment that is not flat. */
+// @ts-ignore: decorator
+@inline
+export function cachedInSegmentForRead(number: u32, offset: u64, bytes: u32): usize {
+  const it = segment(number);
+  if (offset < it.low || offset + bytes > it.endRead) return 0;
+  const linear = linearIn(it, offset);
+  const entry = tlbEntry(linear);
+  return entry.readTag == tagOf(linear + (bytes - 1), contextAt(linear)) ? entry.page + <u32>linear : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+export function cachedInSegmentForWrite(number: u32, offset: u64, bytes: u32): usize {
+  const it = segment(number);
+  if (offset < it.low || offset + bytes > it.endWrite) return 0;
+  const linear = linearIn(it, offset);
+  const entry = tlbEntry(linear);
+  return entry.writeTag == tagOf(linear + (bytes - 1), contextAt(linear)) ? entry.page + <u32>linear : 0;
+}
+
+// @ts-ignore: decorator
+@inline
+function linearIn(it: Segment, offset: u64): u64 {
+  return code64() ? it.base + offset : (it.base + offset) & 0xffffffff;
 }
 
 /** Host pointer of bytes at a linear address, as an access of the current CPL. `name` decides between #SS and #GP. */

@@ -7,9 +7,9 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_FORMS, EXEC_ADC, EXEC_ADD, EXEC_AND, EXEC_CALL, EXEC_CMP, EXEC_DEC, EXEC_IMUL2, EXEC_INC, EXEC_JCC, EXEC_JMP,
-  EXEC_IRET, EXEC_JRCXZ, EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP, EXEC_OR, EXEC_POP,
-  EXEC_PUSH, EXEC_RET, EXEC_RET_FAR, EXEC_SAR, EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB, EXEC_SYSCALL, EXEC_SYSEXIT,
-  EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
+  EXEC_IRET, EXEC_JMP_INDIRECT, EXEC_JRCXZ, EXEC_LEA, EXEC_LOOPCC, EXEC_MOV, EXEC_MOVSXD, EXEC_MOVZX, EXEC_NOP,
+  EXEC_OR, EXEC_POP, EXEC_PUSH, EXEC_RET, EXEC_RET_FAR, EXEC_SAR, EXEC_SBB, EXEC_SHL, EXEC_SHR, EXEC_SUB,
+  EXEC_SYSCALL, EXEC_SYSEXIT, EXEC_TEST, EXEC_XOR, FORM_ENDS_BLOCK,
 } from "./decode-table.generated"; // prettier-ignore
 
 /** Operation numbers of micro-ops. */
@@ -28,14 +28,18 @@ export const enum Op {
   // Zero-extending to 32 or 64 bits, sign-extending to 64.
   MOV8, MOV8_LOAD, MOV8_STORE, MOVZX8, MOVZX8_LOAD, MOVZX16, MOVZX16_LOAD, MOVSXD, MOVSXD_LOAD,
   LEA32, LEA64, INC32, INC64, DEC32, DEC64,
+  // Memory behind the base and the limit of a segment, above all of FS and GS.
+  MOV32_SEGMENT_LOAD, MOV32_SEGMENT_STORE, MOV64_SEGMENT_LOAD, MOV64_SEGMENT_STORE,
   // Registers by an immediate that is not 0.
   SHL32, SHR32, SAR32, SHL64, SHR64, SAR64,
   SHL32_QUIET, SHR32_QUIET, SAR32_QUIET, SHL64_QUIET, SHR64_QUIET, SAR64_QUIET,
   IMUL32, IMUL64, NOP,
   // The flat stack: registers, near returns.
-  PUSH32, PUSH64, POP32, POP64, RET32, RET64,
+  PUSH32, PUSH64, PUSH32_IMMEDIATE, PUSH64_IMMEDIATE, POP32, POP64, RET32, RET64,
+  // Jumps to where memory says.
+  JMP32_LOAD, JMP64_LOAD,
   // Branches that have a link to the trace they lead to. LOOP counts in 32 or 64 bits and has no condition.
-  CALL32, CALL64, JMP, LOOP,
+  CALL32, CALL64, JMP, LOOP, JRCXZ,
   JO, JNO, JB, JNB, JE, JNE, JBE, JNBE,
   JS, JNS, JP, JNP, JL, JNL, JLE, JNLE,
   /** Stands behind the last instruction of a trace and goes on with the next one. */
@@ -106,15 +110,23 @@ function hotOperation(op: MicroOp, execute: u32): u32 {
   const memoryFirst = (op.prefixes & PREFIX_FIRST_MEMORY) != 0;
   const memorySecond = (op.prefixes & PREFIX_SECOND_MEMORY) != 0;
   const anyMemory = memoryFirst || memorySecond;
-  // Memory without a segment's base or checks, at an address of 32 or 64 bits.
-  if (anyMemory && execute != EXEC_LEA && (op.segment != SEGMENT_FLAT || op.addressShift == 48)) return Op.COLD;
+  // Memory at an address of 32 or 64 bits, most of it without a segment's base or checks.
+  if (anyMemory && execute != EXEC_LEA && op.addressShift == 48) return Op.COLD;
   const wide: u32 = bytes == 8 ? 1 : 0;
+  // An address of 64 bits in the instruction does not fit the displacement.
+  if (execute == EXEC_MOV && anyMemory && op.addressShift == 0 && op.immediate != 0 && !isImmediate(op)) {
+    if (<i64>op.displacement != op.immediate) return Op.COLD;
+  }
+  if (execute == EXEC_JMP_INDIRECT && memoryFirst) {
+    if (bytes == 8) return Op.JMP64_LOAD;
+    return bytes == 4 ? Op.JMP32_LOAD : Op.COLD;
+  }
+  if (anyMemory && execute != EXEC_LEA && op.segment != SEGMENT_FLAT) {
+    if (execute != EXEC_MOV || bytes < 4) return Op.COLD;
+    return (wide != 0 ? Op.MOV64_SEGMENT_LOAD : Op.MOV32_SEGMENT_LOAD) + (memoryFirst ? 1 : 0);
+  }
   const binary = binaryOperation(execute);
   if (binary != Op.COLD) {
-    // An address of 64 bits in the instruction does not fit the displacement.
-    if (execute == EXEC_MOV && anyMemory && op.addressShift == 0 && op.immediate != 0 && !isImmediate(op)) {
-      if (<i64>op.displacement != op.immediate) return Op.COLD;
-    }
     const shape = memoryFirst ? SHAPE_STORE : memorySecond ? SHAPE_LOAD : SHAPE_REGISTER;
     if (bytes >= 4) return binaryNumber(binary, wide, shape);
     return bytes == 1 && execute == EXEC_MOV ? Op.MOV8 + shape : Op.COLD;
@@ -148,10 +160,14 @@ function hotStackOperation(op: MicroOp, execute: u32, anyMemory: bool): u32 {
   const is64 = mode == KEY_CODE64 && bytes == 8;
   // In 32-bit code a flat 32-bit stack; anything else takes the general way.
   const is32 = mode != KEY_CODE64 && bytes == 4 && (cpu.codeKey & KEY_STACK32) != 0 && isFlatStack();
-  if (execute == EXEC_LOOPCC && op.argument == 2 && op.addressShift != 48) return Op.LOOP;
+  if (op.addressShift != 48) {
+    if (execute == EXEC_LOOPCC && op.argument == 2) return Op.LOOP;
+    if (execute == EXEC_JRCXZ) return Op.JRCXZ;
+  }
   if (!is64 && !is32) return Op.COLD;
-  if (execute == EXEC_PUSH && !anyMemory && op.source == 0 && op.immediate == 0 && isRegisterPush(op)) {
-    return is64 ? Op.PUSH64 : Op.PUSH32;
+  if (execute == EXEC_PUSH && !anyMemory) {
+    if (!isRegisterPush(op)) return is64 ? Op.PUSH64_IMMEDIATE : Op.PUSH32_IMMEDIATE;
+    if (op.source == 0 && op.immediate == 0) return is64 ? Op.PUSH64 : Op.PUSH32;
   }
   if (execute == EXEC_POP && !anyMemory) return is64 ? Op.POP64 : Op.POP32;
   if (execute == EXEC_CALL) return is64 ? Op.CALL64 : Op.CALL32;

@@ -137,7 +137,8 @@ class Writer {
   private loop(depth: number): void {
     const again = this.fresh();
     const rounds = 1 + this.dice.below(4);
-    const byLoop = this.dice.below(2) === 0;
+    // LOOP reaches 128 bytes: not around another loop.
+    const byLoop = this.dice.below(2) === 0 && depth === 1;
     this.emit(`push edi`, `mov edi, ${rounds}`, `${again}:`);
     this.block(2 + this.dice.below(3), depth - 1);
     if (byLoop) this.emit(`mov ecx, edi`, `dec edi`, `loop ${again}`, `pop edi`);
@@ -153,8 +154,21 @@ class Writer {
         `call [table + ${this.dice.below(2) * 4}]`,
         `push dword 5\ncall popping`,
         `mov ecx, ${this.dice.below(2)}\ncall [table + ecx * 4]`,
+        // Returns that lead elsewhere than behind the last call.
+        `call skipping\ninc eax`,
+        `call ${routine}_by_return`,
+        `mov ecx, ${this.dice.below(9)}\ncall deep`,
+        // The code behind the call is another one when the call returns.
+        `call changing\nmov al, 0x11`,
+        this.calledNext(),
       ]),
     );
+  }
+
+  /** A call whose return address is data. */
+  private calledNext(): string {
+    const next = this.fresh();
+    return `call ${next}\n${next}:\npop edx`;
   }
 
   private strings(): void {
@@ -190,6 +204,10 @@ export function randomGuest(seed: number, vmm: string): string {
   writer.emit("ret", "second:");
   writer.block(2, 0);
   writer.emit("call first", "ret", "popping:", "mov eax, [esp + 4]", "ret 4");
+  writer.emit("skipping:", "inc dword [esp]", "ret");
+  writer.emit("first_by_return:", "push dword first", "ret", "second_by_return:", "push dword second", "ret");
+  writer.emit("deep:", "dec ecx", "js .out", "add ebx, ecx", "call deep", "rol ebx, 1", ".out:", "ret");
+  writer.emit("changing:", "mov eax, [esp]", "xor byte [eax + 1], 3", "ret");
   writer.emit("farther:", "inc dword [buffer]", "retf", "interrupted:", "iretd");
   const handlers = [
     "handler #UD {\nadd dword [esp], 2\niretd\n}",

@@ -90,10 +90,10 @@ export abstract class SoftwareVcpu implements BundledVmm {
   }
 
   /** An interrupt or NMI that has stopped the guest waits. */
-  protected keepInterrupt(): void {
+  protected keepInterrupt(rip: bigint): void {
     const transfer = this.ringZero.transfer();
     if (transfer.kind !== "event") return;
-    this.flow.tell(raisedBy(transfer), { rip: this.guest.rip, savedRip: this.guest.rip }, "public");
+    this.flow.tell(raisedBy(transfer), { rip, savedRip: rip }, "public");
     this.flow.keep(transfer);
   }
 

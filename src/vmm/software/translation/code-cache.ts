@@ -15,7 +15,7 @@ export interface Place {
     | "inner"
     /** The VMM carries the instruction out. */
     | "callout"
-    /** The lookup of an indirect jump found nothing: registers are in the save area, the instruction has not begun. */
+    /** An indirect jump came here whose target, which the save area holds, has no translation or another one's place. */
     | "miss"
     /** A branch came here whose target `rip` has no translation yet. */
     | "exit";
@@ -31,6 +31,12 @@ export interface Emitted {
   readonly overhead: boolean;
 }
 
+/** What a block is made of. */
+export interface BlockCode {
+  readonly look: readonly Emitted[];
+  readonly own: readonly Emitted[];
+}
+
 /** A branch of a block: its distance ends at `branchAt` plus 4; without a target it leads to its stub. */
 interface Link {
   readonly branchAt: number;
@@ -39,6 +45,8 @@ interface Link {
 
 export interface Block {
   readonly rip: number;
+  /** Where indirect jumps enter: they look first whether this is the block they want. */
+  readonly checkedAt: number;
   readonly at: number;
   /** Physical pages of the guest's code. */
   readonly pages: readonly bigint[];
@@ -50,20 +58,21 @@ export interface Block {
 
 /** The parts of the window after the tables: save area, lookup table, code. */
 export const cacheLayout = {
-  /** Registers of a sequence while it works, and the address that it jumps to. */
-  saveEax: 0,
-  saveEcx: 4,
-  jump: 8,
+  /** ECX of the guest while a sequence works, and the guest's address to which it jumps. */
+  saveEcx: 0,
+  target: 4,
+  /** For the lower half of each address of the guest, where its translation begins with a look at `target`. */
   lookup: pageBytes,
-  lookupBytes: 0x1_0000 * 8,
-  code: pageBytes + 0x1_0000 * 8,
+  code: pageBytes + 0x1_0000 * 4,
   codeBytes: 0x10_0000,
 } as const;
 
 /** Pages that the cache needs in the window. */
 export const cachePages = (cacheLayout.code + cacheLayout.codeBytes) / pageBytes;
 
-const lookupMask = 0xffff;
+const lookupEntries = 0x1_0000;
+/** Where all indirect jumps lead that miss: at the beginning of the code. */
+const missAt = 0;
 /** Room that must be left for one more block. */
 const blockReserve = 0x2000;
 
@@ -72,16 +81,21 @@ export class CodeCache {
   private readonly blocks = new Map<number, Block>();
   private readonly byPage = new Map<bigint, Set<Block>>();
   private readonly links = new Map<number, Link>();
-  private readonly lookedUp = new Set<number>();
+  /** Blocks to which the lookup table leads, by their place in it. */
+  private readonly lookedUp = new Map<number, Block>();
   private end = 0;
 
   constructor(
     private readonly processor: Processor,
     private readonly ringZero: RingZero,
     private readonly window: { readonly linear: number; readonly physical: number },
+    /** What indirect jumps come to that miss. */
+    private readonly missCode: readonly Emitted[],
   ) {
     ringZero.setTranslatedCode(BigInt(window.physical + cacheLayout.code), cacheLayout.codeBytes);
-    this.writeLookup(0, 1, 0);
+    const table = new Uint32Array(lookupEntries).fill(this.codeLinear + missAt);
+    processor.writePhysical(BigInt(window.physical + cacheLayout.lookup), new Uint8Array(table.buffer));
+    this.put(missCode);
   }
 
   /** Linear address of the code, and of the save area and the table before it. */
@@ -116,36 +130,44 @@ export class CodeCache {
     return this.byPage.has(page);
   }
 
-  /** Puts a block into the cache. Exits among the instructions are linked where their target is there already. */
-  add(rip: number, pages: readonly bigint[], code: readonly Emitted[]): Block {
-    const block: Block = {
-      rip,
-      at: this.end,
-      pages,
-      startsWithCallOut: code[0]?.place.kind === "callout",
-      incoming: [],
-    };
-    const bytes = new Uint8Array(code.reduce((sum, { bytes: part }) => sum + part.length, 0));
-    let at = 0;
-    for (const { bytes: part, place, overhead } of code) {
-      bytes.set(part, at);
-      const offset = block.at + at;
-      const branchAt = place.branchAt === undefined ? undefined : block.at + place.branchAt;
-      this.places.set(offset, branchAt === undefined ? place : { ...place, branchAt });
-      this.ringZero.markOverhead(offset, overhead);
-      if (branchAt !== undefined) this.links.set(branchAt, { branchAt, stubAt: offset });
-      at += part.length;
-    }
-    this.processor.writePhysical(this.physicalOf(block.at), bytes);
-    this.end += bytes.length;
+  /** From an offset in the block to be added next to where indirect jumps lead that miss. */
+  distanceToMiss(offset: number): number {
+    return missAt - (this.end + offset);
+  }
+
+  /** Puts a block into the cache: its own code behind the look of indirect jumps. */
+  add(rip: number, pages: readonly bigint[], code: BlockCode): Block {
+    const checkedAt = this.end;
+    this.put(code.look);
+    const at = this.end;
+    this.put(code.own);
+    const startsWithCallOut = code.own[0]?.place.kind === "callout";
+    const block: Block = { rip, checkedAt, at, pages, startsWithCallOut, incoming: [] };
     this.blocks.set(rip, block);
     for (const page of pages) {
       const onPage = this.byPage.get(page) ?? new Set();
       onPage.add(block);
       this.byPage.set(page, onPage);
     }
-    this.setLookup(rip, this.linearOf(block));
+    this.leadTo(block);
     return block;
+  }
+
+  private put(code: readonly Emitted[]): void {
+    const start = this.end;
+    const bytes = new Uint8Array(lengthOf(code));
+    let at = 0;
+    for (const { bytes: part, place, overhead } of code) {
+      bytes.set(part, at);
+      const offset = start + at;
+      const branchAt = place.branchAt === undefined ? undefined : start + place.branchAt;
+      this.places.set(offset, branchAt === undefined ? place : { ...place, branchAt });
+      this.ringZero.markOverhead(offset, overhead);
+      if (branchAt !== undefined) this.links.set(branchAt, { branchAt, stubAt: offset });
+      at += part.length;
+    }
+    this.processor.writePhysical(this.physicalOf(start), bytes);
+    this.end += bytes.length;
   }
 
   /** From now on the branch that came to this exit leads to the block. */
@@ -162,7 +184,7 @@ export class CodeCache {
       for (const { branchAt, stubAt } of block.incoming) this.writeDistance(branchAt, stubAt);
       block.incoming.length = 0;
       if (this.blocks.get(block.rip) === block) this.blocks.delete(block.rip);
-      this.setLookup(block.rip, 0);
+      this.leadNoMoreTo(block);
       for (const other of block.pages) if (other !== page) this.byPage.get(other)?.delete(block);
     }
     this.byPage.delete(page);
@@ -174,27 +196,27 @@ export class CodeCache {
     this.blocks.clear();
     this.byPage.clear();
     this.links.clear();
-    for (const rip of this.lookedUp) this.setLookup(rip, 0);
-    this.lookedUp.clear();
+    for (const block of this.lookedUp.values()) this.leadNoMoreTo(block);
     this.end = 0;
+    this.put(this.missCode);
   }
 
-  /** The entry of the lookup table that indirect jumps read: minus the guest's address, and the translation's. */
-  private setLookup(rip: number, linear: number): void {
-    const index = rip & lookupMask;
-    if (linear === 0) {
-      // Only the first entry can be asked for the address that an empty entry names.
-      this.writeLookup(index, index === 0 ? 1 : 0, 0);
-      return;
-    }
-    this.lookedUp.add(rip);
-    this.writeLookup(index, -rip >>> 0, linear);
+  /** Indirect jumps to the block's address find it, and no more another one with the same lower half. */
+  leadTo(block: Block): void {
+    const index = lookupIndex(block.rip);
+    this.lookedUp.set(index, block);
+    this.writeLookup(index, block.checkedAt);
   }
 
-  private writeLookup(index: number, tag: number, linear: number): void {
-    const at = BigInt(this.window.physical + cacheLayout.lookup + index * 8);
-    this.processor.writeU32(at, tag);
-    this.processor.writeU32(at + 4n, linear);
+  private leadNoMoreTo(block: Block): void {
+    const index = lookupIndex(block.rip);
+    if (this.lookedUp.get(index) !== block) return;
+    this.lookedUp.delete(index);
+    this.writeLookup(index, missAt);
+  }
+
+  private writeLookup(index: number, to: number): void {
+    this.processor.writeU32(BigInt(this.window.physical + cacheLayout.lookup + index * 4), this.codeLinear + to);
   }
 
   private writeDistance(branchAt: number, to: number): void {
@@ -205,3 +227,7 @@ export class CodeCache {
     return BigInt(this.window.physical + cacheLayout.code + offset);
   }
 }
+
+const lookupIndex = (rip: number): number => rip % lookupEntries;
+
+const lengthOf = (code: readonly Emitted[]): number => code.reduce((sum, { bytes }) => sum + bytes.length, 0);

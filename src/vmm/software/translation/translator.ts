@@ -1,8 +1,10 @@
 // From the guest's code to code of the cache, a block at a time: what is not sensitive is copied, branches lead to
 // translations, and everything else is left to the VMM by an instruction that faults in ring 1 (HLT).
 //
-// Sequences change no flag: they move, add by LEA, and test by JECXZ. While translated code runs, GS is the VMM's segment;
-// instructions that use GS, or CS as data, are left to the VMM.
+// Sequences change no flag: they move, add by LEA, and test by JECXZ. An indirect jump, and so a return, goes where a
+// table says by the lower half of the address; the block there looks whether it is the one that is wanted.
+//
+// While translated code runs, GS is the VMM's segment; instructions that use GS, or CS as data, are left to the VMM.
 
 import { fetchInstruction, operandBytes, type GuestInstruction } from "../../emulation/instruction.js";
 import { linearOf } from "../../emulation/operands.js";
@@ -11,11 +13,15 @@ import type { SoftwareVcpuParts } from "../shared/software-vcpu.js";
 import { cacheLayout, type Block, type CodeCache, type Emitted, type Place } from "./code-cache.js";
 import { isSensitive } from "./sensitive.js";
 
-/** Instructions of the guest in a block at most. */
+/** Instructions of the guest in a block at most, pages of its code, and calls within calls that it follows. */
 const blockLimit = 64;
+const pageLimit = 4;
+const depthLimit = 4;
 const pageShift = 12n;
 const halt = [0xf4];
 const prefixBytes: ReadonlySet<number> = new Set([0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65, 0x66, 0x67, 0xf0, 0xf2, 0xf3]);
+const nearJumpBytes = 5;
+const highestOffset = 0xffff_ffff;
 const gsPrefix = 0x65;
 const csPrefix = 0x2e;
 
@@ -23,17 +29,21 @@ const csPrefix = 0x2e;
 const dword = (value: number): number[] => [value, value >>> 8, value >>> 16, value >>> 24].map((byte) => byte & 0xff);
 
 export class Translator {
+  private readonly own: OwnInstructions;
+
   constructor(
     private readonly guest: SoftwareGuest,
     private readonly parts: Pick<SoftwareVcpuParts, "ringZero" | "instructions">,
     private readonly cache: CodeCache,
-  ) {}
+  ) {
+    this.own = ownInstructions(cache.dataLinear);
+  }
 
   /** Translates the code at a RIP of the guest. */
   translate(rip: number): Block {
-    const draft = new Draft(this.cache.dataLinear);
+    const draft = new Draft(this.own);
     const pages = new Set<bigint>();
-    let at = rip;
+    let at: number | undefined = rip;
     for (let count = 0; ; count++) {
       const instruction = this.fetch(at, pages);
       if (instruction === undefined || this.mustCallOut(instruction, at)) {
@@ -41,14 +51,24 @@ export class Translator {
         break;
       }
       const next = (at + instruction.decoded.length) >>> 0;
-      if (!this.emit(draft, instruction, at, next)) break;
-      at = next;
-      if (count >= blockLimit || !this.samePage(at, pages)) {
+      at = this.emit(draft, instruction, at, next);
+      if (at === undefined) break;
+      if (count >= blockLimit || !this.mayFollow(at, pages)) {
         draft.branch(at, [0xe9], at, true);
         break;
       }
     }
-    return this.cache.add(rip, [...pages], draft.finish());
+    return this.cache.add(rip, [...pages], { look: this.lookOf(rip), own: draft.finish() });
+  }
+
+  /** Stands before a block: is it the one that an indirect jump wants? */
+  private lookOf(rip: number): readonly Emitted[] {
+    const { loadTarget, restoreEcx } = this.own;
+    const draft = new Draft(this.own);
+    draft.inner(rip, [loadTarget, lessEcx(rip), [0xe3, nearJumpBytes]]); // jecxz behind the jump
+    draft.inner(rip, [[0xe9, ...dword(this.cache.distanceToMiss(draft.length + nearJumpBytes))]]);
+    draft.put(rip, "inner", restoreEcx);
+    return draft.finish();
   }
 
   private fetch(at: number, pages: Set<bigint>): GuestInstruction | undefined {
@@ -66,21 +86,31 @@ export class Translator {
     return "fault" in at ? undefined : this.guest.translate(at.linear);
   }
 
-  /** A block stays in the page where it begins, so that its code can be followed. */
-  private samePage(at: number, pages: Set<bigint>): boolean {
+  /** Whether a block goes on at an address: it is of few pages, because a change of any of them drops it. */
+  private mayFollow(at: number, pages: ReadonlySet<bigint>): boolean {
     const physical = this.physicalAt(at);
-    const [first] = pages;
-    return physical !== undefined && physical >> pageShift === first;
+    return physical !== undefined && (pages.has(physical >> pageShift) || pages.size < pageLimit);
   }
 
   private mustCallOut(instruction: GuestInstruction, at: number): boolean {
     if (isSensitive(instruction, this.parts.instructions) || usesOwnSegment(instruction)) return true;
+    if (this.mayLeaveSegment(instruction)) return true;
     const physical = this.physicalAt(at);
     return physical === undefined || this.parts.ringZero.hasPoint(physical);
   }
 
-  /** Emits one instruction; false where the block ends with it. */
-  private emit(draft: Draft, instruction: GuestInstruction, at: number, next: number): boolean {
+  /** Whether a branch may lead beyond the guest's code segment: the fault is the branch's own then. */
+  private mayLeaveSegment({ decoded }: GuestInstruction): boolean {
+    const { mnemonic, operands } = decoded.value;
+    if (!mnemonic.startsWith("ret") && !/^(j|call|loop)/.test(mnemonic)) return false;
+    const [operand] = operands;
+    const isDirect = operand?.kind === "immediate" && !mnemonic.startsWith("ret");
+    const furthest = isDirect ? Number(operand.value) : highestOffset;
+    return furthest > this.guest.segment("CS").limitBytes;
+  }
+
+  /** Emits one instruction; where the block goes on, undefined where it ends. */
+  private emit(draft: Draft, instruction: GuestInstruction, at: number, next: number): number | undefined {
     const { mnemonic, operands } = instruction.decoded.value;
     const [operand] = operands;
     const opcode = opcodeOf(instruction.bytes);
@@ -92,11 +122,12 @@ export class Translator {
       case "ret":
       case "retn":
         if (narrow) draft.put(at, "callout", halt);
-        else if (mnemonic.startsWith("ret")) draft.ret(at, target ?? 0);
-        else if (target === undefined) draft.indirect(at, instruction.bytes, mnemonic === "call" ? next : undefined);
-        else if (mnemonic === "call") draft.call(at, target, next);
-        else draft.branch(at, [0xe9], target, false);
-        return false;
+        else if (mnemonic.startsWith("ret")) return draft.ret(at, target ?? 0);
+        else if (target !== undefined && mnemonic === "call") return draft.call(at, target, next);
+        else if (target !== undefined) draft.branch(at, [0xe9], target, false);
+        else if (mnemonic === "call") draft.callIndirect(at, instruction.bytes, next);
+        else draft.jumpIndirect(at, instruction.bytes);
+        return undefined;
       case "loop":
       case "loope":
       case "loopz":
@@ -105,7 +136,7 @@ export class Translator {
       case "jcxz":
       case "jecxz":
         draft.counted(at, instruction.bytes, target ?? 0);
-        return true;
+        return next;
       default:
         break;
     }
@@ -114,7 +145,7 @@ export class Translator {
     } else if (target !== undefined && opcode.bytes[0] === 0x0f && (opcode.bytes[1] ?? 0) >> 4 === 8) {
       draft.branch(at, [0x0f, opcode.bytes[1] ?? 0], target, false);
     } else draft.put(at, "start", instruction.bytes);
-    return true;
+    return next;
   }
 }
 
@@ -132,13 +163,50 @@ function usesOwnSegment({ bytes, decoded }: GuestInstruction): boolean {
   return prefixes.includes(csPrefix) && !decoded.value.mnemonic.startsWith("j");
 }
 
+/** The operand of JMP or CALL loaded into ECX: 8B /1 in place of FF /4 and FF /2. */
+function loadOfTarget(bytes: Uint8Array): number[] {
+  const { prefixes, bytes: rest } = opcodeOf(bytes);
+  return [...prefixes, 0x8b, ((rest[1] ?? 0) & 0xc7) | 0x08, ...rest.subarray(2)];
+}
+
+type OwnInstructions = ReturnType<typeof ownInstructions>;
+
+const loadTop = [0x8b, 0x0c, 0x24]; // mov ecx, [esp]
+
+/** ECX becomes 0 where it was the address. */
+const lessEcx = (address: number): readonly number[] => [0x8d, 0x89, ...dword(-address)]; // lea ecx, [ecx - address]
+
+/** Instructions of the VMM on its own data, by the linear address of those. */
+const ownInstructions = (data: number) =>
+  ({
+    saveEcx: [0x65, 0x89, 0x0d, ...dword(data + cacheLayout.saveEcx)], // mov [gs:saveEcx], ecx
+    restoreEcx: [0x65, 0x8b, 0x0d, ...dword(data + cacheLayout.saveEcx)], // mov ecx, [gs:saveEcx]
+    storeTarget: [0x65, 0x89, 0x0d, ...dword(data + cacheLayout.target)], // mov [gs:target], ecx
+    loadTarget: [0x65, 0x8b, 0x0d, ...dword(data + cacheLayout.target)], // mov ecx, [gs:target]
+    index: [0x0f, 0xb7, 0xc9], // movzx ecx, cx
+    jump: [0x65, 0xff, 0x24, 0x8d, ...dword(data + cacheLayout.lookup)], // jmp [gs:lookup + ecx*4]
+  }) as const;
+
+/**
+ * Where indirect jumps end that miss. What restores ECX is, here and in a look, the guest's own jump: before it the
+ * guest has no state, behind it that of the target.
+ */
+export function missCode(data: number): readonly Emitted[] {
+  return [
+    { bytes: ownInstructions(data).restoreEcx, place: { rip: 0, kind: "inner" }, overhead: false },
+    { bytes: halt, place: { rip: 0, kind: "miss" }, overhead: true },
+  ];
+}
+
 /** A block as it grows. */
 class Draft {
   private readonly code: Emitted[] = [];
   private readonly exits: { readonly target: number; readonly branchAt: number }[] = [];
-  private length = 0;
+  /** Where the calls return that the block has followed, the innermost last. */
+  private readonly returns: number[] = [];
+  length = 0;
 
-  constructor(private readonly data: number) {}
+  constructor(private readonly own: OwnInstructions) {}
 
   put(rip: number, kind: Place["kind"], bytes: ArrayLike<number>, overhead = false): void {
     this.code.push({ bytes: Array.from(bytes), place: { rip, kind }, overhead });
@@ -161,33 +229,64 @@ class Draft {
   counted(rip: number, bytes: Uint8Array, target: number): void {
     const short = Array.from(bytes);
     short[short.length - 1] = 2;
-    this.put(rip, "start", short);
-    this.put(rip, "inner", [0xeb, 5], true);
-    this.branch(rip, [0xe9], target, true, "inner");
-  }
-
-  /** CALL pushes the guest's address and jumps. */
-  call(rip: number, target: number, next: number): void {
-    this.put(rip, "start", [0x68, ...dword(next)], true);
+    this.put(rip, "start", short, true);
+    // Either way the second jump ends the guest's instruction.
+    this.put(rip, "inner", [0xeb, nearJumpBytes]);
     this.branch(rip, [0xe9], target, false, "inner");
   }
 
-  /** RET takes its target from the stack, looks it up, and goes there with the stack as RET leaves it. */
-  ret(rip: number, released: number): void {
-    this.lookUp(rip, [0x8b, 0x04, 0x24]); // mov eax, [esp]
-    this.put(rip, "inner", [0x8d, 0xa4, 0x24, ...dword(4 + released)], true); // lea esp, [esp + 4 + released]
-    this.jump(rip);
+  /** CALL pushes the guest's address, and the block goes on where it leads, or jumps there. */
+  call(rip: number, target: number, next: number): number | undefined {
+    const push = [0x68, ...dword(next)];
+    if (this.returns.length < depthLimit) {
+      this.returns.push(next);
+      this.put(rip, "start", push);
+      return target;
+    }
+    this.put(rip, "start", push, true);
+    this.branch(rip, [0xe9], target, false, "inner");
+    return undefined;
   }
 
-  /** JMP and CALL through a register or memory; `next` is what a CALL pushes. */
-  indirect(rip: number, bytes: Uint8Array, next: number | undefined): void {
-    const { prefixes, bytes: rest } = opcodeOf(bytes);
-    // The same operand, loaded into EAX: 8B /r in place of FF /2 and FF /4.
-    const modrm = (rest[1] ?? 0) & 0xc7;
-    this.lookUp(rip, [...prefixes, 0x8b, modrm, ...rest.subarray(2)]);
-    // The registers are back: a fault of the push has the state before the CALL.
-    if (next !== undefined) this.put(rip, "start", [0x68, ...dword(next)], true);
-    this.jump(rip);
+  /** RET goes where the stack says: mostly behind the CALL that the block has followed, and so does the block. */
+  ret(rip: number, released: number): number | undefined {
+    const { own } = this;
+    const release = [0x8d, 0xa4, 0x24, ...dword(4 + released)]; // lea esp, [esp + 4 + released]
+    const away = [own.storeTarget, release, own.index, own.jump];
+    const expected = this.returns.pop();
+    this.put(rip, "start", own.saveEcx, true);
+    this.put(rip, "start", loadTop, true);
+    if (expected === undefined) {
+      this.inner(rip, away);
+      return undefined;
+    }
+    const otherwise = [loadTop, ...away];
+    this.inner(rip, [lessEcx(expected), [0xe3, otherwise.flat().length]]); // jecxz behind the other way
+    this.inner(rip, [...otherwise, own.restoreEcx]);
+    this.put(rip, "inner", release);
+    return expected;
+  }
+
+  jumpIndirect(rip: number, bytes: Uint8Array): void {
+    const { own } = this;
+    this.put(rip, "start", own.saveEcx, true);
+    this.put(rip, "start", loadOfTarget(bytes), true);
+    this.inner(rip, [own.storeTarget, own.index, own.jump]);
+  }
+
+  /** The push may fault: ECX is the guest's there. */
+  callIndirect(rip: number, bytes: Uint8Array, next: number): void {
+    const { own } = this;
+    this.put(rip, "start", own.saveEcx, true);
+    this.put(rip, "start", loadOfTarget(bytes), true);
+    this.inner(rip, [own.storeTarget, own.restoreEcx]);
+    this.put(rip, "start", [0x68, ...dword(next)], true);
+    this.inner(rip, [own.loadTarget, own.index, own.jump]);
+  }
+
+  /** Instructions in which the guest has no state, and of which none is its own. */
+  inner(rip: number, sequence: readonly (readonly number[])[]): void {
+    for (const bytes of sequence) this.put(rip, "inner", bytes, true);
   }
 
   /** Code with stubs for its exits behind it. */
@@ -199,35 +298,6 @@ class Draft {
       this.length += 1;
     }
     return this.code;
-  }
-
-  /** Loads EAX as given, finds the translation of that address, and leaves it in the save area, registers restored. */
-  private lookUp(rip: number, load: readonly number[]): void {
-    const { data } = this;
-    const saveEax = dword(data + cacheLayout.saveEax);
-    const saveEcx = dword(data + cacheLayout.saveEcx);
-    const jump = dword(data + cacheLayout.jump);
-    const tags = dword(data + cacheLayout.lookup);
-    const targets = dword(data + cacheLayout.lookup + 4);
-    const inner = (bytes: readonly number[]): void => this.put(rip, "inner", bytes, true);
-    this.put(rip, "start", [0x65, 0xa3, ...saveEax], true); // mov [gs:saveEax], eax
-    this.put(rip, "start", [0x65, 0x89, 0x0d, ...saveEcx], true); // mov [gs:saveEcx], ecx
-    this.put(rip, "start", load, true);
-    inner([0x0f, 0xb7, 0xc8]); // movzx ecx, ax
-    inner([0x65, 0x8b, 0x0c, 0xcd, ...tags]); // mov ecx, [gs:tags + ecx*8]
-    inner([0x8d, 0x0c, 0x01]); // lea ecx, [ecx + eax]
-    inner([0xe3, 1]); // jecxz found
-    this.put(rip, "miss", halt, true);
-    inner([0x0f, 0xb7, 0xc8]); // found: movzx ecx, ax
-    inner([0x65, 0x8b, 0x0c, 0xcd, ...targets]); // mov ecx, [gs:targets + ecx*8]
-    inner([0x65, 0x89, 0x0d, ...jump]); // mov [gs:jump], ecx
-    inner([0x65, 0xa1, ...saveEax]); // mov eax, [gs:saveEax]
-    inner([0x65, 0x8b, 0x0d, ...saveEcx]); // mov ecx, [gs:saveEcx]
-  }
-
-  /** The jump at the end of a sequence: this one is the guest's instruction. */
-  private jump(rip: number): void {
-    this.put(rip, "inner", [0x65, 0xff, 0x25, ...dword(this.data + cacheLayout.jump)]);
   }
 
   /** Replaces the last four bytes of the instruction that ends at an offset. */

@@ -15,7 +15,7 @@ import { SoftwareVcpu, type GuestRun, type SoftwareVcpuParts } from "../shared/s
 import { vmmSelectors } from "../shared/window.js";
 import { cacheLayout, CodeCache, type Block, type Place } from "./code-cache.js";
 import { isSensitive } from "./sensitive.js";
-import { Translator } from "./translator.js";
+import { missCode, Translator } from "./translator.js";
 
 const handled = { kind: "handled" } as const;
 const pageShift = 12n;
@@ -43,7 +43,7 @@ export class TranslationVcpu extends SoftwareVcpu {
   constructor(parts: SoftwareVcpuParts) {
     super(parts);
     const { more } = parts.window;
-    this.cache = new CodeCache(parts.processor, parts.ringZero, more);
+    this.cache = new CodeCache(parts.processor, parts.ringZero, more, missCode(more.linear));
     this.translator = new Translator(this.guest, parts, this.cache);
     this.savePhysical = BigInt(more.physical);
     this.guest.onPagingChange = () => this.cache.flush();
@@ -80,7 +80,7 @@ export class TranslationVcpu extends SoftwareVcpu {
       if (place === undefined) throw new Error("internal error: translated code ran out of the cache");
       if (place.kind === "inner") {
         // An event that came in the middle waits until the guest has a state again.
-        if (stop.kind === "privilege") this.keepInterrupt();
+        if (stop.kind === "privilege") this.keepInterrupt(BigInt(place.rip));
         stop = processor.run(1);
         continue;
       }
@@ -95,9 +95,16 @@ export class TranslationVcpu extends SoftwareVcpu {
     const transfer = this.ringZero.transfer();
     const isHalt = transfer.kind === "event" && transfer.vector === protection && transfer.type === hardwareException;
     if (!isHalt) return undefined;
-    if (place.kind !== "exit") return this.step();
-    this.link(place);
+    if (place.kind === "callout") return this.step();
+    if (place.kind === "exit") this.link(place);
+    else this.answerMiss();
     return handled;
+  }
+
+  /** The next indirect jump to where the guest is now finds the block, if there is one. */
+  private answerMiss(): void {
+    const block = this.cache.find(Number(this.guest.rip));
+    if (block !== undefined) this.cache.leadTo(block);
   }
 
   private link(exit: Place): void {
@@ -136,10 +143,12 @@ export class TranslationVcpu extends SoftwareVcpu {
     this.outside = undefined;
     processor.setSegment("CS", outside.cs);
     processor.setSegment("GS", outside.gs);
-    processor.setRegister("RIP", BigInt(rip));
-    if (kind !== "miss") return;
-    this.guest.setGeneral32(0, processor.readU32(this.savePhysical + BigInt(cacheLayout.saveEax)));
-    this.guest.setGeneral32(1, processor.readU32(this.savePhysical + BigInt(cacheLayout.saveEcx)));
+    processor.setRegister("RIP", BigInt(kind === "miss" ? this.target : rip));
+  }
+
+  /** Where the last indirect jump leads. */
+  private get target(): number {
+    return this.guest.processor.readU32(this.savePhysical + BigInt(cacheLayout.target));
   }
 
   private translate(rip: number): Block {
