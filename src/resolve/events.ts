@@ -58,7 +58,6 @@ export function bindEvent(event: Event, frame: Frame): BoundEvent | undefined {
 /** Events that only somebody outside of a guest can cause. */
 const fromOutside: ReadonlySet<string> = new Set(["exit", "inject", "emulate", "refuse"]);
 
-/** Under `vmm none` nothing is outside of the outermost guest, and no bundled VMM acts for the others. */
 /** What events are called elsewhere. */
 const otherKinds: Readonly<Record<string, string>> = {
   ...Object.fromEntries(
@@ -70,6 +69,7 @@ const otherKinds: Readonly<Record<string, string>> = {
   ...{ irq: "interrupt", intr: "interrupt", nmi: "interrupt", hlt: "halt", triple_fault: "shutdown", error: "fail" },
 };
 
+/** Under `vmm none` nothing is outside of the outermost guest, and no bundled VMM acts for the others. */
 function canHappen(kind: EventKind, frame: Frame): boolean {
   if (frame.unit.underVmm || !fromOutside.has(kind)) return true;
   return kind === "exit" && frame.unit.guestNames.length > 1 && frame.guest?.name !== frame.unit.outermost;
@@ -81,7 +81,7 @@ function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean 
   const name = subject.text;
   const unknown = (what: string, candidates: Iterable<string>): boolean => {
     const names = [...candidates];
-    const facts = { kind: kind.kind, what, name, help: suggestion(name, names) };
+    const facts = { kind: kind.kind, what, name, help: ofOtherKind(name, frame) ?? suggestion(name, names) };
     report(frame, resolving.unknownSubject, facts, subject.span, caseFix(name, names, subject.span));
     return false;
   };
@@ -105,6 +105,15 @@ function checkSubject(kind: EventKindInfo, event: Event, frame: Frame): boolean 
     default:
       return assertNever(kind.subject);
   }
+}
+
+/** What is no trap may be an interrupt or an exit. */
+function ofOtherKind(name: string, frame: Frame): string | undefined {
+  for (const { kind } of eventKinds) {
+    const found = eventSubjects(kind, vendorOf(frame)).find((one) => one.name === name.toUpperCase());
+    if (found) return `${found.name} is of another kind: write \`${kind} ${found.name}\``;
+  }
+  return undefined;
 }
 
 function vendorOf(frame: Frame): Vendor | undefined {

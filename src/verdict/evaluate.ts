@@ -56,7 +56,7 @@ function compute(condition: Condition, values: readonly bigint[]): bigint | unde
 
 /** Both sides of the outermost comparison, and every value that was read where that says more. */
 function explain({ condition, reads }: Expectation, values: readonly bigint[]): string {
-  const readTexts = reads.map((read, index) => `${readText(read)} is ${show(values[index] ?? 0n)}`);
+  const readTexts = reads.map((read, index) => `${readText(read)} is ${showRead(read, values[index] ?? 0n)}`);
   if (condition.kind !== "binary" || joins.has(condition.op)) return readTexts.join(", ");
   const left = compute(condition.left, values) ?? 0n;
   const right = compute(condition.right, values) ?? 0n;
@@ -67,6 +67,11 @@ function explain({ condition, reads }: Expectation, values: readonly bigint[]): 
 
 /** The sides of these are 1 or 0, which says nothing. */
 const joins: ReadonlySet<string> = new Set(["&&", "||", "^^"]);
+
+/** What is counted is a number of things and no pattern of bits. */
+function showRead(read: Read, value: bigint): string {
+  return read.kind === "count" || read.kind === "cycles" ? value.toString() : show(value);
+}
 
 function show(value: bigint): string {
   return valueText(BigInt.asUintN(64, value));
