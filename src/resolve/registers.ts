@@ -1,7 +1,7 @@
 // Registers and size words as operands write them: case-insensitive, kept in lower case.
 
 import type { SizeBits } from "../codec/index.js";
-import { registerByName, type RegisterInfo } from "../isa/index.js";
+import { registerByName, sizeWords, type RegisterInfo } from "../isa/index.js";
 
 /** What `registerName` said of words so far: the same few come again and again. */
 const known = new Map<string, RegisterInfo | null>();
@@ -18,18 +18,8 @@ export function registerName(name: string): RegisterInfo | undefined {
   return found ?? undefined;
 }
 
-const sizes: Readonly<Record<string, SizeBits>> = {
-  byte: 8,
-  word: 16,
-  dword: 32,
-  fword: 48,
-  qword: 64,
-  tword: 80,
-  oword: 128,
-  yword: 256,
-};
-
 /** The size that a size word states, in any case. */
 export function sizeOfWord(word: string): SizeBits | undefined {
-  return Object.hasOwn(sizes, word.toLowerCase()) ? sizes[word.toLowerCase()] : undefined;
+  const lower = word.toLowerCase();
+  return Object.hasOwn(sizeWords, lower) ? sizeWords[lower] : undefined;
 }

@@ -19,6 +19,15 @@ export interface BaselineRow {
   readonly does: string;
 }
 
+/** Exits of the instructions of VMX and SVM, and of what comes with them. */
+export const virtualizationExits = {
+  intel: [
+    ...["VMCALL", "VMCLEAR", "VMLAUNCH", "VMPTRLD", "VMPTRST", "VMREAD", "VMRESUME", "VMWRITE", "VMXOFF", "VMXON"],
+    ...["INVEPT", "INVVPID", "VMFUNC", "GETSEC"],
+  ],
+  amd: ["VMRUN", "VMMCALL", "VMLOAD", "VMSAVE", "STGI", "CLGI", "SKINIT", "INVLPGA"],
+} as const;
+
 export const baselinePolicy: readonly BaselineRow[] = [
   {
     what: "CPUID",
@@ -62,23 +71,7 @@ export const baselinePolicy: readonly BaselineRow[] = [
   },
   {
     what: "virtualization instructions",
-    intel: [
-      "VMCALL",
-      "VMCLEAR",
-      "VMLAUNCH",
-      "VMPTRLD",
-      "VMPTRST",
-      "VMREAD",
-      "VMRESUME",
-      "VMWRITE",
-      "VMXOFF",
-      "VMXON",
-      "INVEPT",
-      "INVVPID",
-      "VMFUNC",
-      "GETSEC",
-    ],
-    amd: ["VMRUN", "VMMCALL", "VMLOAD", "VMSAVE", "STGI", "CLGI", "SKINIT", "INVLPGA"],
+    ...virtualizationExits,
     unconditional: ["intel"],
     does: "raises #UD, as on a processor without them",
   },

@@ -4,6 +4,7 @@
 import { assert } from "../../../base/index.js";
 import { cr0Bits, eferBits, exceptionByVector, pageFaultBits, svmExitByCode } from "../../../isa/index.js";
 import type { VmmStop } from "../../bundled.js";
+import { virtualizationExits } from "../../baseline-policy.js";
 import { findMemory } from "../../policy.js";
 import { loadXcr0 } from "../control-registers.js";
 import { emulateCpuid } from "../cpuid.js";
@@ -256,19 +257,8 @@ function asked(name: string): ExitHandler {
   };
 }
 
-const virtualizationInstructions = [
-  "VMRUN",
-  "VMMCALL",
-  "VMLOAD",
-  "VMSAVE",
-  "STGI",
-  "CLGI",
-  "SKINIT",
-  "INVLPGA",
-] as const;
-
 /** Instructions that a processor with EFER.SVME set knows. */
-const ofSvm: ReadonlySet<string> = new Set(virtualizationInstructions.filter((name) => name !== "VMMCALL"));
+const ofSvm: ReadonlySet<string> = new Set(virtualizationExits.amd.filter((name) => name !== "VMMCALL"));
 
 const byName = new Map<string, ExitHandler>([
   ["CPUID", cpuid],
@@ -288,7 +278,7 @@ const byName = new Map<string, ExitHandler>([
   ["INVD", nothingToDo("INVD")],
   ["WBINVD", nothingToDo("WBINVD")],
   ["PAUSE", nothingToDo("PAUSE")],
-  ...virtualizationInstructions.map((name) => [name, absentInstruction] as const),
+  ...virtualizationExits.amd.map((name) => [name, absentInstruction] as const),
   ...Array.from({ length: 32 }, (_, vector) => [`EXCP${vector}`, exception(vector)] as const),
 ]);
 

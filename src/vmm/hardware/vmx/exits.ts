@@ -5,6 +5,7 @@
 
 import { vmxExitReasons } from "../../../isa/index.js";
 import type { VmmStop } from "../../bundled.js";
+import { virtualizationExits } from "../../baseline-policy.js";
 import { emulateCpuid } from "../cpuid.js";
 import { loadXcr0 } from "../control-registers.js";
 import { gpr } from "../exited-guest.js";
@@ -127,23 +128,6 @@ function initSignal({ guest }: VmxVcpu): VmmStop {
   return { kind: "shutdown" };
 }
 
-const virtualizationInstructions = [
-  "GETSEC",
-  "VMCALL",
-  "VMCLEAR",
-  "VMLAUNCH",
-  "VMPTRLD",
-  "VMPTRST",
-  "VMREAD",
-  "VMRESUME",
-  "VMWRITE",
-  "VMXOFF",
-  "VMXON",
-  "INVEPT",
-  "INVVPID",
-  "VMFUNC",
-] as const;
-
 const steppedInstructions = [
   "RDPMC",
   "RDTSC",
@@ -182,7 +166,7 @@ const byName = new Map<string, ExitHandler>([
   ["MONITOR_TRAP_FLAG", monitorTrap],
   ["EPT_VIOLATION", eptViolation],
   ["XSETBV", xsetbv],
-  ...virtualizationInstructions.map((name) => [name, absentInstruction] as const),
+  ...virtualizationExits.intel.map((name) => [name, absentInstruction] as const),
   ...steppedInstructions.map((name) => [name, asked(name)] as const),
 ]);
 
