@@ -1,7 +1,10 @@
-// Builds what changed, bundles the abuse of every command and runs its long form (`npm run fuzz:abuse [SEED] [COUNT]`).
+// Builds what changed, bundles the abuse of every command and runs its long form
+// (`npm run fuzz:abuse -- [--seed N] [--count N]`).
 
-import "./prepare.mjs";
+import { fuzzOptions } from "./fuzz-options.mjs";
 import { importTypeScript } from "./bundle.mjs";
 
+const options = fuzzOptions(1000);
+await import("./prepare.mjs");
 const { main } = await importTypeScript("tests/abuse/fuzz.ts");
-process.exitCode = main(process.argv.slice(2));
+process.exitCode = main(options);

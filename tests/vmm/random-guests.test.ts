@@ -1,5 +1,5 @@
 // Random guests end under `binary_translation` as on the bare machine: the same memory, the same traps, the same time.
-// `npm run fuzz:translation -- FIRST COUNT` goes on where this test stops.
+// `npm run fuzz:translation -- --seed FIRST --count N` goes on where this test stops.
 
 import { expect, test } from "vitest";
 import { differences } from "./random-guests/compare.js";
