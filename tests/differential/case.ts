@@ -11,6 +11,10 @@ export interface Patch {
 }
 
 export interface Case {
+  /** What it is about, where it was not made by chance. */
+  readonly title?: string;
+  /** The access that it is about: whether it reads and writes, whether it is the processor's own. */
+  readonly access?: { readonly updates: boolean; readonly implicit: boolean };
   readonly modeName: ModeName;
   readonly bits: 16 | 32 | 64;
   /** Each instruction's bytes, at the start of the case's code; INT3 follows. */

@@ -3,34 +3,53 @@
 import { decode, format } from "../../src/codec/index.js";
 import { undefinedFlagsOf } from "../hostcpu/generate.js";
 import type { Case, Outcome } from "./case.js";
+import { dwordBefore } from "./kernel.js";
 import { recordFields, room, tables } from "./places.js";
 
 const statusFlags = 0x8d5n;
 /** Where a selector is pushed the upper half of its slot is the vendor's own. */
 const selectors = new Set(["cs", "ss", "ds", "es", "fs", "gs", "tr", "ldtr"]);
 const debugException = 1n;
+const doubleFault = 8n;
 const pageFault = 14n;
 const accessed = 0x20;
 
-/** The differences, a line each; none when the outcomes agree. `ignored` are flags that a machine is known not to have. */
-export function differences(one: Case, a: Outcome, b: Outcome, ignored = 0n): string[] {
+/** What a machine is known not to do as the manual says (docs/findings.md). */
+export interface Known {
+  readonly ignoredFlags?: bigint;
+  /** Bits of the error code of a page fault, where ours has this one. */
+  ignoredError?(one: Case, error: bigint): bigint;
+  /** Cases of which it makes something else altogether. */
+  isWrong?(one: Case): boolean;
+  /** It sets an accessed flag in PDPTEs of PAE paging, which have none. */
+  readonly marksPdptes?: boolean;
+}
+
+/** The differences of ours and another machine, a line each; none when the outcomes agree. */
+export function differences(one: Case, a: Outcome, b: Outcome, known: Known = {}): string[] {
   if (a.end !== b.end) return [`end: ${a.end}, ${b.end}`];
+  if (known.isWrong?.(one) === true) return [];
   if (wrapsAt4G(a) || wrapsAt4G(b)) return [];
   const lines: string[] = [];
-  const undefinedFlags = (undefinedFlagsOf(one.code, one.bits) & statusFlags) | ignored;
+  const ignoredError = (a.values.vector === pageFault && known.ignoredError?.(one, a.values.error)) || 0n;
+  const undefinedFlags = (undefinedFlagsOf(one.code, one.bits) & statusFlags) | (known.ignoredFlags ?? 0n);
   for (const name of recordFields) {
     let left = a.values[name];
     let right = b.values[name];
     if (selectors.has(name)) [left, right] = [left & 0xffffn, right & 0xffffn];
+    if (name === "error") [left, right] = [left & ~ignoredError, right & ~ignoredError];
     if (name === "rflags") [left, right] = [left & ~undefinedFlags, right & ~undefinedFlags];
     // Bits of conditions that are not enabled may be set or not.
+    // A descriptor that cannot be marked accessed: at which of its bytes is not said.
+    if (name === "cr2" && one.access?.updates === true && (left ^ right) < 8n) continue;
     if (name === "dr6" && a.values.vector !== debugException) continue;
     if (left !== right) lines.push(`${name}: 0x${left.toString(16)}, 0x${right.toString(16)}`);
   }
   for (const address of new Set([...a.changes.keys(), ...b.changes.keys()])) {
     const left = a.changes.get(address);
     const right = b.changes.get(address);
-    if (left === right || isFree(address, left, right, undefinedFlags)) continue;
+    const pdpte = known.marksPdptes === true && address >= tables.pdptPae && address < tables.pdptPae + 32;
+    if (left === right || pdpte || isFree(one, address, [a, b], undefinedFlags)) continue;
     lines.push(`[0x${address.toString(16)}]: ${told(left)}, ${told(right)}`);
   }
   return lines;
@@ -44,10 +63,14 @@ const told = (value: number | undefined): string =>
   value === undefined ? "unchanged" : `0x${(value >>> 0).toString(16)}`;
 
 /** Accessed flags of a walk that faulted may be set or not; saved flags hold what is undefined in RFLAGS. */
-function isFree(address: number, left: number | undefined, right: number | undefined, undefinedFlags: bigint): boolean {
+function isFree(one: Case, address: number, outcomes: readonly [Outcome, Outcome], undefinedFlags: bigint): boolean {
+  const [left, right] = outcomes.map(({ changes }) => changes.get(address)) as [number | undefined, number | undefined];
+  // The error code on the stack is told as such.
+  const before = dwordBefore(one, address);
+  if (outcomes.every(({ values }, i) => BigInt([left, right][i] ?? before) === values.error)) return true;
   if (address >= tables.directory32 && address < tables.end) {
-    if (left === undefined || right === undefined) return true;
-    return (left & ~accessed) === (right & ~accessed);
+    if (!outcomes.some(({ values }) => values.vector === pageFault || values.vector === doubleFault)) return false;
+    return (((left ?? before) ^ (right ?? before)) & ~accessed) === 0;
   }
   if (left === undefined || right === undefined || undefinedFlags === 0n) return false;
   const inFrame =
@@ -59,6 +82,7 @@ function isFree(address: number, left: number | undefined, right: number | undef
 export function describe(one: Case): string {
   const hex = (value: number | bigint): string => value.toString(16);
   const lines = [
+    ...(one.title === undefined ? [] : [`${one.title}\n `]),
     `${one.modeName} cs=${hex(one.cs)} ss=${hex(one.ss)} es,ds,fs,gs=${one.segments.map(hex).join(",")} rflags=${hex(one.rflags)} cr0=${hex(one.cr0)} cr4=${hex(one.cr4)} dr7=${hex(one.dr7)} dr0=${hex(one.dr[0] ?? 0)}`,
   ];
   for (const bytes of one.code) {

@@ -363,6 +363,8 @@ ${names64.filter((name) => name !== "rsp").map((name) => `  mov [${record(name)}
   pop   qword [${record("ss")}]
   mov   rax, cr0
   mov   [${record("cr0")}], rax
+  mov   rax, cr2                        ; its upper half, which 32-bit code does not see
+  mov   [${record("cr2")}], rax
   push  ${hex(selector.code32)}
   push  ${hex(kernel.finish)}
   o64 retf

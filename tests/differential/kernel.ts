@@ -170,6 +170,22 @@ function stub(address: number, vector: number, common: number, bytes: 2 | 4): Ui
   return Uint8Array.from([...head, ...Array.from({ length: bytes }, (_, i) => (distance >> (i * 8)) & 0xff)]);
 }
 
+let start: Uint8Array | undefined;
+
+/** A doubleword of the tables or of the case's memory as it is when the case begins. */
+export function dwordBefore(one: Case, address: number): number {
+  start ??= templates();
+  const at = address < room.start ? address - tables.start : address - room.start + (tables.end - tables.start);
+  const bytes = start.slice(at, at + 4);
+  for (const patch of one.patches) {
+    patch.bytes.forEach((byte, i) => {
+      const place = patch.address + i - address;
+      if (place >= 0 && place < 4) bytes[place] = byte;
+    });
+  }
+  return new DataView(bytes.buffer).getInt32(0, true);
+}
+
 let made: { readonly blob: Memory } | undefined;
 
 function kernelBlob(): Memory {

@@ -4,7 +4,7 @@
 /** Tables of a case: reset before each case and compared after it. */
 export const tables = {
   start: 0x2000,
-  end: 0xd000,
+  end: 0xe000,
   gdt: 0x2000,
   gdtBytes: 0x400,
   ldt: 0x2400,
@@ -28,6 +28,8 @@ export const tables = {
   table: 0xa000,
   pml4: 0xb000,
   pdpt: 0xc000,
+  /** The frame of all levels of a walk under test. */
+  walk: 0xd000,
 } as const;
 
 /** Memory of a case; what lies between `compared` and `end` is cleared and not looked at. */

@@ -17,6 +17,8 @@ export interface SessionOptions {
   readonly modes?: readonly string[];
   readonly machines?: string;
   readonly batch?: number;
+  /** Where the cases come from; without it random ones in all modes. */
+  readonly next?: (random: Random) => Case;
 }
 
 export interface Comparison {
@@ -43,7 +45,9 @@ export function compare(options: SessionOptions, progress: (text: string) => voi
   while (others.length > 0 && compared < options.count && alone.length < options.limit) {
     const size = Math.min(options.batch ?? 1000, options.count - compared);
     const generated = Array.from({ length: size }, () =>
-      generateCase(random, { features, vendor, ...(options.modes && { modes: options.modes }) }),
+      options.next !== undefined
+        ? options.next(random)
+        : generateCase(random, { features, vendor, ...(options.modes && { modes: options.modes }) }),
     );
     // A case that ends the run or does not end costs the others a start each.
     const outcomes = runCases(ours, generated);
@@ -54,7 +58,7 @@ export function compare(options: SessionOptions, progress: (text: string) => voi
     cases.forEach((one, i) => {
       const own = mine[i];
       if (own === undefined) return;
-      const found = theirs.map((list, at) => differences(one, own, list[i] ?? own, others[at]?.ignoredFlags));
+      const found = theirs.map((list, at) => differences(one, own, list[i] ?? own, others[at]));
       if (found.every((lines) => lines.length === 0) || alone.length >= options.limit) return;
       // Ours stands alone where all others say the same, and something else.
       const [first = [], ...more] = found;
@@ -64,9 +68,7 @@ export function compare(options: SessionOptions, progress: (text: string) => voi
       if (agreed.length === 0) split.push(told(found, one));
       else {
         const small = options.minimize ? minimized(one, ours, others) : one;
-        const again = others.map((machine) =>
-          differences(small, only(ours, small), only(machine, small), machine.ignoredFlags),
-        );
+        const again = others.map((machine) => differences(small, only(ours, small), only(machine, small), machine));
         alone.push(told(small === one ? found : again, small));
         progress(alone.at(-1) ?? "");
       }
@@ -93,9 +95,7 @@ function minimized(one: Case, ours: DifferentialMachine, others: readonly Differ
     const theirs = runCases(judge, candidates);
     const next = candidates.find((candidate, i) => {
       const [own, other] = [mine[i], theirs[i]];
-      return (
-        own !== undefined && other !== undefined && differences(candidate, own, other, judge.ignoredFlags).length > 0
-      );
+      return own !== undefined && other !== undefined && differences(candidate, own, other, judge).length > 0;
     });
     if (next === undefined) break;
     best = next;
