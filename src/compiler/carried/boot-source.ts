@@ -7,10 +7,22 @@ export const bootSource = `
 boot:
   cli
   cld
-  mov   edi, LOW_MEMORY_START           ; the loader's own data lies there: a test finds zeros
-  mov   ecx, (LOW_MEMORY_END - LOW_MEMORY_START) / 4
+  mov   esi, [clear_table]              ; low memory: the loader's own data lies there, and a test finds zeros
+  mov   ebx, [clear_count]
   xor   eax, eax
+.clear:
+  dec   ebx
+  js    .cleared
+  mov   edi, [esi + CLEAR_FROM]
+  mov   ecx, [esi + CLEAR_LENGTH]
+  shr   ecx, 2
   rep stosd
+  mov   ecx, [esi + CLEAR_LENGTH]
+  and   ecx, 3
+  rep stosb
+  add   esi, CLEAR_BYTES
+  jmp   .clear
+.cleared:
   lgdt  [gdt_pointer]
   lidt  [idt_pointer]
   lldt  ax
@@ -36,6 +48,8 @@ data {
                dd 0
   idt_pointer: dw 0
                dd 0
+  clear_table: dd 0
+  clear_count: dd 0
   align 8
   start_cr0:   dd 0
   start_cr3:   dd 0

@@ -14,7 +14,7 @@ import type { PlacedSection } from "../layout.js";
 import type { Assembly } from "../pieces.js";
 import { records } from "./records.js";
 import { savedOffset, scaffoldOf, type Scaffold } from "./scaffold.js";
-import { canRead, pointTable, readTables, resumeTable, type ReadPlaces, type Table } from "./tables.js";
+import { canRead, clearTable, pointTable, readTables, resumeTable, type ReadPlaces, type Table } from "./tables.js";
 
 /** A carried program's scaffold, found before layout: its tables come first, then the marks, whose number is known. */
 export interface Carrier {
@@ -105,8 +105,10 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
   const { scaffold, setup } = carrier;
   const resume = resumeTable(plan.lines, (line) => vectorsOf(line, plan));
   const points = pointTable(sections, plan.lines);
+  const cleared = clearTable(sections);
   const first = readTables(plan.expectations, 0, placesOf(carrier));
-  const readsAt = scaffold.tables + [resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
+  const readsAt =
+    scaffold.tables + [cleared, resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
   const { lists, reads } = readTables(plan.expectations, readsAt, placesOf(carrier));
   const bytes = new Uint8Array(MARKS_OFFSET);
   bytes.set(scaffold.bytes);
@@ -117,7 +119,12 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
     at += table.bytes().length;
     return here;
   };
-  const tables = { resume_table: put(resume), point_table: put(points), read_lists: put(lists) };
+  const tables = {
+    clear_table: put(cleared),
+    resume_table: put(resume),
+    point_table: put(points),
+    read_lists: put(lists),
+  };
   put(reads);
   const view = new DataView(bytes.buffer);
   const { start, environment } = setup;
@@ -126,7 +133,8 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
       view.setUint32(label(carrier, name) - scaffold.start, value, true);
   };
   set(tables);
-  set({ resume_count: resume.count, point_count: points.count, marks: carrier.marks, mark_count: plan.lines.length });
+  set({ clear_count: cleared.count, resume_count: resume.count, point_count: points.count });
+  set({ marks: carrier.marks, mark_count: plan.lines.length });
   set({ finals_first: plan.expectations.length - plan.finals.length, finals_end: plan.expectations.length });
   set({ point_vector: carrier.vector, stamp: planStamp(plan), ring3_stack: Number(environment.addresses.ring3Stack) });
   set({ start_address: Number(start.rip), start_stack: Number(start.registers["RSP"] ?? 0n) });

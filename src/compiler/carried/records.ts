@@ -19,6 +19,8 @@ export const records = {
   },
   /** One for each line: how often it ran since the last report, and room for the register that counts. */
   MARK: { COUNT: 0, KEPT: 8, BYTES: 16 },
+  /** One for each range that is cleared before the guest starts. */
+  CLEAR: { FROM: 0, LENGTH: 4, BYTES: 8 },
   /** Memory that loaders use and tests find empty: all that decision 5 gives to a test. */
   LOW_MEMORY: { START: 0x1000, END: 0xa_0000 },
 } as const;
