@@ -105,24 +105,22 @@ export class VmxOperations {
   }
 
   /** VMREAD of every field of a list into an image of a VMCS: two words of 32 bits a slot. */
-  readFields({ slots }: FieldList, into: Uint32Array): void {
+  readFields({ runs }: FieldList, into: Uint32Array): void {
     const words = this.#words;
     const base = (this.#region + slotsOffsetBytes) >> 2;
-    for (let i = 0; i < slots.length; i++) {
-      const at = 2 * (slots[i] ?? 0);
-      into[at] = words[base + at] ?? 0;
-      into[at + 1] = words[base + at + 1] ?? 0;
+    for (let i = 0; i < runs.length; i += 2) {
+      const end = runs[i + 1] ?? 0;
+      for (let at = runs[i] ?? 0; at < end; at++) into[at] = words[base + at] ?? 0;
     }
   }
 
   /** VMWRITE of every field of a list from an image, whose values have the fields' widths. */
-  writeFields({ slots }: FieldList, from: Uint32Array): void {
+  writeFields({ runs }: FieldList, from: Uint32Array): void {
     const words = this.#words;
     const base = (this.#region + slotsOffsetBytes) >> 2;
-    for (let i = 0; i < slots.length; i++) {
-      const at = 2 * (slots[i] ?? 0);
-      words[base + at] = from[at] ?? 0;
-      words[base + at + 1] = from[at + 1] ?? 0;
+    for (let i = 0; i < runs.length; i += 2) {
+      const end = runs[i + 1] ?? 0;
+      for (let at = runs[i] ?? 0; at < end; at++) words[base + at] = from[at] ?? 0;
     }
   }
 

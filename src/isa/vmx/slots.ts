@@ -30,9 +30,15 @@ export const imageWords = 2 * slotCount;
 export interface FieldList {
   readonly encodings: readonly number[];
   readonly slots: readonly number[];
+  /** The words of an image that they take: from and to, the latter not included, of each run without gaps. */
+  readonly runs: readonly number[];
 }
 
 /** A list of fields by their encodings for full access. */
 export function fieldList(encodings: readonly number[]): FieldList {
-  return { encodings, slots: encodings.map(slotOf) };
+  const slots = encodings.map(slotOf);
+  const sorted = [...new Set(slots)].toSorted((a, b) => a - b);
+  const starts = sorted.filter((slot, i) => slot - 1 !== sorted[i - 1]);
+  const ends = sorted.filter((slot, i) => slot + 1 !== sorted[i + 1]);
+  return { encodings, slots, runs: starts.flatMap((start, i) => [2 * start, 2 * (ends[i] ?? start) + 2]) };
 }

@@ -142,6 +142,22 @@ export class GuestRegisters implements ControlRegisters {
   }
 }
 
+/** Fields that make up what a guest reads of a register. */
+interface ShadowedFields {
+  readonly real: number;
+  readonly shadow: number;
+  readonly mask: number;
+}
+
+export const cr0Fields: ShadowedFields = { real: field.cr0, shadow: field.cr0Shadow, mask: field.cr0Mask };
+export const cr4Fields: ShadowedFields = { real: field.cr4, shadow: field.cr4Shadow, mask: field.cr4Mask };
+
+/** Bits 31:0 of CR0 or CR4 as a guest that has paging reads them: no other bits are defined. */
+export function believed32(vmx: VmxOperations, { real, shadow, mask }: ShadowedFields): number {
+  const owned = vmx.read32(mask);
+  return (vmx.read32(real) & ~owned) | (vmx.read32(shadow) & owned);
+}
+
 function throughShadow(real: bigint, shadow: bigint, mask: bigint): bigint {
   return (real & ~mask) | (shadow & mask);
 }

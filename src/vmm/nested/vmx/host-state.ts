@@ -2,6 +2,7 @@
 // so that its state is written into the VMCS that this VMM runs it on (01). Intel SDM vol. 3C, "VM Exits".
 
 import { cr0Bits, cr4Bits, eferBits, fieldList, imageWords, slotOf, vmcsEncoding } from "../../../isa/index.js";
+import { believed32, cr0Fields, cr4Fields } from "../../hardware/vmx/guest-registers.js";
 import { field, segmentField } from "../../hardware/vmx/vmcs-fields.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
 import type { Processor } from "../../virtualization.js";
@@ -12,13 +13,16 @@ const rights = { code64: 0xa09b, code32: 0xc09b, data: 0xc093, tss: 0x8b, unusab
 const flatLimit = 0xffff_ffff;
 const tableLimit = 0xffff;
 const tssLimit = 0x67;
-const keptCr0 = cr0Bits.ET | cr0Bits.NW | cr0Bits.CD;
+const keptCr0 = Number(cr0Bits.ET | cr0Bits.NW | cr0Bits.CD);
+const longMode = Number(eferBits.LMA | eferBits.LME);
+const pae = Number(cr4Bits.PAE);
+const pcide = Number(cr4Bits.PCIDE);
 const blockedByNmi = 8;
 
-/** What of the inner guest survives an exit to its VMM. */
+/** What of the inner guest survives an exit to its VMM. No bit of these registers is above bit 31. */
 export interface Left {
-  readonly cr0: bigint;
-  readonly efer: bigint;
+  readonly cr0: number;
+  readonly efer: number;
   readonly nmi: boolean;
 }
 
@@ -78,10 +82,10 @@ const written = fieldList([
 ]);
 
 const index = (encoding: number): number => 2 * slotOf(encoding);
-const moves = taken.map(([from, to]) => [index(from), index(to)] as const);
-const dataRights = dataSegments.map(
-  (name) => [index(host(`${name}_SELECTOR`)), index(segmentField[name].rights)] as const,
-);
+const movedFrom = taken.map(([from]) => index(from));
+const movedTo = taken.map(([, to]) => index(to));
+const dataSelectors = dataSegments.map((name) => index(host(`${name}_SELECTOR`)));
+const dataRights = dataSegments.map((name) => index(segmentField[name].rights));
 const codeRights = index(segmentField.CS.rights);
 const interruptibility = index(field.interruptibility);
 
@@ -101,30 +105,37 @@ export class HostStateLoader {
     const wide = vmcs12.control("HOST_ADDRESS_SPACE_SIZE");
     this.loadControlRegisters(vmcs12, left, wide);
     if (vmcs12.control("EXIT_LOAD_IA32_PAT")) this.processor.writeMsr(patMsr, vmcs12.read(hostField.pat));
-    for (const [from, to] of moves) {
-      image[to] = vmcs12.image[from] ?? 0;
-      image[to + 1] = vmcs12.image[from + 1] ?? 0;
+    const from = vmcs12.image;
+    for (let i = 0; i < movedTo.length; i++) {
+      const at = movedFrom[i] ?? 0;
+      const to = movedTo[i] ?? 0;
+      image[to] = from[at] ?? 0;
+      image[to + 1] = from[at + 1] ?? 0;
     }
     image[codeRights] = wide ? rights.code64 : rights.code32;
-    for (const [selector, to] of dataRights) image[to] = vmcs12.image[selector] === 0 ? rights.unusable : rights.data;
+    for (let i = 0; i < dataRights.length; i++) {
+      image[dataRights[i] ?? 0] = from[dataSelectors[i] ?? 0] === 0 ? rights.unusable : rights.data;
+    }
     image[interruptibility] = left.nmi ? blockedByNmi : 0;
     guest.vmx.writeFields(written, image);
   }
 
   private loadControlRegisters(vmcs12: Vmcs12, left: Left, wide: boolean): void {
     const { guest } = this;
-    const mode = eferBits.LMA | eferBits.LME;
+    const { vmx } = guest;
     const loads = vmcs12.control("EXIT_LOAD_IA32_EFER");
-    const cr4 = vmcs12.read(hostField.cr4);
-    const values = {
-      EFER: loads ? vmcs12.read(hostField.efer) : (left.efer & ~mode) | (wide ? mode : 0n),
-      CR0: (left.cr0 & keptCr0) | (vmcs12.read(hostField.cr0) & ~keptCr0),
-      CR4: wide ? cr4 | cr4Bits.PAE : cr4 & ~cr4Bits.PCIDE,
-      CR3: vmcs12.read(hostField.cr3),
-    };
-    // Under PAE paging they bring the page-directory-pointer entries with them.
-    for (const name of ["EFER", "CR0", "CR4", "CR3"] as const) {
-      if (!wide || guest.register(name) !== values[name]) guest.setRegister(name, values[name]);
-    }
+    const efer = loads ? vmcs12.read32(hostField.efer) : (left.efer & ~longMode) | (wide ? longMode : 0);
+    const cr0 = (left.cr0 & keptCr0) | (vmcs12.read32(hostField.cr0) & ~keptCr0);
+    const cr4 = wide ? vmcs12.read32(hostField.cr4) | pae : vmcs12.read32(hostField.cr4) & ~pcide;
+    const cr3 = vmcs12.read(hostField.cr3);
+    // Most exits find them as they were. Under PAE paging they bring the page-directory-pointer entries with them.
+    if (!wide || differ(efer, vmx.read32(field.efer))) guest.setRegister("EFER", unsigned(efer));
+    if (!wide || differ(cr0, believed32(vmx, cr0Fields))) guest.setRegister("CR0", unsigned(cr0));
+    if (!wide || differ(cr4, believed32(vmx, cr4Fields))) guest.setRegister("CR4", unsigned(cr4));
+    if (!wide || cr3 !== vmx.read(field.cr3)) guest.setRegister("CR3", cr3);
   }
 }
+
+const differ = (one: number, other: number): boolean => (one ^ other) >>> 0 !== 0;
+
+const unsigned = (word: number): bigint => BigInt(word >>> 0);

@@ -435,7 +435,7 @@ export class NestedVmx {
   /** What of the guest that the current VMCS is of survives an exit. */
   private left(nmi: boolean): Left {
     const { vmx } = this.parts;
-    return { cr0: vmx.read(field.cr0), efer: vmx.read(field.efer), nmi };
+    return { cr0: vmx.read32(field.cr0), efer: vmx.read32(field.efer), nmi };
   }
 
   /** The state of the inner guest goes into 12, and 01 is current again. */

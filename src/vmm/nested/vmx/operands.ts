@@ -7,7 +7,7 @@ import type { SegmentState } from "../../../program/index.js";
 import { markUsed, pagingLimits, walkTables } from "../../guest-paging.js";
 import type { InjectedEvent } from "../../hardware/exited-guest.js";
 import type { VmxGuest } from "../../hardware/vmx/vmx-guest.js";
-import { field } from "../../hardware/vmx/vmcs-fields.js";
+import { field, segmentField } from "../../hardware/vmx/vmcs-fields.js";
 import type { Processor } from "../../virtualization.js";
 
 const segmentNames = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
@@ -26,7 +26,7 @@ const big = 0x4000;
 
 /** Privilege level of the guest: the DPL of SS. */
 export function privilege(guest: VmxGuest): number {
-  return (guest.segment("SS").rights >> dplShift) & 3;
+  return (guest.vmx.read32(segmentField.SS.rights) >> dplShift) & 3;
 }
 
 /** Bytes of VMREAD's and VMWRITE's operands. */

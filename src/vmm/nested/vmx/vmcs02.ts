@@ -208,12 +208,13 @@ export class Vmcs02 {
     const primary = vmcs12.word("primary");
     const usesIo = (primary & mask.ioBitmaps) !== 0;
     const everyPort = !usesIo && (primary & mask.everyPort) !== 0;
-    for (const [i, encoding] of f.ioBitmaps.entries()) {
-      const merged = io[i === 0 ? 0 : 1];
+    for (let i = 0; i < io.length; i++) {
+      const merged = io[i] as MergedBitmap;
+      const encoding = f.ioBitmaps[i] as number;
       if (usesIo) merged.merge(vmcs12.read(encoding));
       else if (everyPort) merged.fill();
       // Where the guest's VMM asks for no ports, this VMM's own bitmaps say all.
-      this.put(encoding, usesIo || everyPort ? merged.address : own.ioBitmaps[i === 0 ? 0 : 1]);
+      this.put(encoding, usesIo || everyPort ? merged.address : (own.ioBitmaps[i] as bigint));
     }
     if ((primary & mask.msrBitmaps) !== 0) msrs.merge(vmcs12.read(f.msrBitmaps), virtualizedMsrs(vmcs12));
     else msrs.fill();
