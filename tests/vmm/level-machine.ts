@@ -37,6 +37,8 @@ export class LevelMachine {
   private readonly real: Machine;
   private level!: ReturnType<typeof levelOn>;
   private log: DecodedEvent[] = [];
+  /** What a test raises reaches the processor when its guest runs: before, the level's own VMM would have it. */
+  private signals: (() => void)[] = [];
 
   constructor(options: MachineOptions) {
     this.real = new Machine(loadCore(), { ...options, vmmMemoryBytes: vmmMemoryBytes * deeper });
@@ -46,6 +48,7 @@ export class LevelMachine {
   reset(): void {
     this.real.reset();
     this.log = [];
+    this.signals = [];
     this.level = levelOn(this.real, this.sink());
   }
 
@@ -67,8 +70,16 @@ export class LevelMachine {
     this.level.giveRoot();
   }
 
+  raiseNmi(): void {
+    this.signals.push(() => this.real.raiseNmi());
+  }
+  raiseInit(startupVector?: number): void {
+    this.signals.push(() => this.real.raiseInit(startupVector));
+  }
+
   run(budget: number): LevelStop {
     this.drain();
+    for (const raise of this.signals.splice(0)) raise();
     const stop = this.level.processor.run(budget);
     this.drain();
     // What the test does next are instructions of the level's VMM.

@@ -13,3 +13,5 @@ await import("../vmx/memory.test.js");
 await import("../vmx/instructions.test.js");
 await import("../vmx/entry-rules.test.js");
 await import("../vmx/rows.test.js");
+await import("../vmx/priority.test.js");
+await import("../vmx/tlb.test.js");

@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import type { VmxControlName } from "../../src/isa/index.js";
-import { place, Vmm } from "./driver.js";
+import { onMachine, place, Vmm } from "./driver.js";
 import { Root } from "./root.js";
 
 const exceptions = (vmm: Vmm, ...vectors: number[]): Vmm =>
@@ -417,7 +417,15 @@ describe("INIT and start-up IPIs", () => {
     expect(vmm.exit()).toMatchObject({ subject: "INIT_SIGNAL", rip: place.guestHandlers + 96n });
   });
 
-  test("a guest that waits for a start-up IPI takes that alone", () => {
+  test("INIT that waited in root operation comes at the same place", () => {
+    const root = new Root().set("MONITOR_TRAP_FLAG").write("VM_ENTRY_INTERRUPTION_INFORMATION", 0x8000_0306);
+    root.machine.raiseInit();
+    const events = root.execute("90 0f 01 c2").filter(({ kind }) => kind === "exit");
+    expect(events).toMatchObject([{ subject: "INIT_SIGNAL", rip: place.guestHandlers + 96n }]);
+  });
+
+  // A level deeper its VMM, which has no handlers here, takes the NMI as soon as it is in root operation again.
+  test.each(onMachine("a guest that waits for a start-up IPI takes that alone"))("%s", () => {
     const vmm = new Vmm().set("NMI_EXITING", "NMI_WINDOW_EXITING", "VIRTUAL_NMIS").write("GUEST_ACTIVITY_STATE", 3);
     vmm.enter();
     vmm.machine.raiseNmi();

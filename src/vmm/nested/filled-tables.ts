@@ -6,7 +6,8 @@ import type { Processor } from "../virtualization.js";
 
 const frameMask = 0x000f_ffff_ffff_f000n;
 const pageBytes = 0x1000;
-const poolPages = 128;
+/** Guests of several tables have as many pools. */
+const poolPages = 64;
 
 const wordBytes = 4;
 

@@ -13,7 +13,8 @@ import type { VmmPolicy } from "../../policy.js";
 import type { EntryFailure, Processor, SvmOperations } from "../../virtualization.js";
 import type { Taken } from "../taken.js";
 import { MergedBitmap } from "../merged-bitmap.js";
-import { MergedNpt, type InnerTables } from "./merged-npt.js";
+import { InnerSpaces } from "./inner-spaces.js";
+import type { InnerTables } from "./merged-npt.js";
 import * as merge from "./merge.js";
 import { offeredLeaf, offeredVintr } from "./offer.js";
 import { noRatio, SvmMsrs } from "./svm-msrs.js";
@@ -48,8 +49,6 @@ const instructions: ReadonlyMap<bigint, string> = new Map(
 );
 const place = { asid: vmcbOffset("GUEST_ASID"), root: vmcbOffset("N_CR3") } as const;
 const invalid = 0xffff_ffff_ffff_ffffn;
-const innerAsid = 2;
-const tlbFlush = { all: 1, guest: 3 } as const;
 const masking = 1n << 24n;
 const virtualIrq = 1n << 8n;
 const typeException = 3n;
@@ -62,7 +61,7 @@ const generalProtection: InjectedEvent = { vector: 13, errorCode: 0 };
 export class NestedSvm {
   private readonly own: Vmcb;
   private readonly vmcb02: Vmcb;
-  private readonly merged: MergedNpt;
+  private readonly spaces: InnerSpaces;
   private readonly maps: merge.MergedMaps;
   /** A page for VMCBs where the guest has no memory. */
   private readonly nobody: bigint;
@@ -72,8 +71,6 @@ export class NestedSvm {
   /** Id of the rule that the last refused VMRUN broke. */
   brokenRule: string | undefined;
   private lastVmcb = 0n;
-  private lastRoot = 0n;
-  private lastAsid = 0;
   /** The guest's global interrupt flag, and an NMI that it holds back. */
   private gif = true;
   private nmiHeld = false;
@@ -91,7 +88,7 @@ export class NestedSvm {
     const address = BigInt(pages.take());
     processor.writePhysical(address, new Uint8Array(vmcbBytes));
     this.vmcb02 = new Vmcb(address, processor.window(address, vmcbBytes));
-    this.merged = new MergedNpt(processor, pages, parts.policy.memory);
+    this.spaces = new InnerSpaces(processor, pages, parts.policy.memory);
     this.maps = {
       io: this.mergedMap("IOPM_BASE_PA", ioMapBytes),
       msrs: this.mergedMap("MSRPM_BASE_PA", msrMapBytes),
@@ -114,7 +111,9 @@ export class NestedSvm {
   /** The guest's physical address behind one of the guest that runs. */
   physical(address: bigint): bigint | undefined {
     const { inner } = this;
-    return inner && merge.usesNestedPaging(inner) ? this.merged.translate(this.tablesOf(inner), address) : address;
+    return inner && merge.usesNestedPaging(inner)
+      ? this.spaces.tables.translate(this.tablesOf(inner), address)
+      : address;
   }
 
   /** Deals with an exit if it concerns SVM of the guest; undefined where it is handled as any other. */
@@ -176,7 +175,7 @@ export class NestedSvm {
         this.setGif(false);
         break;
       default:
-        this.merged.flush();
+        this.spaces.drop();
         this.parts.svm.invalidate();
     }
   }
@@ -265,14 +264,17 @@ export class NestedSvm {
     guest.advance();
     const failure = this.check(address);
     if (failure) return this.reject(vmcb12, failure.rule ?? "", rip);
-    const nested = merge.usesNestedPaging(vmcb12);
     const { cpu } = guest.platform;
     this.setGif(true);
     merge.mergeIntercepts({ own, vmcb12, vmcb02 }, this.maps, offeredVintr(cpu));
+    const space = this.spaces.choose({
+      asid: vmcb12.readU32(place.asid),
+      cr3: merge.usesNestedPaging(vmcb12) ? this.tablesOf(vmcb12).cr3 : undefined,
+      tlbControl: merge.tlbControl(vmcb12),
+    });
     merge.writeInner(own, vmcb12, vmcb02, {
-      root: nested ? this.merged.root : root,
-      asid: innerAsid,
-      tlbControl: this.prepareTables(vmcb12),
+      ...space,
+      root: space.root ?? root,
       vintr: vmcb12.get("vintr") & offeredVintr(cpu),
       virtualLoads: cpu.features.includes("V_VMSAVE_VMLOAD"),
       branches: cpu.features.includes("LBRVIRT"),
@@ -296,23 +298,6 @@ export class NestedSvm {
     const failure = svm.check(this.guest.isMemory(address) ? address : this.nobody);
     if (isOther) processor.setRegister("CR0", cr0);
     return failure;
-  }
-
-  /** Makes the merged tables ready; gives TLB_CONTROL of 02. One ASID serves all inner guests. */
-  private prepareTables(vmcb12: Vmcb): number {
-    const asked = merge.tlbControl(vmcb12);
-    const asid = vmcb12.readU32(place.asid);
-    let isOther = asid !== this.lastAsid;
-    this.lastAsid = asid;
-    if (merge.usesNestedPaging(vmcb12)) {
-      const { cr3 } = this.tablesOf(vmcb12);
-      if (isOther || cr3 !== this.lastRoot || asked !== 0) this.merged.flush();
-      else isOther = this.merged.revalidate();
-      isOther ||= cr3 !== this.lastRoot;
-      this.lastRoot = cr3;
-    }
-    if (asked !== 0 || !isOther) return asked;
-    return this.guest.platform.cpu.features.includes("FLUSH_BY_ASID") ? tlbFlush.guest : tlbFlush.all;
   }
 
   /** The nested tables are read as the mode of the guest's VMM says. */
@@ -359,7 +344,7 @@ export class NestedSvm {
 
   private nestedPageFault(vmcb12: Vmcb): Taken {
     const { guest, vmcb02 } = this;
-    const outcome = this.merged.fault(this.tablesOf(vmcb12), vmcb02.get("exitinfo2"), vmcb02.get("exitinfo1"));
+    const outcome = this.spaces.tables.fault(this.tablesOf(vmcb12), vmcb02.get("exitinfo2"), vmcb02.get("exitinfo1"));
     guest.classify(outcome.kind === "denied" ? "public" : "internal");
     if (outcome.kind === "inner") return this.reflect(vmcb12);
     if (outcome.kind === "filled") {

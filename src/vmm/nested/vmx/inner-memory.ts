@@ -2,6 +2,7 @@
 // and the features of EPT that this VMM carries out for the guest's VMM: page-modification logging, #VE, EPTP switching.
 // Intel SDM vol. 3C, "VMX Support for Address Translation"; "VM Functions"; "Virtualization Exceptions".
 
+import { assert } from "../../../base/index.js";
 import { cr0Bits, decodeFields, noRawWords, vmcsEncoding, vmxExitByNumber } from "../../../isa/index.js";
 import { gpr } from "../../hardware/exited-guest.js";
 import type { VmxSetup } from "../../hardware/vmx/setup.js";
@@ -11,6 +12,7 @@ import type { PageAllocator } from "../../page-allocator.js";
 import type { VmmPolicy } from "../../policy.js";
 import type { Processor, VmxOperations } from "../../virtualization.js";
 import type { ExitChange } from "./exit-change.js";
+import { LastUsed } from "../last-used.js";
 import { MergedEpt, type InnerEpt } from "./merged-ept.js";
 import type { Vmcs12 } from "./vmcs12.js";
 
@@ -49,52 +51,82 @@ export interface InnerMemoryParts {
 /** What becomes of an EPT violation: nothing more, an exit of the inner guest, or the end of the run. */
 export type Settled = { readonly kind: "settled" | "denied" } | { readonly kind: "exit"; readonly change: ExitChange };
 
+/** Translations of inner guests by one EPT of their VMM: its pointer, 0 for none. */
+interface Space {
+  pointer: bigint;
+  /** What is filled of it; made where it is needed. */
+  merged: MergedEpt | undefined;
+  /** Under which the processor knows them, and by which VPID their VMM does; 0 where they must not be found again. */
+  vpid: number;
+  theirVpid: number;
+}
+
+const keptSpaces = 4;
+
 export class InnerMemory {
-  private readonly merged: MergedEpt;
-  /** Under which the translations of the last inner guest are known, and whose they are. */
-  private vpid: number = vpids.first;
-  private lastVpid = 0;
-  private lastPointer = 0n;
+  private readonly spaces = new LastUsed<Space>(keptSpaces, () => ({
+    pointer: 0n,
+    merged: undefined,
+    vpid: vpids.first,
+    theirVpid: 0,
+  }));
+  private lastVpid: number = vpids.first;
 
   constructor(
     private readonly parts: InnerMemoryParts,
     private readonly guest: VmxGuest,
     /** Whether VM entry takes an EPT pointer. */
     private readonly isEptPointer: (pointer: bigint) => boolean,
-  ) {
-    this.merged = new MergedEpt(parts.processor, parts.pages, parts.policy.memory);
-  }
+  ) {}
 
   /** Without EPT of its VMM the inner guest has the guest's memory; with it, what both allow. */
   choose(vmcs12: Vmcs12): { readonly eptPointer: bigint; readonly vpid: number } {
-    const eptPointer = this.chooseEpt(vmcs12);
-    return { eptPointer, vpid: this.chooseVpid(vmcs12) };
+    const pointer = vmcs12.control("ENABLE_EPT") ? vmcs12.read(place.eptp) : 0n;
+    const space = this.spaces.use(
+      (each) => each.pointer === pointer,
+      (each) => this.empty(each, pointer),
+    );
+    const vpid = this.chooseVpid(vmcs12, space);
+    if (pointer === 0n) return { eptPointer: this.parts.setup.eptp, vpid };
+    return { eptPointer: this.mergedOf(space).pointerFor(pointer), vpid };
   }
 
-  private chooseEpt(vmcs12: Vmcs12): bigint {
-    if (!vmcs12.control("ENABLE_EPT")) return this.parts.setup.eptp;
-    const { merged } = this;
-    const pointer = vmcs12.read(place.eptp);
-    if (pointer !== this.lastPointer) {
-      merged.flush();
-      this.lastPointer = pointer;
-      this.lastVpid = 0;
-    } else if (merged.revalidate()) this.lastVpid = 0;
-    return merged.pointerFor(pointer);
+  private empty(space: Space, pointer: bigint): void {
+    space.pointer = pointer;
+    space.merged?.flush();
+    space.theirVpid = 0;
   }
 
-  /** An inner guest without a VPID, or with another one than before, starts without translations. */
-  private chooseVpid(vmcs12: Vmcs12): number {
+  private mergedOf(space: Space): MergedEpt {
+    const { processor, pages, policy } = this.parts;
+    space.merged ??= new MergedEpt(processor, pages, policy.memory);
+    return space.merged;
+  }
+
+  /** The tables of the inner guest that runs. */
+  private get merged(): MergedEpt {
+    const [space] = this.spaces;
+    assert(space !== undefined, "an inner guest runs");
+    return this.mergedOf(space);
+  }
+
+  /** An inner guest without a VPID, with another one than before, or with other tables starts without translations. */
+  private chooseVpid(vmcs12: Vmcs12, space: Space): number {
     const theirs = vmcs12.control("ENABLE_VPID") ? vmcs12.read32(place.vpid) : 0;
-    if (theirs === 0 || theirs !== this.lastVpid) {
-      this.vpid++;
-      if (this.vpid > vpids.last) {
-        this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
-        this.vpid = vpids.first;
-      }
+    const isOther = space.merged?.revalidate() === true || theirs !== space.theirVpid;
+    if (theirs === 0 || isOther) space.vpid = this.freshVpid();
+    space.theirVpid = theirs;
+    return space.vpid;
+  }
+
+  private freshVpid(): number {
+    this.lastVpid++;
+    if (this.lastVpid > vpids.last) {
+      this.parts.vmx.invalidateEpt(this.parts.setup.eptp);
+      for (const each of this.spaces) each.theirVpid = 0;
+      this.lastVpid = vpids.first;
     }
-    this.lastVpid = theirs;
-    return this.vpid;
+    return this.lastVpid;
   }
 
   /** The guest's physical address behind one of its guest; undefined where there is none. */
@@ -104,8 +136,7 @@ export class InnerMemory {
 
   /** INVEPT, INVVPID, and everything else that drops the inner guests' translations. */
   drop(): void {
-    this.merged.flush();
-    this.lastVpid = 0;
+    for (const each of this.spaces) this.empty(each, each.pointer);
   }
 
   private eptOf(vmcs12: Vmcs12): InnerEpt {
@@ -187,7 +218,7 @@ export class InnerMemory {
   /** VMFUNC of the inner guest; false where it exits. "EPTP Switching" is function 0. */
   vmFunction(vmcs12: Vmcs12): boolean {
     const { guest } = this;
-    const { processor, vmx, setup } = this.parts;
+    const { processor, vmx } = this.parts;
     const index = guest.general32(gpr.rcx);
     const isSwitch = guest.general32(gpr.rax) === 0 && (vmcs12.read(place.vmFunctions) & eptpSwitching) !== 0n;
     if (!vmcs12.control("ENABLE_VM_FUNCTIONS") || !isSwitch || index >= listEntries) return false;
@@ -196,8 +227,9 @@ export class InnerMemory {
     if (!this.isEptPointer(pointer)) return false;
     vmcs12.write(place.eptp, pointer);
     if (vmcs12.control("EPT_VIOLATION_VE")) vmcs12.write32(place.eptpIndex, index);
-    vmx.write(place.eptp, this.chooseEpt(vmcs12));
-    vmx.invalidateEpt(setup.eptp);
+    const { eptPointer, vpid } = this.choose(vmcs12);
+    vmx.write(place.eptp, eptPointer);
+    vmx.write(place.vpid, BigInt(vpid));
     guest.emulated("VMFUNC");
     guest.advance();
     return true;

@@ -310,7 +310,8 @@ export class NestedVmx {
       this.memory.drop();
       return this.reflect(vmcs, reason, "internal");
     }
-    if (reason === reasons.timer && this.initWaits) return this.initSignal(vmcs);
+    // Behind what the entry injects the monitor trap flag comes before the timer, and INIT before both.
+    if ((reason === reasons.timer || reason === reasons.monitorTrap) && this.initWaits) return this.initSignal(vmcs);
     if (reason === reasons.vmfunc) return this.vmFunction(vmcs);
     if (reason === reasons.cr) return this.reflect(vmcs, reason, "internal");
     if (ofVirtualApic.has(reason)) return this.reflect(vmcs, reason, "internal");
