@@ -21,12 +21,11 @@ type Names = ReadonlyMap<SymbolId, string>;
 
 /** All cases of a file; the text ends with a newline. */
 export function renderResolved(file: ResolvedFile): string {
-  const lines: string[] = [];
-  for (const test of file.tests) {
+  const lines = file.tests.flatMap((test) => {
     const flags = [test.golden && "golden", test.only && "only", test.xfail !== undefined && "xfail"];
-    lines.push([`test ${JSON.stringify(test.name)}`, ...flags.filter((flag) => flag !== false)].join(" "));
-    for (const one of test.cases) lines.push(...renderCase(one).map((line) => `  ${line}`));
-  }
+    const head = [`test ${JSON.stringify(test.name)}`, ...flags.filter((flag) => flag !== false)].join(" ");
+    return [head, ...test.cases.flatMap((one) => renderCase(one).map((line) => `  ${line}`))];
+  });
   return lines.map((line) => `${line.trimEnd()}\n`).join("");
 }
 
@@ -46,9 +45,11 @@ export function renderCase(one: ResolvedCase): string[] {
       }
     }
   }
-  for (const guest of one.guests) lines.push(...renderGuest(guest, names).map((line) => `  ${line}`));
-  for (const { condition } of one.finals) lines.push(`  expect ${conditionText(condition, names)}`);
-  return lines;
+  return [
+    ...lines,
+    ...one.guests.flatMap((guest) => renderGuest(guest, names).map((line) => `  ${line}`)),
+    ...one.finals.map(({ condition }) => `  expect ${conditionText(condition, names)}`),
+  ];
 }
 
 function symbolNames(one: ResolvedCase): Names {
@@ -88,15 +89,15 @@ function renderGuest(guest: ResolvedGuest, names: Names): string[] {
     const name = target.kind === "msr" ? `msr(${hex(target.address)})` : target.name;
     lines.push(`  start ${name} = ${valueText(value, names)}`);
   }
-  for (const handler of guest.handlers) {
-    lines.push(`  handler ${handler.vector}`, ...renderItems(handler.code, names, "    "));
-  }
-  lines.push(...renderItems(guest.code, names, "  "));
-  if (guest.data.length > 0) lines.push("  data", ...renderItems(guest.data, names, "    "));
-  for (const { kind, address, items } of guest.placed) {
-    lines.push(`  ${kind} at ${hex(address)}`, ...renderItems(items, names, "    "));
-  }
-  return lines;
+  return [
+    ...lines,
+    ...guest.handlers.flatMap(({ vector, code }) => [`  handler ${vector}`, ...renderItems(code, names, "    ")]),
+    ...renderItems(guest.code, names, "  "),
+    ...(guest.data.length > 0 ? ["  data", ...renderItems(guest.data, names, "    ")] : []),
+    ...guest.placed.flatMap(({ kind, address, items }) => {
+      return [`  ${kind} at ${hex(address)}`, ...renderItems(items, names, "    ")];
+    }),
+  ];
 }
 
 function renderItems(items: readonly Item[], names: Names, indent: string): string[] {

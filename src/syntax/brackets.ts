@@ -4,10 +4,10 @@
 // otherwise.
 
 import { syntactic, type Diagnostic, type Source } from "../base/index.js";
-import { makeToken, type Token } from "./lexer.js";
 import { deepestNesting } from "./limits.js";
 import { lineOf, spanOf } from "./places.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import { makeToken, type Token } from "./tokens.js";
 
 export interface Bracketed {
   readonly tokens: Token[];
@@ -31,7 +31,7 @@ function foldNewLines(tokens: Token[]): Token[] {
   const open: number[] = [];
   let newLines: Token[] = [];
   for (const token of tokens) {
-    const type = token.tokenType;
+    const type = token.kind;
     if (type === t.LParen || type === t.CallParen) open.push(newLines.length);
     else if (type === t.NewLine && open.length > 0) newLines.push(token);
     else if (type === t.RParen) {
@@ -51,9 +51,9 @@ function hangBraces(source: Source, tokens: Token[]): Bracketed {
   const misplaced = new Set<Token>();
   for (let i = 1; i + 1 < tokens.length; i++) {
     const token = tokens[i] as Token;
-    if (token.tokenType !== t.NewLine || tokens[i + 1]?.tokenType !== t.LCurly) continue;
+    if (token.kind !== t.NewLine || tokens[i + 1]?.kind !== t.LCurly) continue;
     const last = tokens[i - 1] as Token;
-    if (last.tokenType === t.LCurly || last.tokenType === t.RCurly) continue;
+    if (last.kind === t.LCurly || last.kind === t.RCurly) continue;
     const brace = spanOf(source, tokens[i + 1] as Token);
     const edit = { span: { source, start: last.endOffset, end: brace.end }, newText: " {" };
     misplaced.add(token);
@@ -71,7 +71,7 @@ function boundNesting(source: Source, tokens: Token[]): Bracketed {
   let statement = 0;
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
-    const type = token.tokenType;
+    const type = token.kind;
     if (type === t.LCurly) braces++;
     else if (type === t.RCurly) braces = Math.max(0, braces - 1);
     else if (type === t.LParen || type === t.CallParen || type === t.LBracket || type === t.Hole) others++;
@@ -94,8 +94,8 @@ function balanceBraces(source: Source, tokens: Token[]): Bracketed {
   const kept: Token[] = [];
   let depth = 0;
   for (const token of tokens) {
-    if (token.tokenType === t.LCurly) depth++;
-    else if (token.tokenType === t.RCurly && depth-- === 0) {
+    if (token.kind === t.LCurly) depth++;
+    else if (token.kind === t.RCurly && depth-- === 0) {
       depth = 0;
       diagnostics.push(syntactic.closesNothing({ text: "}" }, { span: spanOf(source, token) }));
       continue;
@@ -124,11 +124,11 @@ function closeOpenBlocks(source: Source, tokens: Token[]): Bracketed {
   };
   for (let i = 0; i < tokens.length; i++) {
     const token = tokens[i] as Token;
-    const first = i === 0 || tokens[i - 1]?.tokenType === t.NewLine;
+    const first = i === 0 || tokens[i - 1]?.kind === t.NewLine;
     if (first) lineStart = columnOf(source, token);
     if (first && open.length > 0 && lineStart === 0 && beginsDeclaration(tokens, i)) closeDownTo(0, token.startOffset);
-    if (token.tokenType === t.LCurly) open.push({ brace: token, indent: lineStart });
-    if (token.tokenType === t.RCurly) {
+    if (token.kind === t.LCurly) open.push({ brace: token, indent: lineStart });
+    if (token.kind === t.RCurly) {
       if (first) {
         const meant = open.findLastIndex((block) => block.indent <= lineStart);
         closeDownTo(Math.max(meant, 0) + 1, token.startOffset);
@@ -143,10 +143,10 @@ function closeOpenBlocks(source: Source, tokens: Token[]): Bracketed {
 
 /** True for what stands only at file level, told apart from instructions by what follows. */
 function beginsDeclaration(tokens: readonly Token[], index: number): boolean {
-  const next = tokens[index + 1]?.tokenType;
+  const next = tokens[index + 1]?.kind;
   const word = tokens[index]?.image;
   if (word === "test") return next === t.StringToken;
-  return (word === "platform" || word === "macro" || word === "use") && next !== undefined && t.nameTypes.has(next);
+  return (word === "platform" || word === "macro" || word === "use") && next !== undefined && t.isName(next);
 }
 
 function columnOf(source: Source, token: Token): number {

@@ -4,8 +4,8 @@ import { assert, spanText, syntactic, type Span } from "../base/index.js";
 import { buildExpr, missing } from "./build-expr.js";
 import { isBroken, isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode } from "./cst.js";
-import type { Token } from "./lexer.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 import type { EventClause, Expr, JudgementClause, Name, RoundClause } from "./tree.js";
 
 /**
@@ -44,7 +44,7 @@ function buildEvent(build: Build, node: CstNode): EventClause | undefined {
   const [part] = node.parts;
   if (part === undefined) return undefined;
   if (!isToken(part)) return part.name === "anyEvent" ? buildAny(build, part) : buildOne(build, part);
-  return { kind: part.tokenType === t.Hole ? "hole" : "nothing", span: tokenSpan(build, part) };
+  return { kind: part.kind === t.Hole ? "hole" : "nothing", span: tokenSpan(build, part) };
 }
 
 function buildAny(build: Build, node: CstNode): EventClause {
@@ -62,11 +62,11 @@ function buildOne(build: Build, node: CstNode): EventClause | undefined {
   const kind = tokens.shift();
   if (kind === undefined) return undefined;
   const subject = isSubject(tokens[0]) ? tokens.shift() : undefined;
-  const parentheses = tokens.filter((token) => !t.nameTypes.has(token.tokenType));
+  const parentheses = tokens.filter((token) => !t.isName(token.kind));
   const { positional, fields, end } = buildFields(build, nodesOf(node, "field"));
-  const names = tokens.filter((token) => t.nameTypes.has(token.tokenType));
-  const to = names[0]?.tokenType === t.To ? names.splice(0, 2)[1] : undefined;
-  const goto = names[0]?.tokenType === t.Goto ? names[1] : undefined;
+  const names = tokens.filter((token) => t.isName(token.kind));
+  const to = names[0]?.kind === t.To ? names.splice(0, 2)[1] : undefined;
+  const goto = names[0]?.kind === t.Goto ? names[1] : undefined;
   const fieldsEnd = Math.max(end, parentheses[parentheses.length - 1]?.endOffset ?? 0);
   return {
     kind: "event",
@@ -81,11 +81,11 @@ function buildOne(build: Build, node: CstNode): EventClause | undefined {
 }
 
 function isSubject(token: Token | undefined): boolean {
-  const type = token?.tokenType;
+  const type = token?.kind;
   return (
     type === t.Exception ||
     type === t.ExceptionCallee ||
-    (type !== undefined && t.nameTypes.has(type) && type !== t.To && type !== t.Goto)
+    (type !== undefined && t.isName(type) && type !== t.To && type !== t.Goto)
   );
 }
 

@@ -4,10 +4,10 @@
 import { assert, syntactic } from "../base/index.js";
 import { filledParts, isToken, nameOf, nodeOf, nodesOf, span, startOf, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode, Part } from "./cst.js";
-import type { Token } from "./lexer.js";
 import { mostOperators } from "./limits.js";
 import { isComparison, precedenceOf } from "./operators.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 import type { Arg, BinaryOperator, Expr, Term, UnaryOperator } from "./tree.js";
 
 /** Stands where nothing could be read; `at` is an offset nearby. */
@@ -25,7 +25,7 @@ function buildArg(build: Build, node: CstNode): Arg {
   for (let i = 0; i < parts.length; i++) {
     const part = parts[i] as Part;
     if (isToken(part)) {
-      if (part.tokenType === t.Hint) terms.push(single(nameExpr(build, part)));
+      if (part.kind === t.Hint) terms.push(single(nameExpr(build, part)));
       continue;
     }
     const left = buildExpr(build, part);
@@ -54,7 +54,7 @@ function single(expr: Expr): Term {
 }
 
 function isJoiner(token: Token): boolean {
-  return token.tokenType === t.Range || token.tokenType === t.Colon || token.tokenType === t.Assign;
+  return token.kind === t.Range || token.kind === t.Colon || token.kind === t.Assign;
 }
 
 /** `left joiner right [= default]`; `rest` holds what follows the joiner. */
@@ -63,7 +63,7 @@ function buildPair(build: Build, left: Expr, joiner: Token, rest: readonly Part[
   const hasRight = rightPart !== undefined && !isToken(rightPart);
   const right = hasRight ? buildExpr(build, rightPart) : missing(build, joiner.endOffset);
   const hasDefault =
-    hasRight && assign !== undefined && isToken(assign) && assign.tokenType === t.Assign && defaultPart !== undefined;
+    hasRight && assign !== undefined && isToken(assign) && assign.kind === t.Assign && defaultPart !== undefined;
   const end = hasDefault && !isToken(defaultPart) ? buildExpr(build, defaultPart) : undefined;
   const term: Term = {
     kind: "pair",
@@ -79,7 +79,7 @@ function buildPair(build: Build, left: Expr, joiner: Token, rest: readonly Part[
 /** A row of operands and operators, or two more expressions that it chooses between. */
 export function buildExpr(build: Build, node: CstNode): Expr {
   const parts = filledParts(build, node);
-  const question = parts.findIndex((part) => isToken(part) && part.tokenType === t.Hole);
+  const question = parts.findIndex((part) => isToken(part) && part.kind === t.Hole);
   if (question === -1) return buildRow(build, parts);
   const condition = buildRow(build, parts.slice(0, question));
   const [chosen, otherwise] = parts
@@ -164,10 +164,8 @@ function binary(build: Build, operator: Token, left: Expr, right: Expr): Expr {
   return { kind: "binary", op, left, right, span: span(build, left.span.start, right.span.end) };
 }
 
-function isOperator(part: Part): boolean {
-  if (!isToken(part)) return false;
-  const categories = part.tokenType.CATEGORIES;
-  return categories !== undefined && (categories.includes(t.Operator) || categories.includes(t.UnaryOperator));
+function isOperator(part: Part): part is Token {
+  return isToken(part) && (t.isOperator(part.kind) || t.isUnaryOperator(part.kind));
 }
 
 function buildOperand(build: Build, part: Part): Expr {
@@ -176,10 +174,10 @@ function buildOperand(build: Build, part: Part): Expr {
     return part.name === "memory" ? buildMemory(build, part) : buildGroup(build, part);
   }
   const place = tokenSpan(build, part);
-  if (t.nameTypes.has(part.tokenType)) return { kind: "name", name: part.image, span: place };
-  if (part.tokenType === t.Exception) return { kind: "exception", name: part.image.slice(1), span: place };
-  if (part.tokenType === t.Here) return { kind: "here", span: place };
-  if (part.tokenType === t.SectionStart) return { kind: "section-start", span: place };
+  if (t.isName(part.kind)) return { kind: "name", name: part.image, span: place };
+  if (part.kind === t.Exception) return { kind: "exception", name: part.image.slice(1), span: place };
+  if (part.kind === t.Here) return { kind: "here", span: place };
+  if (part.kind === t.SectionStart) return { kind: "section-start", span: place };
   const { payload } = part;
   if (typeof payload === "bigint") return { kind: "number", value: payload, span: place };
   if (typeof payload === "string") return { kind: "string", value: payload, span: place };
@@ -211,7 +209,7 @@ function buildGroup(build: Build, node: CstNode): Expr {
 function buildMemory(build: Build, node: CstNode): Expr {
   const start = startOf(node) ?? build.source.text.length;
   const size = tokenOf(node, t.Size);
-  const hints = node.parts.filter((part): part is Token => isToken(part) && part.tokenType === t.Hint);
+  const hints = node.parts.filter((part): part is Token => isToken(part) && part.kind === t.Hint);
   const exprs = nodesOf(node, "expr").map((expr) => buildExpr(build, expr));
   const address = exprs[exprs.length - 1] ?? missing(build, start + 1);
   const segment = tokenOf(node, t.Colon) === undefined || exprs.length < 2 ? undefined : exprs[0];

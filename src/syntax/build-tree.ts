@@ -6,8 +6,8 @@ import { brokenArg, buildArgs } from "./build-expr.js";
 import { buildJudgement } from "./build-events.js";
 import { isBroken, isToken, nameOf, nodeOf, span, tokenOf, tokenSpan } from "./cst.js";
 import type { Build, CstNode } from "./cst.js";
-import type { Token } from "./lexer.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 import type { Arg, Block, JudgementClause, Label, Statement } from "./tree.js";
 
 export type Mutable<T> = { -readonly [K in keyof T]: T[K] };
@@ -42,7 +42,7 @@ function buildItem(build: Build, item: CstNode): Statement | JudgementClause | u
 function buildOn(build: Build, node: CstNode): Statement | JudgementClause | undefined {
   const [on, ...tokens] = node.parts.filter(isToken);
   if (on === undefined) return undefined;
-  const names = tokens.filter((token) => token.tokenType !== t.Comma).map((token) => nameOf(build, token));
+  const names = tokens.filter((token) => token.kind !== t.Comma).map((token) => nameOf(build, token));
   const events = nodeOf(node, "events");
   if (events !== undefined) {
     const judgement = buildJudgement(build, events, names);
@@ -63,9 +63,9 @@ function buildStatement(build: Build, node: CstNode): Statement | undefined {
   for (const part of node.parts) {
     if (!isToken(part)) {
       if (part.name === "arg") argNodes.push(part);
-    } else if (part.tokenType === t.Label) labels.push(part);
-    else if (part.tokenType === t.Prefix) prefixes.push(part);
-    else if (t.nameTypes.has(part.tokenType)) head = part;
+    } else if (part.kind === t.Label) labels.push(part);
+    else if (part.kind === t.Prefix) prefixes.push(part);
+    else if (t.isName(part.kind)) head = part;
   }
   const first = labels[0] ?? prefixes[0] ?? head;
   if (first === undefined) return undefined;

@@ -1,10 +1,10 @@
 // Reading the concrete syntax tree: nodes of the grammar's rules with their parts in order. After a recovery any part
 // may be absent, so nothing here takes a part for granted.
 
-import type { TokenType } from "chevrotain";
 import type { Diagnostic, Source, Span } from "../base/index.js";
-import type { Token } from "./lexer.js";
 import { lineOf } from "./places.js";
+import type { Kind } from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 import type { Name } from "./tree.js";
 
 /** What one use of a rule took in. */
@@ -30,8 +30,8 @@ export function isToken(part: Part): part is Token {
 }
 
 /** The first token of a kind. */
-export function tokenOf(node: CstNode, type: TokenType): Token | undefined {
-  for (const part of node.parts) if (isToken(part) && part.tokenType === type) return part;
+export function tokenOf(node: CstNode, kind: Kind): Token | undefined {
+  for (const part of node.parts) if (isToken(part) && part.kind === kind) return part;
   return undefined;
 }
 

@@ -2,16 +2,26 @@
 // same and is held to it by a test. LL(1), because words.ts has looked at neighbours already; where a word could
 // begin two things, the first alternative is meant.
 
-import { CstParser, type IParserErrorMessageProvider, type TokenType } from "chevrotain";
+import { CstParser, type IParserErrorMessageProvider, type IToken, type TokenType } from "chevrotain";
 import type { CstNode } from "./cst.js";
-import type { Token } from "./lexer.js";
 import { LookaheadWhenMet } from "./lookahead.js";
-import * as t from "./token-types.js";
+import { Colon } from "./token-kinds.js";
+import type { Token } from "./tokens.js";
+import { allTokenTypes, tokenTypes, typesNamed } from "./token-types.js";
+
+/** The kinds of token that the rules name. */
+const t = typesNamed(
+  ...(["Name", "Plain", "Label", "Prefix", "Hint", "Size", "Callee", "On"] as const),
+  ...(["Nothing", "Any", "Of", "To", "Goto", "Then"] as const),
+  ...(["Number", "String", "Here", "SectionStart", "Exception", "Operator", "UnaryOperator", "Star", "Hole"] as const),
+  ...(["LParen", "CallParen", "RParen", "LBracket", "RBracket", "LCurly", "RCurly"] as const),
+  ...(["Comma", "Colon", "Range", "Assign", "Arrow", "NewLine"] as const),
+);
 
 /** The rules. One instance serves all files; rules are methods because chevrotain records them in the constructor. */
 export class Grammar extends CstParser {
   constructor(errors: IParserErrorMessageProvider, skipValidations: boolean) {
-    super(t.allTokenTypes, {
+    super(allTokenTypes, {
       maxLookahead: 1,
       lookaheadStrategy: new LookaheadWhenMet({ maxLookahead: 1 }),
       recoveryEnabled: true,
@@ -24,7 +34,7 @@ export class Grammar extends CstParser {
 
   /** Only what closes a bracket may be thought in; anything else would put words into the author's mouth. */
   protected override canTokenTypeBeInsertedInRecovery(type: TokenType): boolean {
-    return type === t.RParen || type === t.RBracket;
+    return type.name === "RParen" || type.name === "RBracket";
   }
 
   /** Nothing is skipped to make a line fit: the token in the way may be the end of the line. */
@@ -51,7 +61,8 @@ export class Grammar extends CstParser {
 
   /** Parses the tokens of whole lines. */
   parse(tokens: Token[]): CstNode {
-    this.input = tokens;
+    for (const token of tokens) token.tokenTypeIdx = tokenTypes[token.kind]?.tokenTypeIdx ?? 0;
+    this.input = tokens as unknown as IToken[];
     return this.file() as unknown as CstNode;
   }
 
@@ -151,8 +162,8 @@ export class Grammar extends CstParser {
         this.MANY(() => this.CONSUME(t.UnaryOperator));
         this.OR({
           DEF: [
-            { ALT: () => this.CONSUME(t.NumberToken) },
-            { ALT: () => this.CONSUME(t.StringToken) },
+            { ALT: () => this.CONSUME(t.Number) },
+            { ALT: () => this.CONSUME(t.String) },
             { ALT: () => this.CONSUME(t.Here) },
             { ALT: () => this.CONSUME(t.SectionStart) },
             { ALT: () => this.SUBRULE(this.call) },
@@ -287,7 +298,7 @@ export class Grammar extends CstParser {
 
   private readonly field = this.RULE("field", () => {
     this.OPTION({
-      GATE: () => this.LA(2).tokenType === t.Colon,
+      GATE: () => (this.LA(2) as unknown as Token).kind === Colon,
       DEF: () => {
         this.CONSUME(t.Name);
         this.CONSUME(t.Colon);

@@ -1,6 +1,6 @@
 // syntax: text to tokens to tree. Gives every word its place and none its meaning.
 
-export * from "./grammar-shape.js";
+export { grammarShape, type GrammarNode } from "./by-grammar.js";
 export { keywords, keywordsOf, shapeOf, type Keyword, type Place } from "./keywords.js";
 export { mostMistakes } from "./limits.js";
 export * from "./operators.js";
@@ -8,4 +8,4 @@ export * from "./parse.js";
 export { readTokens, type SourceToken } from "./read-tokens.js";
 export * from "./render-tree.js";
 export * from "./tree.js";
-export { hintWords, prefixWords } from "./words.js";
+export { hintWords, prefixWords } from "./token-kinds.js";

@@ -2,24 +2,18 @@
 // whole and judged afterwards, and starting costs nothing. It reports what no line could contain (codes E1…); where a
 // token cannot be read, one that stands for it comes out, so that the parser has nothing more to report.
 
-import type { IToken, TokenType } from "chevrotain";
 import { lexical, syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
 import { registerByName } from "../isa/index.js";
 import { lookAlikes, nameOf, SPACES } from "./characters.js";
 import { mostMistakes, mostTokens } from "./limits.js";
 import { readNumber } from "./numbers.js";
 import { unescape } from "./strings.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import { Tokens, type TokenValue } from "./tokens.js";
 import type { Comment } from "./tree.js";
 
-/** A chevrotain token, but `endOffset` is the offset after the last character; `payload` is the value of a number or string, absent where it could not be read. */
-export interface Token extends IToken {
-  endOffset: number;
-  payload: bigint | string | undefined;
-}
-
 export interface Lexed {
-  readonly tokens: Token[];
+  readonly tokens: Tokens;
   readonly comments: readonly Comment[];
   /** `;;` lines by the offset of the first token of the line directly below them. */
   readonly docs: ReadonlyMap<number, string>;
@@ -43,37 +37,38 @@ for (const char of "0123456789") classes[char.charCodeAt(0)] = DIGIT;
 const triples: ReadonlySet<string> = new Set(["<=>", "<<<", ">>>"]);
 
 /** Signs of two characters, looked up before those of one. */
-const pairs: ReadonlyMap<string, TokenType> = new Map([
+const pairs: ReadonlyMap<string, t.Kind> = new Map([
   ["=>", t.Arrow],
   ["..", t.Range],
   ["$$", t.SectionStart],
   ...["==", "!=", "<>", "<=", ">=", "<<", ">>", "&&", "^^", "||", "//", "%%"].map((text) => [text, t.Binary] as const),
 ]);
 
-const singles: ReadonlyMap<string, TokenType> = new Map([
-  ...([
-    ["{", t.LCurly],
-    ["}", t.RCurly],
-    [")", t.RParen],
-    ["[", t.LBracket],
-    ["]", t.RBracket],
-  ] as const),
-  ...([
-    [",", t.Comma],
-    [":", t.Colon],
-    ["=", t.Assign],
-    ["$", t.Here],
-    ["?", t.Hole],
-  ] as const),
-  ...([
-    ["+", t.Plus],
-    ["-", t.Minus],
-    ["~", t.Tilde],
-    ["!", t.Bang],
-    ["*", t.Star],
-  ] as const),
+/** Signs of one character that may also begin a longer one. */
+const singles: ReadonlyMap<string, t.Kind> = new Map([
+  ["=", t.Assign],
+  ["$", t.Here],
+  ["!", t.Bang],
   ...["/", "%", "&", "|", "^", "<", ">"].map((text) => [text, t.Binary] as const),
 ]);
+
+/** Signs that are complete with their first character, by its code; `End` stands for all other characters. */
+const complete = new Uint8Array(128).fill(t.End);
+for (const [char, kind] of [
+  ["{", t.LCurly],
+  ["}", t.RCurly],
+  [")", t.RParen],
+  ["[", t.LBracket],
+  ["]", t.RBracket],
+  [",", t.Comma],
+  [":", t.Colon],
+  ["?", t.Hole],
+  ["+", t.Plus],
+  ["-", t.Minus],
+  ["~", t.Tilde],
+  ["*", t.Star],
+] as const)
+  complete[char.charCodeAt(0)] = kind;
 
 /** Reads a whole source. */
 export function lex(source: Source): Lexed {
@@ -83,7 +78,7 @@ export function lex(source: Source): Lexed {
 class Lexer {
   private readonly text: string;
   private at = 0;
-  private readonly tokens: Token[] = [];
+  private readonly tokens: Tokens;
   private readonly comments: Comment[] = [];
   private readonly docs = new Map<number, string>();
   private readonly diagnostics: Diagnostic[] = [];
@@ -95,6 +90,7 @@ class Lexer {
 
   constructor(private readonly source: Source) {
     this.text = source.text;
+    this.tokens = new Tokens(Math.min(this.text.length, mostTokens + 1));
     if (this.text.charCodeAt(0) === 0xfeff) this.at = 1;
   }
 
@@ -108,18 +104,20 @@ class Lexer {
       else if (code === 0x3b) this.comment();
       else {
         if (this.pendingDoc.length > 0) this.attachDoc();
+        const sign = code < 128 ? (complete[code] as t.Kind) : t.End;
         if (kind === LETTER) this.word();
+        else if (sign !== t.End) this.push(sign, this.at++);
         else if (kind === DIGIT) this.number();
         else this.sign(code);
       }
     }
-    if (this.tokens.length === 0) this.endFileDoc();
+    if (this.tokens.count === 0) this.endFileDoc();
     if (this.isTooLong()) return this.tooLong();
     if (this.at < text.length) {
       this.report((span) => syntactic.tooManyMistakes({ limit: mostMistakes }, { span }), this.at);
     }
     return {
-      tokens: this.tokens,
+      tokens: this.tokens.close(),
       comments: this.comments,
       docs: this.docs,
       ...(this.fileDoc !== undefined && { fileDoc: this.fileDoc }),
@@ -128,18 +126,23 @@ class Lexer {
   }
 
   private isTooLong(): boolean {
-    return this.tokens.length + this.comments.length > mostTokens;
+    return this.tokens.count + this.comments.length > mostTokens;
   }
 
   /** Nothing is read of a file that is too long: a part of it would only bring mistakes of its own. */
   private tooLong(): Lexed {
     const span = { source: this.source, start: this.at, end: this.at };
     const diagnostics = [syntactic.tooLong({ limit: mostTokens }, { span })];
-    return { tokens: [], comments: [], docs: new Map(), diagnostics };
+    return { tokens: new Tokens(0).close(), comments: [], docs: new Map(), diagnostics };
   }
 
-  private push(type: TokenType, start: number, payload?: bigint | string): void {
-    this.tokens.push(makeToken(type, this.text.slice(start, this.at), start, this.at, payload));
+  private push(kind: t.Kind, start: number, value?: TokenValue): void {
+    this.tokens.push(kind, start, this.at, value);
+  }
+
+  /** A word that is none of the language's. */
+  private pushWord(start: number): void {
+    this.push(t.Word, start, this.text.slice(start, this.at));
   }
 
   private report(reporter: (span: Span) => Diagnostic, start: number): void {
@@ -149,12 +152,12 @@ class Lexer {
   /** Ends a line; lines without a token leave no token behind. */
   private newLine(): void {
     const start = this.at++;
-    if (this.tokens.length > this.tokensAtLineStart) this.push(t.NewLine, start);
+    if (this.tokens.count > this.tokensAtLineStart) this.push(t.NewLine, start);
     else if (!this.lineHasComment) {
-      if (this.tokens.length === 0) this.endFileDoc();
+      if (this.tokens.count === 0) this.endFileDoc();
       this.pendingDoc = [];
     }
-    this.tokensAtLineStart = this.tokens.length;
+    this.tokensAtLineStart = this.tokens.count;
     this.lineHasComment = false;
   }
 
@@ -164,14 +167,14 @@ class Lexer {
     this.at = lineEnd === -1 ? this.text.length : lineEnd;
     const text = this.text.slice(start, this.at).trimEnd();
     this.comments.push({ text, span: { source: this.source, start, end: start + text.length } });
-    if (this.tokens.length > this.tokensAtLineStart) return;
+    if (this.tokens.count > this.tokensAtLineStart) return;
     this.lineHasComment = true;
     if (text.startsWith(";;")) this.pendingDoc.push(text.replace(/^;;+ ?/, ""));
     else this.pendingDoc = [];
   }
 
   private attachDoc(): void {
-    if (this.tokens.length === this.tokensAtLineStart) this.docs.set(this.at, this.pendingDoc.join("\n"));
+    if (this.tokens.count === this.tokensAtLineStart) this.docs.set(this.at, this.pendingDoc.join("\n"));
     this.pendingDoc = [];
   }
 
@@ -190,7 +193,7 @@ class Lexer {
       else break;
     }
     const image = text.slice(start, this.at);
-    this.tokens.push(makeToken(t.judgementWords.get(image) ?? t.Word, image, start, this.at));
+    this.tokens.push(t.kindOfWord(image), start, this.at, image);
   }
 
   private isLetter(at: number): boolean {
@@ -231,7 +234,7 @@ class Lexer {
     if (char === "#") return this.exception();
     if (char === "\\") return this.backslash();
     if (char === "." && this.isLetter(start + 1)) return this.word();
-    if (char === "%" && this.tokens.length === this.tokensAtLineStart && this.isLetter(start + 1))
+    if (char === "%" && this.tokens.count === this.tokensAtLineStart && this.isLetter(start + 1))
       return this.directive();
     if (char === "/" && this.isForeignComment()) return this.foreignComment();
     if (char === "$" && classes[this.text.charCodeAt(start + 1)] === DIGIT) return this.dollarNumber();
@@ -242,10 +245,10 @@ class Lexer {
       return this.push(t.Binary, start);
     }
     const pair = pairs.get(this.text.slice(start, start + 2));
-    const type = pair ?? (char === "(" ? this.parenthesis() : singles.get(char));
-    if (type === undefined) return this.unknown(code);
+    const kind = pair ?? (char === "(" ? this.parenthesis() : singles.get(char));
+    if (kind === undefined) return this.unknown(code);
     this.at += pair === undefined ? 1 : 2;
-    this.push(type, start);
+    this.push(kind, start);
   }
 
   /** `$0ff` is hexadecimal in NASM, `$5` an immediate in AT&T syntax; here `$` is the address of the line. */
@@ -265,8 +268,7 @@ class Lexer {
 
   /** `%1` and `%%label` of NASM's macros, where no number stands before them that could be divided. */
   private isMacroParameter(): boolean {
-    const last = this.tokens[this.tokens.length - 1];
-    const isOperand = last !== undefined && this.tokens.length > this.tokensAtLineStart && isOperandEnd(last);
+    const isOperand = this.tokens.count > this.tokensAtLineStart && isOperandEnd(this.kindBefore());
     return (!isOperand || this.isFirstWord()) && /^%(?:\d|%[a-z_])/i.test(this.text.slice(this.at, this.at + 3));
   }
 
@@ -275,23 +277,22 @@ class Lexer {
     this.at += this.text[start + 1] === "%" ? 2 : 1;
     while (this.isWordPart(this.at)) this.at++;
     const directive = this.text.slice(start, this.at);
-    this.push(t.Word, start);
+    this.pushWord(start);
     this.report((span) => lexical.preprocessor({ directive }, { span }), start);
   }
 
   /** `%eax` where no number stands before it that could be divided. */
   private isForeignRegister(): boolean {
-    const last = this.tokens[this.tokens.length - 1];
     const name = /^[a-z]\w*/i.exec(this.text.slice(this.at + 1, this.at + 8))?.[0];
     if (name === undefined || registerByName(name.toUpperCase()) === undefined) return false;
-    return last === undefined || !isOperandEnd(last) || this.isFirstWord();
+    return !isOperandEnd(this.kindBefore()) || this.isFirstWord();
   }
 
   private foreignRegister(): void {
     const start = this.at++;
     while (this.isWordPart(this.at)) this.at++;
     const text = this.text.slice(start, this.at);
-    this.push(t.Word, start);
+    this.pushWord(start);
     this.report((span) => lexical.otherSyntax({ text }, { span }), start);
   }
 
@@ -299,27 +300,35 @@ class Lexer {
   private isForeignComment(): boolean {
     const next = this.text[this.at + 1];
     if (next !== "/") return next === "*";
-    const last = this.tokens[this.tokens.length - 1];
-    if (last === undefined || this.tokens.length === this.tokensAtLineStart || !isOperandEnd(last)) return true;
+    if (this.tokens.count === this.tokensAtLineStart || !isOperandEnd(this.kindBefore())) return true;
     const rest = this.text.slice(this.at + 2, this.lineEnd());
     // In code nothing divides a register; in `expect` it is what the register holds.
-    if (registerByName(last.image.toUpperCase()) !== undefined && !/^[ \t]*[\d(]/.test(rest)) return true;
+    const { values, count } = this.tokens;
+    const last = t.isName(this.kindBefore()) ? String(values[count - 1]) : "";
+    if (registerByName(last.toUpperCase()) !== undefined && !/^[ \t]*[\d(]/.test(rest)) return true;
     return this.isFirstWord() || /^[ \t]*(?:$|[\w']+[ \t]+[\w'])/.test(rest);
   }
 
   /** Whether the last token is the word that begins a line, labels apart: no number stands there. */
   private isFirstWord(): boolean {
-    const before = this.tokens.length - 2;
-    const type = this.tokens[before]?.tokenType;
-    const isFirst = before < this.tokensAtLineStart || type === t.LCurly;
-    return isFirst || (type === t.Colon && before === this.tokensAtLineStart + 1);
+    const before = this.tokens.count - 2;
+    const kind = this.tokens.kinds[before];
+    const isFirst = before < this.tokensAtLineStart || kind === t.LCurly;
+    return isFirst || (kind === t.Colon && before === this.tokensAtLineStart + 1);
   }
 
   /** A parenthesis that touches the name before it opens arguments. */
-  private parenthesis(): TokenType {
-    const last = this.tokens[this.tokens.length - 1];
-    if (last === undefined || last.endOffset !== this.at) return t.LParen;
-    return last.tokenType === t.Exception || t.nameTypes.has(last.tokenType) ? t.CallParen : t.LParen;
+  private parenthesis(): t.Kind {
+    const { ends, count } = this.tokens;
+    if (count === 0 || ends[count - 1] !== this.at) return t.LParen;
+    const before = this.kindBefore();
+    return before === t.Exception || t.isName(before) ? t.CallParen : t.LParen;
+  }
+
+  /** Kind of the last token; at the start of the file it is as at the start of a line. */
+  private kindBefore(): t.Kind {
+    const { kinds, count } = this.tokens;
+    return count === 0 ? t.NewLine : (kinds[count - 1] as t.Kind);
   }
 
   private string(quote: string): void {
@@ -365,7 +374,7 @@ class Lexer {
       const fix = next === " " && writeInstead("`;`", ";");
       this.report((span) => lexical.bareHash({ next }, { span, ...(fix && { fix: fix(span) }) }), start);
       if (next === " ") this.at = this.lineEnd();
-    } else this.push(t.Exception, start);
+    } else this.push(t.Exception, start, this.text.slice(start, this.at));
   }
 
   /** A backslash joins the next line, with nothing but spaces and a comment behind it. */
@@ -446,24 +455,9 @@ class Lexer {
 
 const isDefinition = /^%(?:x?define|assign)$/i;
 
-const operandEnds: ReadonlySet<TokenType> = new Set([
-  ...[t.NumberToken, t.StringToken, t.Here, t.SectionStart, t.RParen],
-]);
-
 /** Whether a number can end with a token. */
-function isOperandEnd(token: Token): boolean {
-  return t.nameTypes.has(token.tokenType) || operandEnds.has(token.tokenType);
-}
-
-/** A token in one shape, whatever its kind, so that the parser stays fast. */
-export function makeToken(
-  tokenType: TokenType,
-  image: string,
-  startOffset: number,
-  endOffset: number,
-  payload?: bigint | string,
-): Token {
-  return { image, startOffset, endOffset, tokenTypeIdx: tokenType.tokenTypeIdx ?? 0, tokenType, payload };
+function isOperandEnd(kind: t.Kind): boolean {
+  return kind <= t.SectionStart || kind === t.RParen;
 }
 
 /** The fix that puts a text in the place of what was found. */

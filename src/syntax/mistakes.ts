@@ -3,11 +3,11 @@
 
 import type { IParserErrorMessageProvider, IRecognitionException } from "chevrotain";
 import { syntactic, type Diagnostic, type Fix, type Source, type Span } from "../base/index.js";
-import type { Token } from "./lexer.js";
 import { mostMistakes } from "./limits.js";
 import { precedenceOf } from "./operators.js";
 import { lineOf, spanOf } from "./places.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 
 /** Thrown through the parser when `mostMistakes` is exceeded; `offset` is the place of the last one. */
 export class TooManyMistakes extends Error {
@@ -24,10 +24,10 @@ export function expectationNotes(): IParserErrorMessageProvider & { count: numbe
   };
   const notes: IParserErrorMessageProvider & { count: number } = {
     count: 0,
-    buildMismatchTokenMessage: ({ expected, actual }) => noted(expected.name, actual as Token),
-    buildNotAllInputParsedMessage: ({ firstRedundant }) => noted("EOF", firstRedundant as Token),
-    buildNoViableAltMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as Token),
-    buildEarlyExitMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as Token),
+    buildMismatchTokenMessage: ({ expected, actual }) => noted(expected.name, actual as unknown as Token),
+    buildNotAllInputParsedMessage: ({ firstRedundant }) => noted("EOF", firstRedundant as unknown as Token),
+    buildNoViableAltMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as unknown as Token),
+    buildEarlyExitMessage: ({ actual, ruleName }) => noted(ruleName, actual[0] as unknown as Token),
   };
   return notes;
 }
@@ -44,7 +44,7 @@ export function describeMistakes(
   const found: Diagnostic[] = [];
   if (errors.length > 0) tokens.forEach((token, index) => indexOf.set(token.startOffset, index));
   for (const error of errors) {
-    const token = error.token as Token;
+    const token = error.token as unknown as Token;
     const index = Number.isNaN(token.startOffset) ? tokens.length : (indexOf.get(token.startOffset) ?? tokens.length);
     const diagnostic = describe({ source, tokens, index, expected: error.message });
     const line = lineOf(source, diagnostic.span?.start ?? 0);
@@ -59,7 +59,7 @@ export function describeMistakes(
 /** Offset of the line that a token is on, the newlines inside parentheses not counted. */
 function lineStart(source: Source, tokens: readonly Token[], index: number): number {
   let first = Math.min(index, tokens.length - 1);
-  while (first > 0 && tokens[first - 1]?.tokenType !== t.NewLine) first--;
+  while (first > 0 && tokens[first - 1]?.kind !== t.NewLine) first--;
   const token = tokens[first];
   return token === undefined ? 0 : lineOf(source, token.startOffset);
 }
@@ -77,8 +77,8 @@ function describe(failure: Failure): Diagnostic {
   const arrow = wrongArrow(failure);
   if (arrow !== undefined) return arrow;
   switch (failure.expected) {
-    case t.RParen.name:
-    case t.RBracket.name:
+    case "RParen":
+    case "RBracket":
       return openBracket(failure);
     case "arg":
     case "expr":
@@ -86,11 +86,11 @@ function describe(failure: Failure): Diagnostic {
     case "eventList":
     case "event":
     case "round":
-    case t.Plain.name:
+    case "Plain":
       return missingPart(failure, (after, found, span) => syntactic.missingEvent({ after, ...found }, { span }));
-    case t.LParen.name:
+    case "LParen":
       return syntactic.bareAlternatives(undefined, { span: placeOf({ ...failure, index: failure.index - 1 }) });
-    case t.Name.name:
+    case "Name":
       return missingPart(failure, (after, found, span) =>
         syntactic.missingName({ after, what: nameAfter(after), ...found }, { span }),
       );
@@ -107,7 +107,7 @@ function wrongArrow({ source, tokens, index }: Failure): Diagnostic | undefined 
     const span = { source, start: previous.startOffset, end: token.endOffset };
     return syntactic.wrongArrow({ text: "->", name: "" }, { span, fix: arrowFix(span) });
   }
-  if (token.tokenType !== t.Assign || !t.nameTypes.has(previous.tokenType)) return undefined;
+  if (token.kind !== t.Assign || !t.isName(previous.kind)) return undefined;
   if (partBefore(tokens, index) === "event") {
     const fix = { title: "write `:`", edits: [{ span: spanOf(source, token), newText: ":" }] };
     return syntactic.fieldSign({ name: previous.image }, { span: spanOf(source, token), fix });
@@ -122,7 +122,7 @@ function arrowFix(span: Span): { title: string; edits: { span: Span; newText: st
 /** A bracket is open at the failure: it is never closed, or something foreign stands inside. */
 function openBracket(failure: Failure): Diagnostic {
   const { source, tokens, index, expected } = failure;
-  const [open, close] = expected === t.RParen.name ? ["(", ")"] : ["[", "]"];
+  const [open, close] = expected === "RParen" ? ["(", ")"] : ["[", "]"];
   const token = tokens[index];
   const opener = openerBefore(tokens, index, close);
   if (opener !== undefined && endsLine(token)) {
@@ -130,8 +130,8 @@ function openBracket(failure: Failure): Diagnostic {
   }
   const head = opener && tokens[tokens.indexOf(opener) - 1];
   if (
-    token?.tokenType === t.Comma &&
-    opener?.tokenType === t.CallParen &&
+    token?.kind === t.Comma &&
+    opener?.kind === t.CallParen &&
     head !== undefined &&
     beginsLine(tokens, head)
   ) {
@@ -149,7 +149,7 @@ function withoutParentheses({ source, tokens, index }: Failure, opener: Token): 
     if (token.image === "(") depth++;
     else if (token.image === ")" && --depth === 0) {
       const after = tokens[i + 1];
-      const isLast = after === undefined || after.tokenType === t.NewLine || after.tokenType === t.Arrow;
+      const isLast = after === undefined || after.kind === t.NewLine || after.kind === t.Arrow;
       const edits = [
         { span: spanOf(source, opener), newText: " " },
         { span: spanOf(source, token), newText: "" },
@@ -161,7 +161,7 @@ function withoutParentheses({ source, tokens, index }: Failure, opener: Token): 
 }
 
 function beginsLine(tokens: readonly Token[], token: Token): boolean {
-  const previous = tokens[tokens.indexOf(token) - 1]?.tokenType;
+  const previous = tokens[tokens.indexOf(token) - 1]?.kind;
   return previous === undefined || previous === t.NewLine || previous === t.LCurly || previous === t.Colon;
 }
 
@@ -198,14 +198,14 @@ function nameAfter(after: string): string {
 function unexpected(failure: Failure): Diagnostic {
   const { tokens, index } = failure;
   const token = tokens[index];
-  const previous = tokens[index - 1]?.tokenType;
+  const previous = tokens[index - 1]?.kind;
   const found = textOf(token);
   const site = { span: placeOf(failure) };
-  if (token !== undefined && (token.tokenType === t.RParen || token.tokenType === t.RBracket)) {
+  if (token !== undefined && (token.kind === t.RParen || token.kind === t.RBracket)) {
     return syntactic.closesNothing({ text: token.image }, site);
   }
   if (previous === undefined || previous === t.NewLine || previous === t.LCurly) {
-    const isDirective = token?.tokenType === t.LBracket && directives.has(tokens[index + 1]?.image.toLowerCase() ?? "");
+    const isDirective = token?.kind === t.LBracket && directives.has(tokens[index + 1]?.image.toLowerCase() ?? "");
     return syntactic.badLineStart({ found, isDirective }, site);
   }
   const after = partBefore(tokens, index);
@@ -213,7 +213,7 @@ function unexpected(failure: Failure): Diagnostic {
     const isCompared = after === "event" && precedenceOf(token.image) !== undefined;
     return syntactic.missingValue({ after: textOf(tokens[index - 1]), found, isCompared }, site);
   }
-  if (after === "event" && token?.tokenType === t.NumberToken && previous === t.Exception) {
+  if (after === "event" && token?.kind === t.NumberToken && previous === t.Exception) {
     const span = spanOf(failure.source, token);
     const fix = {
       title: `write \`(${token.image})\``,
@@ -221,7 +221,7 @@ function unexpected(failure: Failure): Diagnostic {
     };
     return syntactic.unexpected({ found, after, exception: tokens[index - 1]?.image ?? "" }, { ...site, fix });
   }
-  if (after === "names" && token !== undefined && t.nameTypes.has(token.tokenType)) {
+  if (after === "names" && token !== undefined && t.isName(token.kind)) {
     const end = tokens[index - 1]?.endOffset ?? token.startOffset;
     const edits = [{ span: { source: failure.source, start: end, end }, newText: "," }];
     return syntactic.unexpected(
@@ -246,15 +246,15 @@ const directives: ReadonlySet<string> = new Set([
 ]);
 
 function joinsValues(token: Token): boolean {
-  const type = token.tokenType;
+  const type = token.kind;
   return type === t.Comma || type === t.Range || type === t.Star || type === t.Binary;
 }
 
 /** Which part of its line a failure follows. */
 function partBefore(tokens: readonly Token[], index: number): "statement" | "event" | "block" | "names" {
-  if (tokens[index - 1]?.tokenType === t.RCurly) return "block";
+  if (tokens[index - 1]?.kind === t.RCurly) return "block";
   for (let i = index - 1; i >= 0; i--) {
-    const type = (tokens[i] as Token).tokenType;
+    const type = (tokens[i] as Token).kind;
     if (type === t.Arrow) return "event";
     if (type === t.On) return "names";
     if (type === t.NewLine || type === t.LCurly) break;
@@ -264,12 +264,12 @@ function partBefore(tokens: readonly Token[], index: number): "statement" | "eve
 
 function endsLine(token: Token | undefined): boolean {
   if (token === undefined) return true;
-  const type = token.tokenType;
+  const type = token.kind;
   return type === t.NewLine || type === t.RCurly || type === t.LCurly || type === t.Arrow;
 }
 
 function textOf(token: Token | undefined): string {
-  return token === undefined || token.tokenType === t.NewLine ? "the end of the line" : `\`${shorten(token.image)}\``;
+  return token === undefined || token.kind === t.NewLine ? "the end of the line" : `\`${shorten(token.image)}\``;
 }
 
 function shorten(text: string): string {

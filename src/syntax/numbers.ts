@@ -17,7 +17,7 @@ const suffixes: Readonly<Record<string, bigint>> = { k: 1n << 10n, m: 1n << 20n,
 
 /** Reads a number literal: `text` begins with a digit and holds only digits, letters and `_`. */
 export function readNumber(text: string): NumberReading {
-  if (text.length <= 15 && onlyDecimalDigits(text)) return { value: BigInt(text) };
+  if (text.length <= 15 && isPlain(text)) return { value: BigInt(text) };
   const lower = text.toLowerCase();
   const unit = suffixes[lower[lower.length - 1] ?? ""];
   const { radix, digits } = split(unit === undefined ? lower : lower.slice(0, -1));
@@ -41,10 +41,14 @@ function split(lower: string): { radix: number; digits: string } {
   return before >= behind ? { radix: before, digits: lower.slice(2) } : { radix: behind, digits: lower.slice(0, -1) };
 }
 
-function onlyDecimalDigits(text: string): boolean {
-  for (let i = 0; i < text.length; i++) {
+/** Whether a number is written as JavaScript has it too: decimal digits, or hexadecimal ones behind `0x`. */
+function isPlain(text: string): boolean {
+  const isHexadecimal = text.length > 2 && text.charCodeAt(1) === 0x78 && text.charCodeAt(0) === 0x30;
+  for (let i = isHexadecimal ? 2 : 0; i < text.length; i++) {
     const code = text.charCodeAt(i);
-    if (code < 0x30 || code > 0x39) return false;
+    if (code >= 0x30 && code <= 0x39) continue;
+    // Upper and lower case differ in bit 5.
+    if (!isHexadecimal || (code | 0x20) < 0x61 || (code | 0x20) > 0x66) return false;
   }
   return true;
 }

@@ -1,7 +1,7 @@
 // Places of tokens and lines in a source, as offsets.
 
 import type { Source, Span } from "../base/index.js";
-import type { Token } from "./lexer.js";
+import type { Token } from "./tokens.js";
 
 /** The place of a token. */
 export function spanOf(source: Source, token: Token): Span {

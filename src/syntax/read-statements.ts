@@ -1,15 +1,15 @@
-// Tokens to tree where the text is well-formed: the same rules as grammar.ts, written out, without a concrete syntax
-// tree in between. It knows nothing of mistakes: at the first thing that does not fit it gives up, and the grammar,
-// which recovers and can say what is wrong, reads the tokens from their start. tests/syntax/readers.test.ts holds the
-// two together. It is here for speed alone: nearly every file is right, and the grammar then is not even made.
+// Tokens to tree where the text is well-formed: the same rules as grammar.ts, written out, over the lexer's columns as
+// they are. What stands before the grammar (brackets.ts, second-arrows.ts, words.ts) is done here in passing. It knows
+// nothing of mistakes: at the first thing that does not fit it gives up, and the grammar, which recovers and can say what
+// is wrong, reads the tokens from their start. tests/syntax/readers.test.ts holds the two together. It is here for speed
+// alone: nearly every file is right, and the grammar then is not even loaded.
 
-import type { TokenType } from "chevrotain";
 import type { Source, Span } from "../base/index.js";
 import type { Mutable } from "./build-tree.js";
-import type { Token } from "./lexer.js";
-import { mostOperators } from "./limits.js";
+import { deepestNesting, mostOperators } from "./limits.js";
 import { isComparison, precedenceOf } from "./operators.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Tokens } from "./tokens.js";
 import type {
   Arg,
   BinaryOperator,
@@ -24,25 +24,19 @@ import type {
   Term,
   UnaryOperator,
 } from "./tree.js";
+import { kindAtStart, kindInside } from "./words.js";
 
 /** Thrown where the text does not fit, and caught where reading began. */
 const doesNotFit = new Error("the text does not fit the grammar");
 
-const names = t.nameTypes;
-const afterSubject: ReadonlySet<TokenType> = new Set([t.To, t.Goto, t.Then]);
-const unarySigns: ReadonlySet<TokenType> = new Set([t.Plus, t.Minus, t.Tilde, t.Bang]);
-const binarySigns: ReadonlySet<TokenType> = new Set([t.Plus, t.Minus, t.Star, t.Binary]);
-/** What an expression can begin with, besides a name. */
-const operandStarts: ReadonlySet<TokenType> = new Set([
-  ...[t.NumberToken, t.StringToken, t.Here, t.SectionStart, t.Exception, t.ExceptionCallee],
-  ...[t.LBracket, t.LParen, t.CallParen, ...unarySigns],
-]);
+/** The parts that most statements do not have. */
+const none: readonly never[] = [];
 
 /** The statements of whole lines; undefined where anything does not fit. */
 export function readStatements(
   source: Source,
   docs: ReadonlyMap<number, string>,
-  tokens: readonly Token[],
+  tokens: Tokens,
 ): Mutable<Statement>[] | undefined {
   try {
     return new Reader(source, docs, tokens).file();
@@ -54,76 +48,140 @@ export function readStatements(
 
 class Reader {
   private at = 0;
-  private type: TokenType | undefined;
+  /** The kind of the token at `at`; that of a word by its neighbours. */
+  private kind: t.Kind = t.End;
   /** Operators of the expression that is being read. */
   private operators = 0;
+  /** Open parentheses: inside them lines do not end. */
+  private parentheses = 0;
+  /** Open braces, and all else of the line that counts as nested. */
+  private braces = 0;
+  private nested = 0;
 
   constructor(
     private readonly source: Source,
     private readonly docs: ReadonlyMap<number, string>,
-    private readonly tokens: readonly Token[],
-  ) {
-    this.type = tokens[0]?.tokenType;
-  }
+    private readonly tokens: Tokens,
+  ) {}
 
   file(): Mutable<Statement>[] {
-    const statements = this.lines(undefined);
-    if (this.type !== undefined) throw doesNotFit;
+    this.at = -1;
+    this.nextStart();
+    const statements = this.lines(t.End);
+    if (this.kind !== t.End) throw doesNotFit;
     return statements;
   }
 
-  private take(): Token {
-    const token = this.tokens[this.at++];
-    if (token === undefined) throw doesNotFit;
-    this.type = this.tokens[this.at]?.tokenType;
-    return token;
+  /** Steps to the next token, inside a statement. */
+  private next(): void {
+    const { kinds } = this.tokens;
+    let kind = kinds[++this.at] as t.Kind;
+    while (kind === t.NewLine && this.parentheses > 0) kind = kinds[++this.at] as t.Kind;
+    if (t.isName(kind)) kind = kindInside(kind, this.following());
+    else if (kind === t.Exception && this.following() === t.CallParen) kind = t.ExceptionCallee;
+    this.kind = kind;
   }
 
-  private expect(type: TokenType): Token {
-    if (this.type !== type) throw doesNotFit;
-    return this.take();
+  /** Steps to the next token, where a statement may begin. */
+  private nextStart(): void {
+    const kind = this.tokens.kinds[++this.at] as t.Kind;
+    this.kind = t.isName(kind) ? kindAtStart(kind, this.tokens.kinds[this.at + 1] as t.Kind) : kind;
   }
 
-  private takeIf(type: TokenType): boolean {
-    if (this.type !== type) return false;
-    this.take();
+  /** The kind of the token behind, as the lexer has it. */
+  private following(): t.Kind {
+    const { kinds } = this.tokens;
+    let at = this.at + 1;
+    if (this.parentheses > 0) while (kinds[at] === t.NewLine) at++;
+    return kinds[at] as t.Kind;
+  }
+
+  /** Steps over a token of a kind, and gives the offset of its end. */
+  private expect(kind: t.Kind): number {
+    if (this.kind !== kind) throw doesNotFit;
+    const end = this.end();
+    this.next();
+    return end;
+  }
+
+  private takeIf(kind: t.Kind): boolean {
+    if (this.kind !== kind) return false;
+    this.next();
     return true;
   }
 
-  private isName(): boolean {
-    return this.type !== undefined && names.has(this.type);
+  /** Steps over an opening parenthesis. */
+  private open(): void {
+    this.deeper();
+    this.parentheses++;
+    this.next();
   }
 
-  private name(): Name {
-    if (!this.isName()) throw doesNotFit;
-    return this.nameOf(this.take());
+  /** Steps over a closing one, and gives the offset of its end. */
+  private close(): number {
+    if (this.kind !== t.RParen) throw doesNotFit;
+    this.parentheses--;
+    this.nested--;
+    return this.expect(t.RParen);
   }
 
-  private nameOf(token: Token): Name {
-    return { text: token.image, span: this.spanOf(token) };
+  private deeper(): void {
+    if (++this.nested + this.braces > deepestNesting) throw doesNotFit;
   }
 
-  private spanOf(token: Token): Span {
-    return { source: this.source, start: token.startOffset, end: token.endOffset };
+  private start(): number {
+    return this.tokens.starts[this.at] as number;
+  }
+
+  private end(): number {
+    return this.tokens.ends[this.at] as number;
   }
 
   private span(start: number, end: number): Span {
     return { source: this.source, start, end };
   }
 
-  /** `[ item ] { NEWLINE [ item ] }`, up to `end` or where the tokens end. */
-  private lines(end: TokenType | undefined): Mutable<Statement>[] {
+  /** The place of the token. */
+  private here(): Span {
+    return { source: this.source, start: this.start(), end: this.end() };
+  }
+
+  /** The text of a word or an exception. */
+  private text(): string {
+    return this.tokens.values[this.at] as string;
+  }
+
+  /** The text of a sign. */
+  private sign(): string {
+    return this.source.text.slice(this.start(), this.end());
+  }
+
+  private name(): Name {
+    if (!t.isName(this.kind)) throw doesNotFit;
+    return this.word();
+  }
+
+  private word(): Name {
+    const name = { text: this.text(), span: this.here() };
+    this.next();
+    return name;
+  }
+
+  /** `[ item ] { NEWLINE [ item ] }`, up to `end`. */
+  private lines(end: t.Kind): Mutable<Statement>[] {
     const statements: Mutable<Statement>[] = [];
     for (;;) {
-      if (this.type !== t.NewLine && this.type !== end) this.item(statements);
-      if (!this.takeIf(t.NewLine)) return statements;
+      if (this.kind !== t.NewLine && this.kind !== end) this.item(statements);
+      if (this.kind !== t.NewLine) return statements;
+      this.nested = 0;
+      this.nextStart();
     }
   }
 
   private item(statements: Mutable<Statement>[]): void {
-    if (this.type === t.On) return this.onLine(statements);
-    if (this.type === t.Arrow) return this.judge(statements, this.events(undefined, undefined));
-    statements.push(this.statement());
+    if (this.kind === t.On) this.onLine(statements);
+    else if (this.kind === t.Arrow) this.judge(statements, this.events(this.start(), undefined));
+    else statements.push(this.statement());
   }
 
   /** A judgement belongs to the statement above it. */
@@ -135,78 +193,84 @@ class Reader {
   }
 
   private onLine(statements: Mutable<Statement>[]): void {
-    const on = this.take();
+    const start = this.start();
+    const on = this.word();
     const listed = [this.name()];
     while (this.takeIf(t.Comma)) listed.push(this.name());
-    if (this.type === t.Arrow) return this.judge(statements, this.events(listed, on));
+    if (this.kind === t.Arrow) return this.judge(statements, this.events(start, listed));
     const args = listed.map(({ text, span }): Arg => {
       return { terms: [{ kind: "single", expr: { kind: "name", name: text, span }, span }], span };
     });
-    const block = this.type === t.LCurly ? this.block() : undefined;
-    statements.push(this.made([], [], on, args, block, []));
+    const block = this.kind === t.LCurly ? this.block() : undefined;
+    statements.push(this.made(start, none, none, on, args, block, none));
   }
 
   private statement(): Mutable<Statement> {
-    const labels: Token[] = [];
-    while (this.type === t.Label) {
-      labels.push(this.take());
-      this.expect(t.Colon);
-    }
-    const prefixes: Token[] = [];
-    while (this.type === t.Prefix) prefixes.push(this.take());
-    if (!this.isName()) {
+    const start = this.start();
+    const labels = this.kind === t.Label ? this.labels() : none;
+    const prefixes = this.kind === t.Prefix ? this.prefixes() : none;
+    if (!t.isName(this.kind)) {
       if (labels.length === 0 || prefixes.length > 0) throw doesNotFit;
-      return this.made(labels, prefixes, undefined, [], undefined, []);
+      return this.made(start, labels, none, undefined, none, undefined, none);
     }
-    const head = this.take();
-    const args = this.beginsArg() ? this.args() : [];
-    if (head.image === "on" && labels.length === 0 && args.length === 0) throw doesNotFit;
-    const block = this.type === t.LCurly ? this.block() : undefined;
-    const judgements = this.type === t.Arrow ? [this.events(undefined, undefined)] : [];
-    return this.made(labels, prefixes, head, args, block, judgements);
+    const head = this.word();
+    const args = t.beginsOperand(this.kind) ? this.args() : none;
+    if (head.text === "on" && labels.length === 0 && args.length === 0) throw doesNotFit;
+    const block = this.kind === t.LCurly ? this.block() : undefined;
+    const judgements = this.kind === t.Arrow ? [this.events(this.start(), undefined)] : none;
+    return this.made(start, labels, prefixes, head, args, block, judgements);
+  }
+
+  private labels(): Label[] {
+    const labels: Label[] = [];
+    while (this.kind === t.Label) {
+      const { text: name, span } = this.word();
+      if (name.indexOf(".", 1) !== -1) throw doesNotFit;
+      labels.push({ name, span });
+      this.nextStart();
+    }
+    return labels;
+  }
+
+  private prefixes(): Name[] {
+    const prefixes: Name[] = [];
+    while (this.kind === t.Prefix) {
+      prefixes.push({ text: this.text(), span: this.here() });
+      this.nextStart();
+    }
+    return prefixes;
   }
 
   private made(
-    labels: readonly Token[],
-    prefixes: readonly Token[],
-    head: Token | undefined,
+    start: number,
+    labels: readonly Label[],
+    prefixes: readonly Name[],
+    head: Name | undefined,
     args: readonly Arg[],
     block: Block | undefined,
     judgements: readonly JudgementClause[],
   ): Mutable<Statement> {
-    const first = labels[0] ?? prefixes[0] ?? head;
-    const last = head ?? labels[labels.length - 1];
-    if (first === undefined || last === undefined) throw doesNotFit;
-    const end = args[args.length - 1]?.span.end ?? last.endOffset;
-    const doc = this.docs.size === 0 ? undefined : this.docs.get(first.startOffset);
-    const statement: Mutable<Statement> = {
-      labels: labels.length === 0 ? [] : labels.map((token) => this.label(token)),
-      prefixes: prefixes.length === 0 ? [] : prefixes.map((token) => this.nameOf(token)),
-      args,
-      judgements,
-      span: this.span(first.startOffset, end),
-      fullSpan: this.span(first.startOffset, judgements[0]?.span.end ?? block?.span.end ?? end),
-    };
-    if (head !== undefined) statement.head = this.nameOf(head);
+    const last = args[args.length - 1] ?? head ?? labels[labels.length - 1];
+    const end = last?.span.end ?? start;
+    const fullEnd = judgements[0]?.span.end ?? block?.span.end ?? end;
+    const doc = this.docs.size === 0 ? undefined : this.docs.get(start);
+    const span = this.span(start, end);
+    const fullSpan = fullEnd === end ? span : this.span(start, fullEnd);
+    const statement: Mutable<Statement> = { labels, prefixes, args, judgements, span, fullSpan };
+    if (head !== undefined) statement.head = head;
     if (block !== undefined) statement.block = block;
     if (doc !== undefined) statement.doc = doc;
     return statement;
   }
 
-  private label(token: Token): Label {
-    if (token.image.indexOf(".", 1) !== -1) throw doesNotFit;
-    return { name: token.image, span: this.spanOf(token) };
-  }
-
   private block(): Block {
-    const open = this.expect(t.LCurly);
+    const start = this.start();
+    this.braces++;
+    if (this.nested + this.braces > deepestNesting) throw doesNotFit;
+    this.nextStart();
     const statements = this.lines(t.RCurly);
-    const close = this.expect(t.RCurly);
-    return { statements, span: this.span(open.startOffset, close.endOffset) };
-  }
-
-  private beginsArg(): boolean {
-    return this.isName() || (this.type !== undefined && operandStarts.has(this.type));
+    this.braces--;
+    return { statements, span: this.span(start, this.expect(t.RCurly)) };
   }
 
   private args(): Arg[] {
@@ -217,22 +281,21 @@ class Reader {
 
   private arg(): Arg {
     const first = this.term();
-    if (!this.beginsArg()) return { terms: [first], span: this.span(first.span.start, first.span.end) };
+    if (!t.beginsOperand(this.kind)) return { terms: [first], span: first.span };
     const terms = [first];
-    while (this.beginsArg()) terms.push(this.term());
+    while (t.beginsOperand(this.kind)) terms.push(this.term());
     return { terms, span: this.span(first.span.start, terms[terms.length - 1]?.span.end ?? first.span.end) };
   }
 
   private term(): Term {
-    if (this.type === t.Hint) {
-      const { text, span } = this.name();
-      return { kind: "single", expr: { kind: "name", name: text, span }, span };
-    }
-    const left = this.expr();
-    if (this.type !== t.Range && this.type !== t.Colon && this.type !== t.Assign) {
-      return { kind: "single", expr: left, span: left.span };
-    }
-    const joiner = this.take().image as ".." | ":" | "=";
+    const left = this.kind === t.Hint ? this.nameExpr() : this.expr();
+    const isPair = this.kind === t.Range || this.kind === t.Colon || this.kind === t.Assign;
+    return isPair ? this.pair(left) : { kind: "single", expr: left, span: left.span };
+  }
+
+  private pair(left: Expr): Term {
+    const joiner = this.sign() as ".." | ":" | "=";
+    this.next();
     const right = this.expr();
     const byDefault = this.takeIf(t.Assign) ? this.expr() : undefined;
     const span = this.span(left.span.start, (byDefault ?? right).span.end);
@@ -242,27 +305,34 @@ class Reader {
   private expr(): Expr {
     const outer = this.operators;
     this.operators = 0;
-    const row = this.climb(0);
+    let row = this.signed();
+    if (t.isOperator(this.kind)) row = this.climb(row, 0);
     this.operators = outer;
-    if (!this.takeIf(t.Hole)) return row;
+    return this.kind === t.Hole ? this.conditional(row) : row;
+  }
+
+  private conditional(condition: Expr): Expr {
+    this.deeper();
+    this.next();
     const chosen = this.expr();
     this.expect(t.Colon);
     const otherwise = this.expr();
-    const span = this.span(row.span.start, otherwise.span.end);
-    return { kind: "conditional", condition: row, chosen, otherwise, span };
+    const span = this.span(condition.span.start, otherwise.span.end);
+    return { kind: "conditional", condition, chosen, otherwise, span };
   }
 
-  /** Precedence climbing: takes operators that bind at least as strongly as `least`. */
-  private climb(least: number): Expr {
-    let left = this.signed();
-    while (this.type !== undefined && binarySigns.has(this.type)) {
-      const op = (this.tokens[this.at] as Token).image as BinaryOperator;
+  /** Precedence climbing: takes operators behind `first` that bind at least as strongly as `least`. */
+  private climb(first: Expr, least: number): Expr {
+    let left = first;
+    while (t.isOperator(this.kind)) {
+      const op = this.sign() as BinaryOperator;
       const precedence = precedenceOf(op);
       if (precedence === undefined) throw doesNotFit;
       if (precedence < least) return left;
       this.count();
-      this.take();
-      const right = this.climb(precedence + 1);
+      this.next();
+      let right = this.signed();
+      if (t.isOperator(this.kind)) right = this.climb(right, precedence + 1);
       if (isComparison(op) && left.kind === "binary" && isComparison(left.op)) throw doesNotFit;
       left = { kind: "binary", op, left, right, span: this.span(left.span.start, right.span.end) };
     }
@@ -270,12 +340,13 @@ class Reader {
   }
 
   private signed(): Expr {
-    if (this.type === undefined || !unarySigns.has(this.type)) return this.operand();
+    if (!t.isUnaryOperator(this.kind)) return this.operand();
     this.count();
-    const sign = this.take();
+    const op = this.sign() as UnaryOperator;
+    const start = this.start();
+    this.next();
     const operand = this.signed();
-    const span = this.span(sign.startOffset, operand.span.end);
-    return { kind: "unary", op: sign.image as UnaryOperator, operand, span };
+    return { kind: "unary", op, operand, span: this.span(start, operand.span.end) };
   }
 
   private count(): void {
@@ -283,77 +354,99 @@ class Reader {
   }
 
   private operand(): Expr {
-    const { type } = this;
-    if (type === t.NameCallee || type === t.ExceptionCallee) return this.call();
-    if (type === t.Size || type === t.LBracket) return this.memory();
-    if (type === t.LParen || type === t.CallParen) return this.group();
-    if (type === undefined || !(names.has(type) || operandStarts.has(type))) throw doesNotFit;
-    const token = this.take();
-    const span = this.spanOf(token);
-    if (names.has(type)) return { kind: "name", name: token.image, span };
-    if (type === t.Exception) return { kind: "exception", name: token.image.slice(1), span };
-    if (type === t.Here) return { kind: "here", span };
-    if (type === t.SectionStart) return { kind: "section-start", span };
-    const { payload } = token;
-    if (typeof payload === "bigint") return { kind: "number", value: payload, span };
-    if (typeof payload === "string") return { kind: "string", value: payload, span };
-    throw doesNotFit;
+    switch (this.kind) {
+      case t.NameCallee:
+      case t.ExceptionCallee:
+        return this.call();
+      case t.Size:
+      case t.LBracket:
+        return this.memory();
+      case t.LParen:
+      case t.CallParen:
+        return this.group();
+      default:
+        return t.isName(this.kind) ? this.nameExpr() : this.literal();
+    }
+  }
+
+  private nameExpr(): Expr {
+    const expr: Expr = { kind: "name", name: this.text(), span: this.here() };
+    this.next();
+    return expr;
+  }
+
+  private literal(): Expr {
+    const { kind } = this;
+    const value = this.tokens.values[this.at];
+    const span = this.here();
+    if (!t.beginsOperand(kind)) throw doesNotFit;
+    this.next();
+    if (kind === t.Here) return { kind: "here", span };
+    if (kind === t.SectionStart) return { kind: "section-start", span };
+    if (typeof value === "bigint") return { kind: "number", value, span };
+    if (typeof value !== "string") throw doesNotFit;
+    return kind === t.Exception ? { kind: "exception", name: value.slice(1), span } : { kind: "string", value, span };
   }
 
   private call(): Expr {
-    const name = this.nameOf(this.take());
-    this.expect(t.CallParen);
-    const args = this.beginsArg() ? this.args() : [];
-    const close = this.expect(t.RParen);
-    return { kind: "call", name, args, span: this.span(name.span.start, close.endOffset) };
+    const name = this.word();
+    this.open();
+    const args = t.beginsOperand(this.kind) ? this.args() : [];
+    return { kind: "call", name, args, span: this.span(name.span.start, this.close()) };
   }
 
   private group(): Expr {
-    const open = this.take();
+    const start = this.start();
+    this.open();
     const inner = this.expr();
-    const close = this.expect(t.RParen);
-    return { kind: "group", inner, span: this.span(open.startOffset, close.endOffset) };
+    return { kind: "group", inner, span: this.span(start, this.close()) };
   }
 
   private memory(): Expr {
-    const size = this.type === t.Size ? this.name() : undefined;
-    const open = this.expect(t.LBracket);
-    const words: Name[] = [];
-    while (this.type === t.Hint) words.push(this.name());
+    const start = this.start();
+    const size = this.kind === t.Size ? this.word() : undefined;
+    if (this.kind !== t.LBracket) throw doesNotFit;
+    this.deeper();
+    this.next();
+    let words = this.kind === t.Hint ? this.hints() : none;
     let address = this.expr();
     let segment: Expr | undefined;
     if (this.takeIf(t.Colon)) {
       segment = address;
-      while (this.type === t.Hint) words.push(this.name());
+      if (this.kind === t.Hint) words = [...words, ...this.hints()];
       address = this.expr();
     }
-    const close = this.expect(t.RBracket);
-    return {
-      kind: "memory",
-      ...(size !== undefined && { size }),
-      ...(words.length > 0 && { words }),
-      ...(segment !== undefined && { segment }),
-      address,
-      span: this.span(size?.span.start ?? open.startOffset, close.endOffset),
-    };
+    this.nested--;
+    const span = this.span(start, this.expect(t.RBracket));
+    const memory: Mutable<Extract<Expr, { kind: "memory" }>> = { kind: "memory", address, span };
+    if (size !== undefined) memory.size = size;
+    if (words.length > 0) memory.words = words;
+    if (segment !== undefined) memory.segment = segment;
+    return memory;
   }
 
-  private events(listed: readonly Name[] | undefined, on: Token | undefined): JudgementClause {
-    const arrow = this.expect(t.Arrow);
+  private hints(): Name[] {
+    const words: Name[] = [];
+    while (this.kind === t.Hint) words.push(this.word());
+    return words;
+  }
+
+  private events(start: number, on: readonly Name[] | undefined): JudgementClause {
+    this.expect(t.Arrow);
     const rounds = [this.round()];
     while (this.takeIf(t.Then)) rounds.push(this.round());
-    const span = this.span((on ?? arrow).startOffset, rounds[rounds.length - 1]?.span.end ?? arrow.endOffset);
-    return { ...(listed !== undefined && { on: listed }), rounds, span };
+    const span = this.span(start, rounds[rounds.length - 1]?.span.end ?? start);
+    return { ...(on !== undefined && { on }), rounds, span };
   }
 
   private round(): RoundClause {
-    const start = this.tokens[this.at]?.startOffset ?? 0;
-    const isGroup = this.type === t.LParen || this.type === t.CallParen;
-    if (isGroup) this.take();
+    const start = this.start();
+    const isGroup = this.kind === t.LParen || this.kind === t.CallParen;
+    if (isGroup) this.open();
     const events = this.eventList();
-    const close = isGroup ? this.expect(t.RParen) : undefined;
+    const close = isGroup ? this.close() : undefined;
     const times = this.takeIf(t.Star) ? this.expr() : undefined;
-    const end = times?.span.end ?? close?.endOffset ?? events[events.length - 1]?.span.end ?? start;
+    const end = times?.span.end ?? close ?? events[events.length - 1]?.span.end ?? start;
     return { events, ...(times !== undefined && { times }), span: this.span(start, end) };
   }
 
@@ -364,44 +457,34 @@ class Reader {
   }
 
   private event(): EventClause {
-    if (this.type === t.Nothing) return { kind: "nothing", span: this.spanOf(this.take()) };
-    if (this.type === t.Hole) return { kind: "hole", span: this.spanOf(this.take()) };
-    if (this.type !== t.Any) return this.oneEvent();
-    const any = this.take();
-    if (!this.takeIf(t.Of)) return { kind: "any", span: this.spanOf(any) };
-    if (this.type !== t.LParen && this.type !== t.CallParen) throw doesNotFit;
-    this.take();
+    if (this.kind === t.Nothing) return { kind: "nothing", span: this.word().span };
+    if (this.kind === t.Hole) return this.hole();
+    if (this.kind !== t.Any) return this.oneEvent();
+    const { span: any } = this.word();
+    if (!this.takeIf(t.Of)) return { kind: "any", span: any };
+    if (this.kind !== t.LParen && this.kind !== t.CallParen) throw doesNotFit;
+    this.open();
     const alternatives = this.eventList();
-    const close = this.expect(t.RParen);
-    return { kind: "any-of", alternatives, span: this.span(any.startOffset, close.endOffset) };
+    return { kind: "any-of", alternatives, span: this.span(any.start, this.close()) };
   }
 
-  private isPlain(): boolean {
-    return this.isName() && this.type !== undefined && !afterSubject.has(this.type);
+  private hole(): EventClause {
+    const span = this.here();
+    this.deeper();
+    this.next();
+    return { kind: "hole", span };
   }
 
   private oneEvent(): EventClause {
-    if (!this.isPlain()) throw doesNotFit;
-    const event = this.name();
-    const hasSubject = this.isPlain() || this.type === t.Exception || this.type === t.ExceptionCallee;
-    const subject = hasSubject ? this.nameOf(this.take()) : undefined;
-    let end = (subject ?? event).span.end;
-    let positional: Expr | undefined;
-    const fields: { name: Name; value: Expr }[] = [];
-    if (this.type === t.LParen || this.type === t.CallParen) {
-      this.take();
-      for (let index = 0; index === 0 || this.takeIf(t.Comma); index++) {
-        const named = this.isName() && this.tokens[this.at + 1]?.tokenType === t.Colon ? this.name() : undefined;
-        if (named !== undefined) this.take();
-        else if (index > 0) throw doesNotFit;
-        const value = this.expr();
-        if (named === undefined) positional = value;
-        else fields.push({ name: named, value });
-      }
-      end = this.expect(t.RParen).endOffset;
-    }
+    if (!t.isPlain(this.kind)) throw doesNotFit;
+    const event = this.word();
+    const hasSubject = t.isPlain(this.kind) || this.kind === t.Exception || this.kind === t.ExceptionCallee;
+    const subject = hasSubject ? this.word() : undefined;
+    const hasFields = this.kind === t.LParen || this.kind === t.CallParen;
+    const { positional, fields, end } = hasFields ? this.fields() : noFields;
     const to = this.takeIf(t.To) ? this.name() : undefined;
     const goto = this.takeIf(t.Goto) ? this.name() : undefined;
+    const last = (goto ?? to)?.span.end ?? end ?? (subject ?? event).span.end;
     return {
       kind: "event",
       event,
@@ -410,7 +493,31 @@ class Reader {
       fields,
       ...(to && { to }),
       ...(goto && { goto }),
-      span: this.span(event.span.start, (goto ?? to)?.span.end ?? end),
+      span: this.span(event.span.start, last),
     };
   }
+
+  private fields(): Fields {
+    const fields: { name: Name; value: Expr }[] = [];
+    let positional: Expr | undefined;
+    this.open();
+    for (let index = 0; index === 0 || this.takeIf(t.Comma); index++) {
+      const named = t.isName(this.kind) && this.following() === t.Colon ? this.word() : undefined;
+      if (named !== undefined) this.next();
+      else if (index > 0) throw doesNotFit;
+      const value = this.expr();
+      if (named === undefined) positional = value;
+      else fields.push({ name: named, value });
+    }
+    return { positional, fields, end: this.close() };
+  }
 }
+
+/** What stands in parentheses behind an event. */
+interface Fields {
+  readonly positional: Expr | undefined;
+  readonly fields: readonly { readonly name: Name; readonly value: Expr }[];
+  readonly end: number | undefined;
+}
+
+const noFields: Fields = { positional: undefined, fields: [], end: undefined };

@@ -3,9 +3,11 @@
 import type { Source } from "../base/index.js";
 import { arrangeBrackets } from "./brackets.js";
 import { lex } from "./lexer.js";
+import { tokenKinds } from "./token-kinds.js";
+import { tokenRecords } from "./tokens.js";
 import { assignWordKinds } from "./words.js";
 
-/** A token as the parser sees it: words have the kind that their neighbours give them (token-types.ts). */
+/** A token as the parser sees it: words have the kind that their neighbours give them (token-kinds.ts). */
 export interface SourceToken {
   readonly kind: string;
   readonly text: string;
@@ -15,9 +17,9 @@ export interface SourceToken {
 
 /** All tokens in order; the ends of lines inside parentheses are none. */
 export function readTokens(source: Source): readonly SourceToken[] {
-  const { tokens } = arrangeBrackets(source, lex(source).tokens);
+  const { tokens } = arrangeBrackets(source, tokenRecords(source, lex(source).tokens));
   assignWordKinds(tokens);
-  return tokens.map(({ tokenType, image, startOffset, endOffset }) => {
-    return { kind: tokenType.name, text: image, start: startOffset, end: endOffset };
+  return tokens.map(({ kind, image, startOffset, endOffset }) => {
+    return { kind: tokenKinds[kind]?.name ?? "", text: image, start: startOffset, end: endOffset };
   });
 }

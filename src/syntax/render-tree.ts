@@ -17,8 +17,8 @@ import type {
 
 /** A whole file; ends with a newline unless the file is empty. */
 export function renderTree(file: SourceFile): string {
-  const lines = file.doc === undefined ? [] : docLines(file.doc, "");
-  for (const statement of file.statements) lines.push(...statementLines(statement, ""));
+  const doc = file.doc === undefined ? [] : docLines(file.doc, "");
+  const lines = [...doc, ...file.statements.flatMap((statement) => statementLines(statement, ""))];
   return lines.map((line) => `${line}\n`).join("");
 }
 

@@ -2,9 +2,9 @@
 // places to go on after a mistake, would take it for the judgement of the block around the line.
 
 import { syntactic, type Diagnostic, type Source } from "../base/index.js";
-import type { Token } from "./lexer.js";
 import { spanOf } from "./places.js";
-import * as t from "./token-types.js";
+import * as t from "./token-kinds.js";
+import type { Token } from "./tokens.js";
 
 /** Leaves out second judgements, up to the end of their line. */
 export function dropSecondArrows(source: Source, tokens: Token[]): { tokens: Token[]; diagnostics: Diagnostic[] } {
@@ -13,7 +13,7 @@ export function dropSecondArrows(source: Source, tokens: Token[]): { tokens: Tok
   let arrow: Token | undefined;
   let dropping = false;
   for (const token of tokens) {
-    const type = token.tokenType;
+    const type = token.kind;
     if (type === t.NewLine || type === t.LCurly || type === t.RCurly) {
       arrow = undefined;
       dropping = false;
