@@ -31,9 +31,8 @@ export function fitsBits(value: bigint, bits: number): boolean {
 
 /** Lower-case hexadecimal with `0x`; a negative value keeps its sign in front. */
 export function hex(value: bigint | number, digits = 0): string {
-  const big = BigInt(value);
-  const text = (big < 0n ? -big : big).toString(16).padStart(digits, "0");
-  return `${big < 0n ? "-" : ""}0x${text}`;
+  const text = value < 0 ? value.toString(16).slice(1) : value.toString(16);
+  return `${value < 0 ? "-" : ""}0x${text.padStart(digits, "0")}`;
 }
 
 /** Bytes as lower-case hexadecimal digits without separators. */

@@ -87,10 +87,12 @@ function guestRanges(setups: readonly GuestSetup[], outermost: GuestSetup): Gues
 }
 
 function symbolsOf({ layout, setups }: ImageInput): ImageSymbol[] {
-  return layout.sections.flatMap((placed) => {
-    const guest = setups[placed.section.guest]?.guest.name ?? "";
-    return placed.section.pieces.flatMap((piece, i): ImageSymbol[] =>
-      piece.kind === "label" ? [{ name: piece.name, guest, address: BigInt(placed.addresses[i] ?? 0) }] : [],
-    );
-  });
+  const symbols: ImageSymbol[] = [];
+  for (const { section, addresses } of layout.sections) {
+    const guest = setups[section.guest]?.guest.name ?? "";
+    section.pieces.forEach((piece, i) => {
+      if (piece.kind === "label") symbols.push({ name: piece.name, guest, address: BigInt(addresses[i] ?? 0) });
+    });
+  }
+  return symbols;
 }

@@ -1,98 +1,115 @@
 // Text forms of a program: the listing (addresses, bytes, statements, points) and the map (segments, state, symbols).
 
 import { hex } from "../base/index.js";
-import type { Image, PlannedLine, Point, Program, Segment, SegmentState, StartState } from "../program/index.js";
+import type { ImageSymbol, PlannedLine, Point, Program, Segment, SegmentState, StartState } from "../program/index.js";
 
 const BYTES_PER_ROW = 8;
 
 /** Every line of code with its bytes, labels and points, in order of address; then the bytes of data. */
 export function renderListing(program: Program): string {
   const { image, plan } = program;
-  const labels = labelsByAddress(image);
-  const points = shownPoints(plan.points);
+  const marks = marksByAddress(image.symbols, plan.points);
   const rows: string[] = [];
   for (const segment of image.segments) {
     if (segment.role !== "code" && segment.role !== "data") continue;
     rows.push(`; ${segment.name} at ${hex(segment.address)}, ${segment.bytes.length} bytes`);
-    if (segment.role === "code") rows.push(...codeRows(segment, plan.lines, labels, points));
-    else rows.push(...dataRows(segment, labels));
+    new SegmentRows(segment, marks, rows).render(segment.role === "code" ? plan.lines : []);
   }
   return rows.join("\n") + "\n";
 }
 
-type ByAddress = ReadonlyMap<bigint, readonly string[]>;
-
-function codeRows(segment: Segment, lines: readonly PlannedLine[], labels: ByAddress, points: ByAddress): string[] {
-  const end = segment.address + BigInt(segment.bytes.length);
-  const within = lines.filter((line) => line.address >= segment.address && line.address < end);
-  const texts = new Map(within.map((line) => [line.address, line.text]));
-  // A row begins wherever a line begins or ends, or a label or point stands: in alignment and scaffold too.
-  const ends = within.map((line) => line.address + BigInt(line.lengthBytes));
-  const marked = [...labels.keys(), ...points.keys()].filter((at) => at > segment.address && at < end);
-  const cuts = inOrder([segment.address, ...texts.keys(), ...ends, ...marked, end]);
-  const rows = cuts.slice(0, -1).flatMap((from, i) => {
-    const bytes = byteRows(segment, from, cuts[i + 1] ?? end, texts.get(from) ?? "");
-    return [...before(from, labels, points), ...bytes];
-  });
-  return [...rows, ...before(end, labels, points)];
+/** What stands at an address: labels, and points of the test. */
+interface Marks {
+  readonly labels: string[];
+  readonly points: string[];
 }
 
-function inOrder(addresses: readonly bigint[]): bigint[] {
-  return [...new Set(addresses)].sort((a, b) => (a < b ? -1 : 1));
-}
+/** The rows of one segment. A row begins wherever a line begins or ends, or something stands: in scaffold too. */
+class SegmentRows {
+  private readonly start: number;
+  /** For each offset whether a row begins there. */
+  private readonly begins: Uint8Array;
 
-function before(address: bigint, labels: ByAddress, points: ByAddress): string[] {
-  const named = (labels.get(address) ?? []).map((label) => `${label}:`);
-  return [...named, ...(points.get(address) ?? []).map((point) => `          ; ${point}`)];
-}
+  constructor(
+    private readonly segment: Segment,
+    private readonly marks: ReadonlyMap<number, Marks>,
+    private readonly rows: string[],
+  ) {
+    this.start = Number(segment.address);
+    this.begins = new Uint8Array(segment.bytes.length);
+  }
 
-function dataRows(segment: Segment, labels: ByAddress): string[] {
-  const end = segment.address + BigInt(segment.bytes.length);
-  const starts = [...labels.keys()].filter((address) => address > segment.address && address < end);
-  const cuts = inOrder([segment.address, ...starts, end]);
-  return cuts.slice(0, -1).flatMap((from, i) => {
-    const named = (labels.get(from) ?? []).map((label) => `${label}:`);
-    return [...named, ...byteRows(segment, from, cuts[i + 1] ?? end, "")];
-  });
-}
-
-/** Rows of at most eight bytes; the text stands beside the first. Repeated rows are one `*`, as in a hex dump. */
-function byteRows(segment: Segment, from: bigint, until: bigint, text: string): string[] {
-  const rows: string[] = [];
-  let last = "";
-  for (let at = from; at < until; at += BigInt(BYTES_PER_ROW)) {
-    const start = Number(at - segment.address);
-    const bytes = segment.bytes.subarray(start, Math.min(start + BYTES_PER_ROW, Number(until - segment.address)));
-    const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    if (digits === last && at + BigInt(BYTES_PER_ROW) < until) {
-      if (rows.at(-1) !== "*") rows.push("*");
-      continue;
+  render(lines: readonly PlannedLine[]): void {
+    const { begins, start, segment } = this;
+    const end = begins.length;
+    const texts = new Map<number, string>();
+    for (const line of lines) {
+      const from = Number(line.address) - start;
+      if (from < 0 || from >= end) continue;
+      texts.set(from, line.text);
+      begins[from] = 1;
+      if (from + line.lengthBytes < end) begins[from + line.lengthBytes] = 1;
     }
-    last = digits;
-    const shown = at === from ? text : "";
-    rows.push(`${at.toString(16).padStart(8, "0")}  ${digits.padEnd(BYTES_PER_ROW * 3)} ${shown}`.trimEnd());
+    const isCode = segment.role === "code";
+    for (const [address, { labels }] of this.marks) {
+      const at = address - start;
+      if (at > 0 && at < end && (isCode || labels.length > 0)) begins[at] = 1;
+    }
+    for (let from = 0; from < end;) {
+      let until = from + 1;
+      while (until < end && begins[until] === 0) until++;
+      this.before(from, isCode);
+      this.bytes(from, until, texts.get(from) ?? "");
+      from = until;
+    }
+    if (isCode) this.before(end, true);
   }
-  return rows;
-}
 
-function labelsByAddress(image: Image): ByAddress {
-  return grouped(image.symbols.map(({ address, name }) => [address, name]));
-}
-
-/** Points of the test itself; the default handlers are the same in every program. */
-function shownPoints(points: readonly Point[]): ByAddress {
-  const shown = points.filter((point) => point.kind !== "handler");
-  return grouped(shown.map((point) => [point.address, pointText(point)]));
-}
-
-function grouped(entries: readonly (readonly [bigint, string])[]): ByAddress {
-  const map = new Map<bigint, string[]>();
-  for (const [address, text] of entries) {
-    const known = map.get(address);
-    if (known) known.push(text);
-    else map.set(address, [text]);
+  private before(offset: number, withPoints: boolean): void {
+    const marks = this.marks.get(this.start + offset);
+    if (!marks) return;
+    for (const label of marks.labels) this.rows.push(`${label}:`);
+    if (withPoints) for (const point of marks.points) this.rows.push(`          ; ${point}`);
   }
-  return map;
+
+  /** Rows of at most eight bytes; the text stands beside the first. Repeated rows are one `*`, as in a hex dump. */
+  private bytes(from: number, until: number, text: string): void {
+    const { rows } = this;
+    let last = "";
+    for (let at = from; at < until; at += BYTES_PER_ROW) {
+      const digits = this.digits(at, Math.min(at + BYTES_PER_ROW, until));
+      if (digits === last && at + BYTES_PER_ROW < until) {
+        if (rows[rows.length - 1] !== "*") rows.push("*");
+        continue;
+      }
+      last = digits;
+      const place = (this.start + at).toString(16).padStart(8, "0");
+      const shown = at === from ? text : "";
+      rows.push(shown === "" ? `${place}  ${digits}` : `${place}  ${digits.padEnd(BYTES_PER_ROW * 3)} ${shown}`);
+    }
+  }
+
+  private digits(from: number, until: number): string {
+    const { bytes } = this.segment;
+    let digits = twoDigits[bytes[from] ?? 0] ?? "";
+    for (let i = from + 1; i < until; i++) digits += ` ${twoDigits[bytes[i] ?? 0]}`;
+    return digits;
+  }
+}
+
+const twoDigits: readonly string[] = Array.from({ length: 256 }, (_, byte) => byte.toString(16).padStart(2, "0"));
+
+/** Labels and points by address; the default handlers are points of every program, and are not shown. */
+function marksByAddress(symbols: readonly ImageSymbol[], points: readonly Point[]): ReadonlyMap<number, Marks> {
+  const found = new Map<number, Marks>();
+  const at = (address: bigint): Marks => {
+    let marks = found.get(Number(address));
+    if (!marks) found.set(Number(address), (marks = { labels: [], points: [] }));
+    return marks;
+  };
+  for (const { address, name } of symbols) at(address).labels.push(name);
+  for (const point of points) if (point.kind !== "handler") at(point.address).points.push(pointText(point));
+  return found;
 }
 
 function pointText(point: Point): string {

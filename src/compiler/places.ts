@@ -9,26 +9,34 @@ import type { ResolvedCase } from "../resolve/index.js";
 import type { Assembly, Piece } from "./pieces.js";
 
 /**
- * The place of each line of a section, by line. Where a case has several guests, labels are shown as expressions name
- * them from outside (`l2.again`), so that a place is one place.
+ * The places of a section's pieces, asked for in order. Where a case has several guests, labels are shown as expressions
+ * name them from outside (`l2.again`), so that a place is one place.
  */
-export function lineNames(placed: PlacedSection, assembly: Assembly): Map<number, string> {
-  const names = new Map<number, string>();
-  const guest = assembly.case.guests[placed.section.guest]?.name ?? "";
-  const prefix = assembly.case.guests.length > 1 ? `${guest}.` : "";
-  let label = guest;
-  let offset = 0;
-  placed.section.pieces.forEach((piece, i) => {
+export class LineNames {
+  private readonly prefix: string;
+  private label: string;
+  private offset = 0;
+
+  constructor(
+    private readonly placed: PlacedSection,
+    private readonly assembly: Assembly,
+  ) {
+    const { guests } = assembly.case;
+    this.label = guests[placed.section.guest]?.name ?? "";
+    this.prefix = guests.length > 1 ? `${this.label}.` : "";
+  }
+
+  /** The place of the next piece, which is piece `i`. */
+  next(piece: Piece, i: number): string {
     if (piece.kind === "label" && piece.inMacro !== true) {
-      label = `${prefix}${piece.name.replace(/^\./, "")}`;
-      offset = 0;
-    } else if ((piece.kind === "instruction" || piece.kind === "bytes") && piece.line !== undefined) {
-      names.set(piece.line, `${label}+${hex(offset, 2)}`);
+      this.label = this.prefix + piece.name.replace(/^\./, "");
+      this.offset = 0;
     }
-    if (!isFromModule(piece, assembly.case))
-      offset += (placed.addresses[i + 1] ?? placed.end) - (placed.addresses[i] ?? 0);
-  });
-  return names;
+    const { addresses, end } = this.placed;
+    const { offset } = this;
+    if (!isFromModule(piece, this.assembly.case)) this.offset += (addresses[i + 1] ?? end) - (addresses[i] ?? 0);
+    return piece.kind === "instruction" || piece.kind === "bytes" ? `${this.label}+${hex(offset, 2)}` : "";
+  }
 }
 
 /** True for code that stands in another file than the test. */

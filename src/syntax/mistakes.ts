@@ -129,12 +129,7 @@ function openBracket(failure: Failure): Diagnostic {
     return syntactic.openBracket({ open, close }, { span: spanOf(source, opener) });
   }
   const head = opener && tokens[tokens.indexOf(opener) - 1];
-  if (
-    token?.kind === t.Comma &&
-    opener?.kind === t.CallParen &&
-    head !== undefined &&
-    beginsLine(tokens, head)
-  ) {
+  if (token?.kind === t.Comma && opener?.kind === t.CallParen && head !== undefined && beginsLine(tokens, head)) {
     const fix = withoutParentheses(failure, opener);
     return syntactic.parenthesizedOperands({ name: head.image }, { span: spanOf(source, opener), ...(fix && { fix }) });
   }
