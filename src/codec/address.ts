@@ -1,6 +1,7 @@
 // Memory operands as ModRM, SIB and displacement (Intel SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes").
 
 import type { CodeBits, MemoryOperand } from "./instruction.js";
+import type { RegisterInfo } from "../isa/index.js";
 import { findRegister } from "./registers.js";
 
 /** Why an address cannot be encoded. */
@@ -68,17 +69,17 @@ export function encodeAddress(m: MemoryOperand, bits: CodeBits, address: Encoded
 function addressSize(m: MemoryOperand): CodeBits | AddressProblem {
   const base = m.base === undefined ? undefined : findRegister(m.base);
   const index = m.index === undefined ? undefined : findRegister(m.index);
-  for (const [name, register] of [
-    [m.base, base],
-    [m.index, index],
-  ] as const) {
-    const usable = register === undefined ? name === undefined : register.class === "general" && register.sizeBits > 8;
-    if (!usable) return { kind: "not-a-general-register", register: name ?? "" };
-  }
+  if (!isUsable(m.base, base)) return { kind: "not-a-general-register", register: m.base ?? "" };
+  if (!isUsable(m.index, index)) return { kind: "not-a-general-register", register: m.index ?? "" };
   if (base && index && base.sizeBits !== index.sizeBits) {
     return { kind: "sizes-differ", base: m.base ?? "", index: m.index ?? "" };
   }
   return (base ?? index)?.sizeBits as CodeBits;
+}
+
+/** Whether an address can have what is named, if anything is. */
+function isUsable(name: string | undefined, register: RegisterInfo | undefined): boolean {
+  return register === undefined ? name === undefined : register.class === "general" && register.sizeBits > 8;
 }
 
 /** A bare address: relative to RIP, or absolute in the mode's size or the stated one. */
@@ -108,6 +109,7 @@ function encodePlain(m: MemoryOperand, bits: CodeBits, address: EncodedAddress):
 /** A displacement of `bits` bits that stands for an address of `whole` bits: sign-extended where they differ. */
 function fitsDisplacement(m: MemoryOperand, bits: number, whole: number): AddressProblem | undefined {
   const value = m.displacement;
+  if (value >= 0n && value < 128n) return undefined;
   const inWhole = value >= -(1n << BigInt(whole - 1)) && value < 1n << BigInt(whole);
   if (inWhole && (bits === whole || BigInt.asIntN(bits, value) === BigInt.asIntN(whole, value))) return undefined;
   return { kind: "displacement-too-wide", displacement: value, bits };
@@ -135,13 +137,14 @@ function encode16(m: MemoryOperand, address: EncodedAddress): AddressProblem | u
   return placeDisplacement(m, 16, rm === 6, address);
 }
 
+const scaleBits = { 1: 0, 2: 1, 4: 2, 8: 3 } as const;
+
 function encodeRegisters(m: MemoryOperand, bits: CodeBits, address: EncodedAddress): AddressProblem | undefined {
   const base = m.base === undefined ? undefined : findRegister(m.base);
   const index = m.index === undefined ? undefined : findRegister(m.index);
-  for (const register of [base, index]) {
-    if (register && register.number > 7 && bits !== 64) {
-      return { kind: "register-needs-64-bit-mode", register: register.name.toLowerCase() };
-    }
+  if (bits !== 64) {
+    const far = (base?.number ?? 0) > 7 ? base : (index?.number ?? 0) > 7 ? index : undefined;
+    if (far) return { kind: "register-needs-64-bit-mode", register: far.name.toLowerCase() };
   }
   if (index?.number === 4) return { kind: "index-is-stack-pointer", index: index.name.toLowerCase() };
   address.rexB = (base?.number ?? 0) > 7;
@@ -150,9 +153,8 @@ function encodeRegisters(m: MemoryOperand, bits: CodeBits, address: EncodedAddre
   if (index === undefined && low !== 4) {
     address.rm = low;
   } else {
-    const scaleBits = { 1: 0, 2: 1, 4: 2, 8: 3 }[m.scale];
     address.rm = 4;
-    address.sib = (scaleBits << 6) | (((index?.number ?? 4) & 7) << 3) | low;
+    address.sib = (scaleBits[m.scale] << 6) | (((index?.number ?? 4) & 7) << 3) | low;
   }
   if (base === undefined) {
     address.mod = 0;
@@ -173,7 +175,7 @@ function placeDisplacement(
   const value = m.displacement;
   // The forced width is 8 or the full one; any other asks for the full one.
   const forced = m.displacementBits === undefined ? 0 : m.displacementBits === 8 ? 1 : wide;
-  const narrow = BigInt.asIntN(8, value) === BigInt.asIntN(whole, value);
+  const narrow = (value >= 0n && value < 128n) || BigInt.asIntN(8, value) === BigInt.asIntN(whole, value);
   if (forced === 0 && value === 0n && !needed && m.placed !== true) {
     address.mod = 0;
     address.displacementBytes = 0;

@@ -6,9 +6,10 @@ import { prefixes as prefixWords, type Form, type OperandForm, type RegisterInfo
 import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
 import { existsIn, findMnemonic, formsFor, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
-import { fits, fitsRegister } from "./match.js";
-import { needsMemorySize, sizeOfImmediate, unsizedMemory, withMemorySize } from "./memory-size.js";
+import { fitsRegister, fitsShape, fitsValue } from "./match.js";
+import { needsMemorySize, sizeOfImmediate, statesImmediate, unsizedMemory, withMemorySize } from "./memory-size.js";
 import { findRegister } from "./registers.js";
+import { shapeKey, type Candidates } from "./shapes.js";
 
 /** Where an instruction is encoded. */
 export interface EncodePlace {
@@ -63,14 +64,17 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
   const unsized = unsizedMemory(value.operands);
   const told = unsized < 0 || !mnemonic.immediateTellsSize ? undefined : sizeOfImmediate(value.operands);
   if (told !== undefined) return encodeForm(withMemorySize(value, told), place);
-  if (unsized >= 0 && !mnemonic.defaultMemorySize && needsMemorySize(mnemonic, value.operands, place.bits)) {
+  const candidates = candidatesFor(mnemonic, value, place.bits);
+  if (unsized >= 0 && !mnemonic.defaultMemorySize && isAmbiguous(candidates, mnemonic, value, place.bits)) {
     obstacle = { kind: "size-not-stated", operand: unsized };
     return undefined;
   }
   let best: EncoderForm | undefined;
   let bestLength = 0;
-  for (const form of formsFor(mnemonic, place.bits, value.operands.length)) {
-    if (!applies(form, value, place.bits, mnemonic)) continue;
+  const { forms } = candidates;
+  for (let i = 0; i < forms.length; i++) {
+    const form = forms[i] as EncoderForm;
+    if (!hasValues(form, value, place.bits)) continue;
     const length = emit(form, value, place);
     if (length === 0) continue;
     if (best !== undefined && length >= bestLength) continue;
@@ -79,6 +83,25 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
     shortest.set(scratch);
   }
   return best && { bytes: shortest.slice(0, bestLength), form: best.form };
+}
+
+/** The forms that can be meant. Prefixes may ask for a size; without any, the shapes of the operands say it all. */
+function candidatesFor(mnemonic: Mnemonic, value: InstructionValue, bits: CodeBits): Candidates {
+  const key = value.prefixes.length > 0 ? -1 : shapeKey(bits, value.operands, registers);
+  const known = key < 0 ? undefined : mnemonic.byShapes.get(key);
+  if (known !== undefined) return known;
+  const found = {
+    forms: formsFor(mnemonic, bits, value.operands.length).filter((form) => hasShape(form, value, bits, mnemonic)),
+    needsMemorySize: needsMemorySize(mnemonic, value.operands, bits),
+  };
+  if (key >= 0) mnemonic.byShapes.set(key, found);
+  return found;
+}
+
+/** Whether nothing tells the size of memory; beside an immediate whose size is stated its value may. */
+function isAmbiguous(candidates: Candidates, mnemonic: Mnemonic, value: InstructionValue, bits: CodeBits): boolean {
+  if (statesImmediate(value.operands)) return needsMemorySize(mnemonic, value.operands, bits);
+  return candidates.needsMemorySize;
 }
 
 /** The shortest of the forms that have a notation: `8C /r` is that of memory and of registers. */
@@ -113,8 +136,8 @@ export function encodeForced(value: InstructionValue, form: Form, place: EncodeP
   readRegisters(value.operands);
   const forced = mnemonic.forms.find((f) => f.form === form);
   if (forced === undefined || !existsIn(forced, place.bits)) return undefined;
-  if (forced.operands.length !== value.operands.length || !applies(forced, value, place.bits, mnemonic))
-    return undefined;
+  if (forced.operands.length !== value.operands.length) return undefined;
+  if (!hasShape(forced, value, place.bits, mnemonic) || !hasValues(forced, value, place.bits)) return undefined;
   const length = emit(forced, value, place);
   return length === 0 ? undefined : { bytes: scratch.slice(0, length), form };
 }
@@ -135,6 +158,7 @@ function readPrefixes(words: readonly string[]): void {
   wanted.segment = 0;
   wanted.operandSize = 0;
   wanted.addressSize = 0;
+  if (words.length === 0) return;
   for (const word of words) {
     const prefix = prefixWords[word];
     if (prefix === undefined) continue;
@@ -150,21 +174,30 @@ const sizeCode = (word: string): number => (word.endsWith("16") ? 1 : word.endsW
 const modeSize = (bits: CodeBits): number => (bits === 16 ? 1 : bits === 32 ? 2 : 3);
 
 /** True when operands, sizes and prefixes agree with what is written; mode and number of operands already do. */
-function applies(form: EncoderForm, value: InstructionValue, bits: CodeBits, mnemonic: Mnemonic): boolean {
+function hasShape(form: EncoderForm, value: InstructionValue, bits: CodeBits, mnemonic: Mnemonic): boolean {
   let stated = false;
   for (let i = 0; i < form.operands.length; i++) {
     const operand = form.operands[i];
     const given = value.operands[i];
     if (operand === undefined || given === undefined) return false;
     const register = registers[i];
-    if (!(register === undefined ? fits(operand, given, form, bits) : fitsRegister(operand, register))) return false;
+    if (!(register === undefined ? fitsShape(operand, given, form, bits) : fitsRegister(operand, register)))
+      return false;
     stated ||= statesSize(given);
   }
   return (
-    sizesAgree(form, bits, stated, mnemonic, value) &&
-    !isNopInDisguise(form, value, bits) &&
-    !(form.encoding.opcode === 0xc7 && loadsAddress(value, bits))
+    sizesAgree(form, bits, stated, mnemonic, value) && !(form.encoding.opcode === 0xc7 && loadsAddress(value, bits))
   );
+}
+
+/** True when a form whose shape the operands have takes their values too. */
+function hasValues(form: EncoderForm, value: InstructionValue, bits: CodeBits): boolean {
+  const { operands } = value;
+  for (let i = 0; i < operands.length; i++) {
+    const given = operands[i] as OperandValue;
+    if (given.kind === "immediate" && !fitsValue(form.operands[i] as OperandForm, given.value)) return false;
+  }
+  return !isNopInDisguise(form, value, bits);
 }
 
 /** A register, or a size word. */
@@ -234,6 +267,9 @@ const parts = {
   addressSize: 0,
 };
 
+/** By their numbers in the rows. */
+const mandatoryPrefixes: readonly number[] = [0, 0x66, 0xf3, 0xf2];
+
 /** Writes the form's bytes to `scratch`; gives their number, or 0 where something stands against it. */
 function emit(form: EncoderForm, value: InstructionValue, place: EncodePlace): number {
   if (!gather(form, value, place.bits)) return 0;
@@ -241,7 +277,7 @@ function emit(form: EncoderForm, value: InstructionValue, place: EncodePlace): n
   let at = emitLegacyPrefixes(form, place.bits);
   if (encoding.vex) at = emitVex(form, at);
   else {
-    const prefix = [0, 0x66, 0xf3, 0xf2][encoding.mandatoryPrefix ?? 0] ?? 0;
+    const prefix = mandatoryPrefixes[encoding.mandatoryPrefix ?? 0] ?? 0;
     if (prefix !== 0) scratch[at++] = prefix;
     const rex = rexByte(form);
     if (rex !== 0) {
@@ -251,7 +287,7 @@ function emit(form: EncoderForm, value: InstructionValue, place: EncodePlace): n
       }
       scratch[at++] = rex;
     }
-    for (const byte of form.escape) scratch[at++] = byte;
+    for (let i = 0; i < form.escape.length; i++) scratch[at++] = form.escape[i] ?? 0;
   }
   scratch[at++] = encoding.opcode + parts.low;
   let displacementAt = 0;

@@ -9,6 +9,7 @@ import {
   type OperandForm,
 } from "../isa/index.js";
 import type { CodeBits } from "./instruction.js";
+import type { Candidates } from "./shapes.js";
 
 /** One form of a mnemonic, ready to be encoded. */
 export interface EncoderForm {
@@ -27,7 +28,9 @@ export interface EncoderForm {
 export interface Mnemonic {
   readonly forms: readonly EncoderForm[];
   /** Those that assemblers write, exist in a mode and have a number of operands; by mode plus count. */
-  readonly byShape: (readonly EncoderForm[])[];
+  readonly byCount: (readonly EncoderForm[])[];
+  /** What can be meant, by mode and shapes of the operands (shapes.ts). */
+  readonly byShapes: Map<number, Candidates>;
   /** JMP and CALL take the size of the mode where memory states none. */
   readonly defaultMemorySize: boolean;
   /** Immediates are as wide as the memory beside them: `add [rbx], byte 5` says what is added to, `shl` does not. */
@@ -51,7 +54,8 @@ export function findMnemonic(mnemonic: string): Mnemonic | undefined {
   const forms = named.flatMap((each) => each.forms.map((form) => encoderForm(each, form)));
   const made: Mnemonic = {
     forms,
-    byShape: [],
+    byCount: [],
+    byShapes: new Map(),
     defaultMemorySize: instruction.mnemonic === "JMP" || instruction.mnemonic === "CALL",
     immediateTellsSize: forms.every(isImmediateOfMemory),
     severalOperandSizes: new Set(forms.map((form) => form.encoding.operandSize)).size > 1,
@@ -70,7 +74,7 @@ function isImmediateOfMemory({ operands, memoryWidth }: EncoderForm): boolean {
 
 /** The forms of a mnemonic that can be meant in a mode with so many operands; found once for each. */
 export function formsFor(mnemonic: Mnemonic, bits: CodeBits, operandCount: number): readonly EncoderForm[] {
-  return (mnemonic.byShape[bits + operandCount] ??= mnemonic.forms.filter(
+  return (mnemonic.byCount[bits + operandCount] ??= mnemonic.forms.filter(
     (form) => form.form.use !== "decode" && form.operands.length === operandCount && existsIn(form, bits),
   ));
 }

@@ -11,6 +11,11 @@ type Immediate = Extract<OperandValue, { kind: "immediate" }>;
 
 /** True when `value` can stand for the operand; `bits` is the mode's width. */
 export function fits(operand: OperandForm, value: OperandValue, form: EncoderForm, bits: CodeBits): boolean {
+  return fitsShape(operand, value, form, bits) && (value.kind !== "immediate" || fitsValue(operand, value.value));
+}
+
+/** The same whatever the value of an immediate. */
+export function fitsShape(operand: OperandForm, value: OperandValue, form: EncoderForm, bits: CodeBits): boolean {
   switch (value.kind) {
     case "register": {
       const register = findRegister(value.name);
@@ -76,14 +81,20 @@ function fitsImmediate(operand: OperandForm, value: Immediate, form: EncoderForm
   switch (operand.kind) {
     case "imm":
     case "imm2":
-      return fitsStatedSize(operand, value) && fitsWidth(operand, value.value) && keepsWidth(operand, value);
+      return fitsStatedSize(operand, value) && keepsWidth(operand, value);
     case "constant":
-      return value.sizeBits === undefined && value.value === BigInt(operand.argument);
+      return value.sizeBits === undefined;
     case "rel":
       return fitsDistance(operand, value, form);
     default:
       return false;
   }
+}
+
+/** True when an immediate that has the shape for the operand has the value for it too. */
+export function fitsValue(operand: OperandForm, value: bigint): boolean {
+  if (operand.kind === "constant") return value === BigInt(operand.argument);
+  return operand.kind === "rel" || fitsWidth(operand, value);
 }
 
 /** A size word names the encoded width or, unless `strict`, the width of the operation. */
@@ -104,6 +115,8 @@ const keepsWidth = (operand: OperandForm, value: Immediate): boolean =>
 /** True when the immediate's bytes mean the value: sign-extended where the form does that, else of either sign. */
 export function fitsWidth(operand: OperandForm, value: bigint): boolean {
   const bits = operand.width * 8;
+  // The few that are everywhere fit every width.
+  if (value >= 0n && value < 128n) return true;
   if (operand.special === "unsigned") return value >= 0n && value >> BigInt(bits) === 0n;
   if (operand.argument === 0) return fitsBits(value, bits);
   const whole = operand.argument * 8;
@@ -144,7 +157,7 @@ const statesWidth = (operand: OperandForm, value: MemoryOperand): boolean =>
   (value.sizeBits >> 3 === operand.width && operand.special !== "sizeless");
 
 /** `[5]` as MOV's own address form: no registers; in 64-bit mode only with an address of 64 bits (`[qword 5]`). */
-function isOffset(value: MemoryOperand, bits: CodeBits): boolean {
+export function isOffset(value: MemoryOperand, bits: CodeBits): boolean {
   if (value.base !== undefined || value.index !== undefined || value.relative === true) return false;
   if (bits === 64) return value.displacementBits === 64;
   return value.displacementBits === undefined || value.displacementBits === 16 || value.displacementBits === 32;

@@ -23,6 +23,15 @@ export function sizeOfImmediate(operands: readonly OperandValue[]): SizeBits | u
   return size;
 }
 
+/** Whether a size word stands in front of an immediate. */
+export function statesImmediate(operands: readonly OperandValue[]): boolean {
+  for (let i = 0; i < operands.length; i++) {
+    const operand = operands[i];
+    if (operand?.kind === "immediate" && operand.sizeBits !== undefined) return true;
+  }
+  return false;
+}
+
 export function withMemorySize(value: InstructionValue, sizeBits: SizeBits): InstructionValue {
   const operands = value.operands.map((operand) => (operand.kind === "memory" ? { ...operand, sizeBits } : operand));
   return { ...value, operands };

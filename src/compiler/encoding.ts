@@ -27,9 +27,10 @@ export function encodeInstruction(
   encode: Encode,
   guess?: bigint,
 ): Uint8Array | undefined {
+  const templates = instruction.operands;
   const operands: OperandValue[] = [];
-  for (const template of instruction.operands) {
-    const operand = fillIn(template, scope, guess);
+  for (let i = 0; i < templates.length; i++) {
+    const operand = fillIn(templates[i] as OperandTemplate, scope, guess);
     if (operand === undefined) return undefined;
     operands.push(operand);
   }
@@ -58,7 +59,7 @@ export function encodingProblem({ instruction, info }: InstructionPiece, scope: 
 
 function valueOf(instruction: InstructionTemplate, operands: readonly OperandValue[]): InstructionValue {
   const { mnemonic, prefixes, form } = instruction;
-  return { mnemonic, prefixes, operands, ...(form && { form: form.notation }) };
+  return form ? { mnemonic, prefixes, operands, form: form.notation } : { mnemonic, prefixes, operands };
 }
 
 /** An operand with its open value filled in; undefined when the value is not known. */

@@ -111,7 +111,7 @@ class SectionLayout implements PlacedSection {
   readonly lengths: number[];
   readonly bytes: (Uint8Array | undefined)[];
   /** For each piece whether its length may depend on addresses. */
-  private readonly open: boolean[];
+  private readonly open: Uint8Array;
   hasOpen = false;
   end: number;
 
@@ -121,57 +121,64 @@ class SectionLayout implements PlacedSection {
     readonly roomBytes: number,
   ) {
     const count = section.pieces.length;
-    this.addresses = Array.from({ length: count }, () => start);
-    this.lengths = Array.from({ length: count }, () => 0);
-    this.bytes = Array.from<Uint8Array | undefined>({ length: count });
-    this.open = Array.from({ length: count }, () => false);
+    this.addresses = times(count, start);
+    this.lengths = times(count, 0);
+    this.bytes = times<Uint8Array | undefined>(count, undefined);
+    this.open = new Uint8Array(count);
     this.end = start;
   }
 
   /** Lengths of everything that does not depend on addresses; the shortest thinkable for what does. */
   measure(scope: Scope, encode: Encode): void {
-    this.section.pieces.forEach((piece, i) => {
-      switch (piece.kind) {
-        case "instruction":
-          if (dependsOnAddresses(piece.instruction)) this.setOpen(i);
-          else this.setBytes(i, encodeInstruction(piece, scope, encode));
-          return;
-        case "bytes":
-          this.lengths[i] = piece.values.length * piece.unitBytes;
-          return;
-        case "zero":
-          if (piece.count.kind === "constant") this.lengths[i] = this.zeroLength(Number(piece.count.value));
-          else this.setOpen(i);
-          return;
-        case "separator":
-          this.setBytes(i, Uint8Array.of(NOP));
-      }
-    });
+    const { pieces } = this.section;
+    for (let i = 0; i < pieces.length; i++) this.measurePiece(pieces[i] as Piece, i, scope, encode);
+  }
+
+  private measurePiece(piece: Piece, i: number, scope: Scope, encode: Encode): void {
+    switch (piece.kind) {
+      case "instruction":
+        if (dependsOnAddresses(piece.instruction)) this.setOpen(i);
+        else this.setBytes(i, encodeInstruction(piece, scope, encode));
+        return;
+      case "bytes":
+        this.lengths[i] = piece.values.length * piece.unitBytes;
+        return;
+      case "zero":
+        if (piece.count.kind === "constant") this.lengths[i] = this.zeroLength(Number(piece.count.value));
+        else this.setOpen(i);
+        return;
+      case "separator":
+        this.setBytes(i, Uint8Array.of(NOP));
+    }
   }
 
   private setOpen(i: number): void {
-    this.open[i] = true;
+    this.open[i] = 1;
     this.hasOpen = true;
   }
 
   /** Gives every piece its address, open ones encoded anew. True when anything is not as it was. */
   pass(scope: Scope, encode: Encode, kind: PassKind): boolean {
+    const { pieces } = this.section;
+    const { addresses, lengths, open } = this;
     let changed = false;
     let at = this.start;
-    scope.sectionStart = this.start;
-    this.section.pieces.forEach((piece, i) => {
-      if (this.addresses[i] !== at) changed = true;
-      this.addresses[i] = at;
-      const before = this.lengths[i] ?? 0;
+    scope.sectionStart = at;
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i] as Piece;
+      const before = lengths[i] as number;
+      let length = before;
+      if (addresses[i] !== at) changed = true;
+      addresses[i] = at;
       if (piece.kind === "label") scope.addresses[piece.symbol] = at;
-      else if (piece.kind === "align") this.lengths[i] = padding(at, Number(piece.boundary));
-      else if (this.open[i] === true) {
-        const length = this.openLength(piece, i, scope, encode, kind === "first");
-        this.lengths[i] = this.settledLength(piece, before, length, kind);
+      else if (piece.kind === "align") length = padding(at, Number(piece.boundary));
+      else if (open[i] === 1) {
+        length = this.settledLength(piece, before, this.openLength(piece, i, scope, encode, kind === "first"), kind);
       }
-      if (this.lengths[i] !== before) changed = true;
-      at += this.lengths[i] ?? 0;
-    });
+      if (length !== before) changed = true;
+      lengths[i] = length;
+      at += length;
+    }
     this.end = at;
     return changed;
   }
@@ -202,14 +209,16 @@ class SectionLayout implements PlacedSection {
   /** Once addresses stand: reports what could not be encoded, and fills in data. */
   finish(scope: Scope, encode: Encode, diagnostics: Diagnostic[]): void {
     scope.sectionStart = this.start;
-    this.section.pieces.forEach((piece, i) => {
+    const { pieces } = this.section;
+    for (let i = 0; i < pieces.length; i++) {
+      const piece = pieces[i] as Piece;
       scope.here = this.addresses[i] ?? 0;
       if (piece.kind === "bytes") this.bytes[i] = dataBytes(piece, scope, diagnostics);
       else if (piece.kind === "zero") checkCount(piece, scope, diagnostics);
       else if (piece.kind === "instruction" && this.bytes[i] === undefined) {
         diagnostics.push(encodingProblem(piece, scope, encode));
       }
-    });
+    }
   }
 
   private setBytes(i: number, bytes: Uint8Array | undefined): void {
@@ -218,22 +227,31 @@ class SectionLayout implements PlacedSection {
   }
 }
 
+function times<T>(count: number, value: T): T[] {
+  const entries: T[] = [];
+  for (let i = 0; i < count; i++) entries.push(value);
+  return entries;
+}
+
 /** Bytes from `at` to the next multiple of `boundary`, a power of two. */
 function padding(at: number, boundary: number): number {
   return (boundary - (at % boundary)) % boundary;
 }
 
 /** Branches take an address that their encoding holds relative to their own. */
-const BRANCH = /^(?:j|loop|call$|xbegin$)/;
-
-function isBranch(instruction: InstructionTemplate): boolean {
-  return BRANCH.test(instruction.mnemonic);
+function isBranch({ mnemonic }: InstructionTemplate): boolean {
+  return mnemonic.startsWith("j") || mnemonic.startsWith("loop") || mnemonic === "call" || mnemonic === "xbegin";
 }
 
 /** Whether an instruction's encoding may depend on its own address or on a symbol's. */
 function dependsOnAddresses(instruction: InstructionTemplate): boolean {
+  const { operands } = instruction;
+  if (operands.length === 0) return false;
   const branch = isBranch(instruction);
-  return instruction.operands.some((operand) => operandDependsOnAddresses(operand, branch));
+  for (let i = 0; i < operands.length; i++) {
+    if (operandDependsOnAddresses(operands[i] as OperandTemplate, branch)) return true;
+  }
+  return false;
 }
 
 function operandDependsOnAddresses(operand: OperandTemplate, branch: boolean): boolean {

@@ -9,8 +9,8 @@ import type { ResolvedCase } from "../resolve/index.js";
 import type { Assembly, Piece } from "./pieces.js";
 
 /**
- * The places of a section's pieces, asked for in order. Where a case has several guests, labels are shown as expressions
- * name them from outside (`l2.again`), so that a place is one place.
+ * The places of a section's pieces, asked for in order. Where a case has several guests, labels are shown as
+ * expressions name them from outside (`l2.again`), so that a place is one place.
  */
 export class LineNames {
   private readonly prefix: string;

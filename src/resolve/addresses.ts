@@ -13,7 +13,7 @@ import type { Value } from "./resolved.js";
 
 /** A memory operand whose displacement may be open. */
 export interface Address {
-  readonly operand: MemoryOperand;
+  readonly operand: { -readonly [K in keyof MemoryOperand]: MemoryOperand[K] };
   readonly displacement: Value;
 }
 
@@ -34,27 +34,29 @@ interface Sum {
   rest: Value | undefined;
 }
 
+const zero = constant(0n);
+
 /** Binds `[…]`; `size` is the size word in front of it. */
 export function bindAddress(memory: Memory, frame: Frame, size?: SizeBits): Address | undefined {
   const segment = memory.segment && bindSegment(memory.segment, frame);
   if (memory.segment && segment === undefined) return undefined;
-  const words = bindWords(memory.words ?? [], frame);
-  const sum: Sum = { parts: [], rest: constant(0n) };
+  const words = memory.words ? bindWords(memory.words, frame) : noWords;
+  const sum: Sum = { parts: [], rest: zero };
   if (!addUp(memory.address, 1n, sum, frame) || !words || sum.rest === undefined) return undefined;
   const registers = chooseRegisters(sum.parts, words.noSplit, memory.address.span, frame);
   if (!registers) return undefined;
   const own = memory.size && sizeOfWord(memory.size.text);
   const sizeBits = size ?? own;
   const { displacementBits, relative } = words;
-  const operand: MemoryOperand = {
-    kind: "memory",
-    ...(sizeBits !== undefined && { sizeBits }),
-    ...(segment !== undefined && { segment }),
-    ...registers,
-    displacement: sum.rest.kind === "constant" ? sum.rest.value : 0n,
-    ...(displacementBits !== undefined && { displacementBits }),
-    ...(relative !== undefined && { relative }),
-  };
+  const { base, index, scale } = registers;
+  const displacement = sum.rest.kind === "constant" ? sum.rest.value : 0n;
+  const operand: Address["operand"] = { kind: "memory", scale, displacement };
+  if (sizeBits !== undefined) operand.sizeBits = sizeBits;
+  if (segment !== undefined) operand.segment = segment;
+  if (base !== undefined) operand.base = base;
+  if (index !== undefined) operand.index = index;
+  if (displacementBits !== undefined) operand.displacementBits = displacementBits;
+  if (relative !== undefined) operand.relative = relative;
   return { operand, displacement: sum.rest };
 }
 
@@ -71,9 +73,11 @@ interface Words {
   readonly noSplit: boolean;
 }
 
+const noWords: Words = { noSplit: false };
+
 /** The words directly after the bracket: `rel`, `abs`, `nosplit`, or the width of the displacement. */
 function bindWords(words: readonly Name[], frame: Frame): Words | undefined {
-  let found: Words = { noSplit: false };
+  let found = noWords;
   for (const word of words) {
     const text = word.text.toLowerCase();
     const size = sizeOfWord(text);
@@ -116,16 +120,14 @@ function addUp(expr: Expr, factor: bigint, sum: Sum, frame: Frame): boolean {
     return addUp(expr.right, right, sum, frame) && leftHolds;
   }
   if (expr.kind === "binary" && expr.op === "*") {
-    const [name, other] = hasRegister(expr.left, frame) ? [expr.left, expr.right] : [expr.right, expr.left];
-    if (hasRegister(name, frame)) return addProduct(name, other, factor, sum, frame);
+    if (hasRegister(expr.left, frame)) return addProduct(expr.left, expr.right, factor, sum, frame);
+    if (hasRegister(expr.right, frame)) return addProduct(expr.right, expr.left, factor, sum, frame);
   }
   const value = evaluate(expr, frame);
   if (value === undefined) return false;
   const term = factor === -1n ? unary("-", value, expr.span) : scaled(value, factor, expr.span, frame);
-  sum.rest = sum.rest && term && binary("+", sum.rest, term, expr.span, frame);
-  if (sum.rest?.kind === "binary" && sum.rest.left.kind === "constant" && sum.rest.left.value === 0n) {
-    sum.rest = sum.rest.right;
-  }
+  const isFirst = sum.rest?.kind === "constant" && sum.rest.value === 0n;
+  sum.rest = isFirst ? term : sum.rest && term && binary("+", sum.rest, term, expr.span, frame);
   return sum.rest !== undefined;
 }
 
@@ -173,13 +175,17 @@ function addRegister(
   return true;
 }
 
+/** `eax - eax`: nothing of the register is left. */
+const isAway = (part: Part): boolean => part.factor === 0n;
+
 type Registers = Pick<MemoryOperand, "base" | "index" | "scale">;
 
 function chooseRegisters(all: readonly Part[], noSplit: boolean, span: Span, frame: Frame): Registers | undefined {
-  const parts = all.filter((part) => part.factor !== 0n);
-  const [first, second, third] = parts;
+  const parts = all.some(isAway) ? all.filter((part) => !isAway(part)) : all;
+  const first = parts[0];
+  const second = parts[1];
   if (!first) return { scale: 1 };
-  if (third) return refuse("at most two registers can be added", span, frame);
+  if (parts.length > 2) return refuse("at most two registers can be added", span, frame);
   if (second && first.sizeBits !== second.sizeBits) {
     return refuse(`${first.register} and ${second.register} differ in width`, span, frame);
   }

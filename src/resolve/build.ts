@@ -43,8 +43,10 @@ export function makeLine(
   own: JudgedLine | undefined,
   { claim, never }: Pick<Target, "claim" | "never">,
 ): LineInfo {
-  const words = { span: wordsSpan(statement), text: usedText(statement, frame), expansions: frame.expansions };
-  const base = never ? { ...words, never } : words;
+  const span = wordsSpan(statement);
+  const text = usedText(span, frame);
+  const { expansions } = frame;
+  const base = never ? { span, text, expansions, never } : { span, text, expansions };
   if (own) return { ...base, ...own };
   if (!claim) return base;
   const { goto } = claim.judged;

@@ -21,10 +21,11 @@ import { statementText } from "./written.js";
 
 /** Resolves statements in order and puts what they become into the target. */
 export function resolveCode(statements: readonly Statement[], frame: Frame, target: Target): void {
-  for (const [index, statement] of statements.entries()) {
+  for (let index = 0; index < statements.length; index++) {
+    const statement = statements[index] as Statement;
     if (!countStatement(statement, frame)) return;
-    resolveLabels(statement, frame, target);
-    resolveStatement(statement, { statements, index }, frame, target);
+    if (statement.labels.length > 0) resolveLabels(statement, frame, target);
+    resolveStatement(statement, statements, index, frame, target);
   }
 }
 
@@ -41,13 +42,14 @@ function resolveLabels(statement: Statement, frame: Frame, target: Target): void
   }
 }
 
-/** Where a statement stands among its neighbours: `on` blocks look at those before them. */
-interface Place {
-  readonly statements: readonly Statement[];
-  readonly index: number;
-}
-
-function resolveStatement(statement: Statement, place: Place, frame: Frame, target: Target): void {
+/** Resolves the statement at `index` among its neighbours: `on` blocks look at those before them. */
+function resolveStatement(
+  statement: Statement,
+  statements: readonly Statement[],
+  index: number,
+  frame: Frame,
+  target: Target,
+): void {
   const { head } = statement;
   if (!head) return;
   const argument = frame.scope.find(head.text);
@@ -63,7 +65,7 @@ function resolveStatement(statement: Statement, place: Place, frame: Frame, targ
   if (declaration) {
     refuseJudgements(statement, frame);
     refusePrefixes(statement, frame);
-    return declaration(statement, frame, target, place.statements, place.index);
+    return declaration(statement, frame, target, statements, index);
   }
   if (word === "within") return resolveWithin(statement, frame, target);
   if (word === "never") return resolveNever(statement, frame, target);

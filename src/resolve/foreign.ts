@@ -16,12 +16,15 @@ export interface Advice {
 /** The label or constant that a line means to declare in another assembler's way, so that its uses are not unknown too. */
 export function meantName(statement: Statement): { readonly text: string; readonly span: Span } | undefined {
   const { head } = statement;
-  const word = head?.text.toLowerCase() ?? "";
-  if (!head || isMnemonic(word) || isPrefix(word) || keywordsOf("guest").has(head.text)) return undefined;
-  if (statement.args.length === 0 && !statement.block && statement.judgements.length === 0) return head;
-  const next = secondWord(statement);
-  return next === "equ" || (next !== undefined && isDataWord(next)) ? head : undefined;
+  if (!head) return undefined;
+  const isAlone = statement.args.length === 0 && !statement.block && statement.judgements.length === 0;
+  if (!isAlone && !isDeclared(secondWord(statement))) return undefined;
+  const word = head.text.toLowerCase();
+  return keywordsOf("guest").has(head.text) || isPrefix(word) || isMnemonic(word) ? undefined : head;
 }
+
+/** Whether the word before one declares it in another assembler's way. */
+const isDeclared = (next: string | undefined): boolean => next === "equ" || (next !== undefined && isDataWord(next));
 
 /** What is written here in place of a statement whose first word means nothing where it stands. */
 export function adviceFor(statement: Statement, place: Place): Advice | undefined {
@@ -139,9 +142,11 @@ const places: readonly (readonly [Place, string])[] = [
   ["each", "in the block of `each`"],
 ];
 
+const prefixes: ReadonlySet<string> = new Set(prefixWords);
+
 /** Whether a word is a prefix, which an instruction must follow. */
 export function isPrefix(word: string): boolean {
-  return prefixWords.includes(word);
+  return prefixes.has(word);
 }
 
 function renamed(statement: Statement, word: string): Advice {

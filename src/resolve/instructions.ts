@@ -2,7 +2,7 @@
 
 import { resolving } from "../base/index.js";
 import { isMnemonic, mnemonics } from "../isa/index.js";
-import type { Statement } from "../syntax/index.js";
+import type { Arg, Statement } from "../syntax/index.js";
 import type { Target } from "./build.js";
 import { dataUnits } from "./data.js";
 import { codeDeclarations } from "./declarations.js";
@@ -14,6 +14,9 @@ import { bindOperand } from "./operands.js";
 import type { InstructionTemplate, OperandTemplate } from "./resolved.js";
 import { isMissing } from "./shape.js";
 import { statementText } from "./written.js";
+
+/** The parts that most instructions do not have. */
+const none: readonly never[] = [];
 
 /** The instruction that a statement is; undefined when something is wrong and has been reported. */
 export function bindInstruction(
@@ -39,15 +42,21 @@ export function bindInstruction(
     report(frame, resolving.unexpectedBlock, { word }, statement.block.span);
     return undefined;
   }
-  if (statement.args.some(isMissing)) return undefined;
+  const operands = bindOperands(statement, frame);
+  if (operands === undefined) return undefined;
+  const prefixes = statement.prefixes.length === 0 ? none : statement.prefixes.map(({ text }) => text.toLowerCase());
+  return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
+}
+
+function bindOperands({ args }: Statement, frame: Frame): readonly OperandTemplate[] | undefined {
+  if (args.length === 0) return none;
+  for (let i = 0; i < args.length; i++) if (isMissing(args[i] as Arg)) return undefined;
   const operands: OperandTemplate[] = [];
-  for (const arg of statement.args) {
-    const operand = bindOperand(arg, frame);
+  for (let i = 0; i < args.length; i++) {
+    const operand = bindOperand(args[i] as Arg, frame);
     if (operand) operands.push(operand);
   }
-  if (operands.length < statement.args.length) return undefined;
-  const prefixes = statement.prefixes.map((prefix) => prefix.text.toLowerCase());
-  return { mnemonic, mnemonicSpan: head.span, prefixes, operands, bits: frame.bits };
+  return operands.length < args.length ? undefined : operands;
 }
 
 /** Reports that a line begins with a word that means nothing. */

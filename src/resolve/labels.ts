@@ -31,19 +31,9 @@ export function collectLabels(statements: readonly Statement[], frame: Frame): v
 const openBlocks: ReadonlySet<string> = new Set(["ring", "handler", "within", "never", "encode"]);
 
 function collect(statements: readonly Statement[], frame: Frame): void {
-  for (const [index, statement] of statements.entries()) {
-    for (const label of statement.labels) {
-      const name = fullLabel(label.name, frame);
-      refuseRegister(label.name, label.span, frame);
-      const guest = frame.guest?.name ?? "";
-      const symbol = frame.unit.newSymbol(guest);
-      const known = frame.scope.declare(name, { kind: "label", symbol, guest, span: label.span });
-      if (known) {
-        const secondary = known.kind === "label" ? [{ span: known.span, label: "first here" }] : [];
-        report(frame, resolving.duplicateName, { what: "label", name: label.name }, label.span, { secondary });
-      }
-      passLabel(label.name, frame);
-    }
+  for (let index = 0; index < statements.length; index++) {
+    const statement = statements[index] as Statement;
+    if (statement.labels.length > 0) declareLabels(statement, frame);
     const word = statement.head?.text;
     if (word === "const" && !statement.block) collectConstant(statement, frame);
     const meant = meantName(statement);
@@ -57,6 +47,21 @@ function collect(statements: readonly Statement[], frame: Frame): void {
     else if ((word === "if" || word === "else") && isBlockThere(statements, index, frame)) {
       collect(statement.block.statements, frame);
     } else if (word === "on" && isSelectedBlock(statements, index, frame)) collect(statement.block.statements, frame);
+  }
+}
+
+function declareLabels(statement: Statement, frame: Frame): void {
+  for (const label of statement.labels) {
+    const name = fullLabel(label.name, frame);
+    refuseRegister(label.name, label.span, frame);
+    const guest = frame.guest?.name ?? "";
+    const symbol = frame.unit.newSymbol(guest);
+    const known = frame.scope.declare(name, { kind: "label", symbol, guest, span: label.span });
+    if (known) {
+      const secondary = known.kind === "label" ? [{ span: known.span, label: "first here" }] : [];
+      report(frame, resolving.duplicateName, { what: "label", name: label.name }, label.span, { secondary });
+    }
+    passLabel(label.name, frame);
   }
 }
 

@@ -7,8 +7,10 @@ import type { Arg, Expr, Term } from "../syntax/index.js";
 import { bindAddress } from "./addresses.js";
 import { describe, evaluate } from "./expressions.js";
 import { report, type Frame } from "./frame.js";
-import { registerName, sizeOfWord } from "./registers.js";
+import { registerName, registerOperand, sizeOfWord } from "./registers.js";
 import type { OperandTemplate, Value } from "./resolved.js";
+
+type Mutable<T> = { -readonly [K in keyof T]: T[K] };
 
 /** Words before an operand, other than its size. */
 interface Modifiers {
@@ -25,6 +27,19 @@ interface Placed {
 
 /** The operand that an argument is; undefined when something is wrong and has been reported. */
 export function bindOperand(arg: Arg, frame: Frame): OperandTemplate | undefined {
+  const alone = arg.terms.length === 1 ? arg.terms[0] : undefined;
+  if (alone?.kind === "single") {
+    // Most operands are one word or one expression, which needs nothing of what follows.
+    const { expr } = alone;
+    if (expr.kind !== "name") return bindExpr(expr, frame, {}, arg.span);
+    const operand = registerOperand(expr.name);
+    if (operand && !frame.scope.find(expr.name)) return { kind: "fixed", operand, span: arg.span };
+  }
+  return bindTerms(arg, frame);
+}
+
+/** The operand of several terms, or of one that a name may stand for. */
+function bindTerms(arg: Arg, frame: Frame): OperandTemplate | undefined {
   const terms = placeTerms(arg, frame);
   const modifiers: Modifiers = {};
   let operand: Placed | undefined;
@@ -89,14 +104,15 @@ function takeWord(text: string, modifiers: Modifiers): boolean {
 }
 
 function bindTerm({ term, frame }: Placed, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
-  if (term.kind === "pair") return bindFar(term, frame, modifiers, span);
-  const { expr } = term;
+  return term.kind === "pair" ? bindFar(term, frame, modifiers, span) : bindExpr(term.expr, frame, modifiers, span);
+}
+
+function bindExpr(expr: Expr, frame: Frame, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
   if (expr.kind === "memory") return bindMemory(expr, frame, modifiers, span);
   if (expr.kind === "name") {
-    const register = frame.scope.find(expr.name) ? undefined : registerName(expr.name);
-    if (register) return { kind: "fixed", operand: { kind: "register", name: register.name.toLowerCase() }, span };
+    const operand = registerOperand(expr.name);
+    if (operand && !frame.scope.find(expr.name)) return { kind: "fixed", operand, span };
   }
-  if (expr.kind === "string") return bindImmediate(expr, frame, modifiers, span);
   if (expr.kind === "exception" || expr.kind === "call") {
     report(frame, resolving.operandExpected, { what: describe(expr) }, expr.span);
     return undefined;
@@ -107,8 +123,11 @@ function bindTerm({ term, frame }: Placed, modifiers: Modifiers, span: Span): Op
 function bindImmediate(expr: Expr, frame: Frame, modifiers: Modifiers, span: Span): OperandTemplate | undefined {
   const value = evaluate(expr, frame);
   if (value === undefined) return undefined;
-  const placed = isPlaced(value) && { placed: true as const };
-  const operand = { kind: "immediate", value: known(value), ...modifiers, ...placed } as const;
+  const operand: Mutable<Extract<OperandValue, { kind: "immediate" }>> = { kind: "immediate", value: known(value) };
+  if (modifiers.sizeBits !== undefined) operand.sizeBits = modifiers.sizeBits;
+  if (modifiers.strict) operand.strict = true;
+  if (modifiers.distance) operand.distance = modifiers.distance;
+  if (isPlaced(value)) operand.placed = true;
   return value.kind === "constant" ? { kind: "fixed", operand, span } : { kind: "immediate", operand, value, span };
 }
 
@@ -125,10 +144,9 @@ function bindMemory(
     report(frame, resolving.modifierOfMemory, { word: modifiers.strict ? "strict" : "short" }, span);
     return undefined;
   }
-  const far = modifiers.distance === "far" && { far: true as const };
-  const { displacement } = address;
-  const placed = isPlaced(displacement) && { placed: true as const };
-  const operand: OperandValue = { ...address.operand, ...far, ...placed };
+  const { operand, displacement } = address;
+  if (modifiers.distance === "far") operand.far = true;
+  if (isPlaced(displacement)) operand.placed = true;
   return displacement.kind === "constant"
     ? { kind: "fixed", operand, span }
     : { kind: "memory", operand, displacement, span };

@@ -1,7 +1,7 @@
 // The message for a declaration that does not have its shape.
 
 import { resolving, type Span } from "../base/index.js";
-import { type Arg, type Place, shapeOf, type Statement } from "../syntax/index.js";
+import { type Arg, type Place, shapeOf, type Statement, type Term } from "../syntax/index.js";
 import { report, type Frame } from "./frame.js";
 
 /** Reports how a declaration should read, unless the parser has already said what is wrong with it. */
@@ -22,9 +22,12 @@ function lackOf({ args, block }: Statement, shape: string): "block" | "range" | 
 
 /** True where the parser could not read an argument and has said so. */
 export function isMissing(arg: Arg): boolean {
-  return arg.terms.some((term) =>
-    term.kind === "single"
-      ? term.expr.kind === "missing"
-      : term.left.kind === "missing" || term.right.kind === "missing",
-  );
+  const { terms } = arg;
+  for (let i = 0; i < terms.length; i++) if (isTermMissing(terms[i] as Term)) return true;
+  return false;
+}
+
+function isTermMissing(term: Term): boolean {
+  if (term.kind === "single") return term.expr.kind === "missing";
+  return term.left.kind === "missing" || term.right.kind === "missing";
 }

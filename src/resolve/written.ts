@@ -9,28 +9,24 @@ import type { Meaning } from "./scope.js";
 
 type Argument = Extract<Meaning, { kind: "argument" }>;
 
-const texts = new WeakMap<Statement, string>();
 const argumentTexts = new WeakMap<Argument, string | undefined>();
 
 /** The statement without label, judgement and comment; runs of spaces are one space. */
 export function statementText(statement: Statement): string {
-  let text = texts.get(statement);
-  if (text === undefined) {
-    text = oneLine(wordsSpan(statement));
-    texts.set(statement, text);
-  }
-  return text;
+  return oneLine(wordsSpan(statement));
 }
 
-/** The same as it was used: in a macro `mov byte where, value` is `mov byte [0x9000], 1`. */
-export function usedText(statement: Statement, frame: Frame): string {
-  return withArguments(statementText(statement), frame);
+/** The text of a span as it was used: in a macro `mov byte where, value` is `mov byte [0x9000], 1`. */
+export function usedText(span: Span, frame: Frame): string {
+  return withArguments(oneLine(span), frame);
 }
 
 /** From the first word after the labels to the end of the arguments. */
 export function wordsSpan(statement: Statement): Span {
+  const { span } = statement;
   const first = statement.prefixes[0] ?? statement.head;
-  return first ? { ...statement.span, start: first.span.start } : statement.span;
+  if (!first || first.span.start === span.start) return span;
+  return { source: span.source, start: first.span.start, end: span.end };
 }
 
 /** The text of a span with every run of spaces as one. */

@@ -39,8 +39,8 @@ export interface GrammarNode {
 }
 
 /**
- * The grammar as data, for what is made from it: the check of grammar/trapline.ebnf, and the railroad diagrams. All rules
- * in the order of the file; the parser is made with every check that chevrotain has.
+ * The grammar as data, for what is made from it: the check of grammar/trapline.ebnf, and the railroad diagrams. All
+ * rules in the order of the file; the parser is made with every check that chevrotain has.
  */
 export function grammarShape(): readonly GrammarNode[] {
   return new Grammar(expectationNotes(), false).getSerializedGastProductions() as readonly GrammarNode[];

@@ -1,11 +1,12 @@
 // Tokens to tree where the text is well-formed: the same rules as grammar.ts, written out, over the lexer's columns as
-// they are. What stands before the grammar (brackets.ts, second-arrows.ts, words.ts) is done here in passing. It knows
+// they are. What stands before the grammar (brackets.ts, second-arrows.ts, words.ts) is done in passing. It knows
 // nothing of mistakes: at the first thing that does not fit it gives up, and the grammar, which recovers and can say what
 // is wrong, reads the tokens from their start. tests/syntax/readers.test.ts holds the two together. It is here for speed
 // alone: nearly every file is right, and the grammar then is not even loaded.
 
-import type { Source, Span } from "../base/index.js";
+import type { Source } from "../base/index.js";
 import type { Mutable } from "./build-tree.js";
+import { Cursor, doesNotFit } from "./cursor.js";
 import { deepestNesting, mostOperators } from "./limits.js";
 import { isComparison, precedenceOf } from "./operators.js";
 import * as t from "./token-kinds.js";
@@ -24,10 +25,6 @@ import type {
   Term,
   UnaryOperator,
 } from "./tree.js";
-import { kindAtStart, kindInside } from "./words.js";
-
-/** Thrown where the text does not fit, and caught where reading began. */
-const doesNotFit = new Error("the text does not fit the grammar");
 
 /** The parts that most statements do not have. */
 const none: readonly never[] = [];
@@ -46,125 +43,23 @@ export function readStatements(
   }
 }
 
-class Reader {
-  private at = 0;
-  /** The kind of the token at `at`; that of a word by its neighbours. */
-  private kind: t.Kind = t.End;
+class Reader extends Cursor {
   /** Operators of the expression that is being read. */
   private operators = 0;
-  /** Open parentheses: inside them lines do not end. */
-  private parentheses = 0;
-  /** Open braces, and all else of the line that counts as nested. */
-  private braces = 0;
-  private nested = 0;
 
   constructor(
-    private readonly source: Source,
+    source: Source,
     private readonly docs: ReadonlyMap<number, string>,
-    private readonly tokens: Tokens,
-  ) {}
+    tokens: Tokens,
+  ) {
+    super(source, tokens);
+  }
 
   file(): Mutable<Statement>[] {
-    this.at = -1;
     this.nextStart();
     const statements = this.lines(t.End);
     if (this.kind !== t.End) throw doesNotFit;
     return statements;
-  }
-
-  /** Steps to the next token, inside a statement. */
-  private next(): void {
-    const { kinds } = this.tokens;
-    let kind = kinds[++this.at] as t.Kind;
-    while (kind === t.NewLine && this.parentheses > 0) kind = kinds[++this.at] as t.Kind;
-    if (t.isName(kind)) kind = kindInside(kind, this.following());
-    else if (kind === t.Exception && this.following() === t.CallParen) kind = t.ExceptionCallee;
-    this.kind = kind;
-  }
-
-  /** Steps to the next token, where a statement may begin. */
-  private nextStart(): void {
-    const kind = this.tokens.kinds[++this.at] as t.Kind;
-    this.kind = t.isName(kind) ? kindAtStart(kind, this.tokens.kinds[this.at + 1] as t.Kind) : kind;
-  }
-
-  /** The kind of the token behind, as the lexer has it. */
-  private following(): t.Kind {
-    const { kinds } = this.tokens;
-    let at = this.at + 1;
-    if (this.parentheses > 0) while (kinds[at] === t.NewLine) at++;
-    return kinds[at] as t.Kind;
-  }
-
-  /** Steps over a token of a kind, and gives the offset of its end. */
-  private expect(kind: t.Kind): number {
-    if (this.kind !== kind) throw doesNotFit;
-    const end = this.end();
-    this.next();
-    return end;
-  }
-
-  private takeIf(kind: t.Kind): boolean {
-    if (this.kind !== kind) return false;
-    this.next();
-    return true;
-  }
-
-  /** Steps over an opening parenthesis. */
-  private open(): void {
-    this.deeper();
-    this.parentheses++;
-    this.next();
-  }
-
-  /** Steps over a closing one, and gives the offset of its end. */
-  private close(): number {
-    if (this.kind !== t.RParen) throw doesNotFit;
-    this.parentheses--;
-    this.nested--;
-    return this.expect(t.RParen);
-  }
-
-  private deeper(): void {
-    if (++this.nested + this.braces > deepestNesting) throw doesNotFit;
-  }
-
-  private start(): number {
-    return this.tokens.starts[this.at] as number;
-  }
-
-  private end(): number {
-    return this.tokens.ends[this.at] as number;
-  }
-
-  private span(start: number, end: number): Span {
-    return { source: this.source, start, end };
-  }
-
-  /** The place of the token. */
-  private here(): Span {
-    return { source: this.source, start: this.start(), end: this.end() };
-  }
-
-  /** The text of a word or an exception. */
-  private text(): string {
-    return this.tokens.values[this.at] as string;
-  }
-
-  /** The text of a sign. */
-  private sign(): string {
-    return this.source.text.slice(this.start(), this.end());
-  }
-
-  private name(): Name {
-    if (!t.isName(this.kind)) throw doesNotFit;
-    return this.word();
-  }
-
-  private word(): Name {
-    const name = { text: this.text(), span: this.here() };
-    this.next();
-    return name;
   }
 
   /** `[ item ] { NEWLINE [ item ] }`, up to `end`. */
@@ -460,12 +355,12 @@ class Reader {
     if (this.kind === t.Nothing) return { kind: "nothing", span: this.word().span };
     if (this.kind === t.Hole) return this.hole();
     if (this.kind !== t.Any) return this.oneEvent();
-    const { span: any } = this.word();
-    if (!this.takeIf(t.Of)) return { kind: "any", span: any };
+    const { span } = this.word();
+    if (!this.takeIf(t.Of)) return { kind: "any", span };
     if (this.kind !== t.LParen && this.kind !== t.CallParen) throw doesNotFit;
     this.open();
     const alternatives = this.eventList();
-    return { kind: "any-of", alternatives, span: this.span(any.start, this.close()) };
+    return { kind: "any-of", alternatives, span: this.span(span.start, this.close()) };
   }
 
   private hole(): EventClause {
