@@ -96,11 +96,11 @@ function checkForm(instruction: Instruction, form: Form): void {
 }
 
 const modrmKinds: ReadonlySet<OperandKind> = new Set(
-  "reg rm mem rmReg sreg cr dr farMemory xmm xmmRm xmmRmReg mm mmRm mmRmReg st".split(" ") as OperandKind[],
+  "reg rm mem rmReg sreg cr dr farMemory xmm xmmRm xmmRmReg mm mmRm mmRmReg st vectorMem".split(" ") as OperandKind[],
 );
 
 const registerOnly: ReadonlySet<OperandKind> = new Set(["rmReg", "xmmRmReg", "mmRmReg", "st"]);
-const memoryOnly: ReadonlySet<OperandKind> = new Set(["mem", "farMemory"]);
+const memoryOnly: ReadonlySet<OperandKind> = new Set(["mem", "farMemory", "vectorMem"]);
 
 function immediateBytes(operand: OperandForm): number {
   if (operand.kind === "xmmIs4") return 1;

@@ -67,7 +67,7 @@ function limitsPage(): string {
     "models and are not executed here; a guest that uses one anyway ends as `unsupported`, with the instruction named,",
     "never with a made-up fault.",
     "",
-    "Of AVX2 all but the gathers is executed. EFER.LMSLE of AMD's models can be set, and segment limits are not looked at",
+    "EFER.LMSLE of AMD's models can be set, and segment limits are not looked at",
     "in 64-bit mode all the same. INIT of the first processor ends the run of a booted image, also where it is a firmware.",
     "",
     "Where the manuals let processors differ: RCPPS, RCPSS, RSQRTPS and RSQRTSS give the exact result cut to 12 bits; the",

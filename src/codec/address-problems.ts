@@ -36,6 +36,11 @@ const texts: { readonly [K in Kind]: (problem: ProblemOf<K>, bits: CodeBits) => 
     label: "scaled",
     help: "use 32-bit registers",
   }),
+  "vector-needs-32-bits": () => ({
+    problem: "a 16-bit address takes no vector",
+    label: "with a vector",
+    help: "use 32-bit registers",
+  }),
   "register-needs-64-bit-mode": (p, bits) => ({
     problem: `${p.register} does not exist in ${bits}-bit code`,
     label: "only in 64-bit code",

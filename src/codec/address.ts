@@ -11,6 +11,7 @@ export type AddressProblem =
   | { readonly kind: "no-such-pair"; readonly registers: string }
   | { readonly kind: "index-is-stack-pointer"; readonly index: string }
   | { readonly kind: "scale-needs-32-bits" }
+  | { readonly kind: "vector-needs-32-bits" }
   | { readonly kind: "register-needs-64-bit-mode"; readonly register: string }
   | { readonly kind: "16-bit-address-in-64-bit-mode" }
   | { readonly kind: "displacement-too-wide"; readonly displacement: bigint; readonly bits: number }
@@ -45,6 +46,24 @@ export const newAddress = (): EncodedAddress => ({
   rexB: false,
   rexX: false,
 });
+
+/** Fills in `address`; gives the problem where there is one. Gathers have a vector for their index. */
+export function encodeVectorAddress(
+  m: MemoryOperand,
+  bits: CodeBits,
+  address: EncodedAddress,
+): AddressProblem | undefined {
+  const { base, index: _vector, ...rest } = m;
+  const size = base === undefined ? undefined : addressSize({ ...rest, base });
+  if (size !== undefined && typeof size !== "number") return size;
+  if (size === 16) return { kind: "vector-needs-32-bits" };
+  if (size === 64 && bits !== 64) return { kind: "register-needs-64-bit-mode", register: base ?? "" };
+  if (m.relative === true) return { kind: "relative-with-registers" };
+  address.relative = false;
+  address.displacement = m.displacement;
+  address.sizeBits = size ?? (bits === 64 && m.displacementBits !== 32 ? 64 : 32);
+  return encodeRegisters(m, bits, address);
+}
 
 /** Fills in `address`; gives the problem where there is one. */
 export function encodeAddress(m: MemoryOperand, bits: CodeBits, address: EncodedAddress): AddressProblem | undefined {
@@ -146,7 +165,8 @@ function encodeRegisters(m: MemoryOperand, bits: CodeBits, address: EncodedAddre
     const far = (base?.number ?? 0) > 7 ? base : (index?.number ?? 0) > 7 ? index : undefined;
     if (far) return { kind: "register-needs-64-bit-mode", register: far.name.toLowerCase() };
   }
-  if (index?.number === 4) return { kind: "index-is-stack-pointer", index: index.name.toLowerCase() };
+  const isVector = index !== undefined && index.class !== "general";
+  if (index?.number === 4 && !isVector) return { kind: "index-is-stack-pointer", index: index.name.toLowerCase() };
   address.rexB = (base?.number ?? 0) > 7;
   address.rexX = (index?.number ?? 0) > 7;
   const low = (base?.number ?? 5) & 7;

@@ -7,7 +7,9 @@ import type { CodeBits, InstructionValue, MemoryOperand, OperandValue, SizeBits 
 
 /** The instruction value; undefined where an operand names a register that does not exist. */
 export function readOperands(s: DecodeState, form: EncoderForm, address: bigint): InstructionValue | undefined {
-  const memory = form.encoding.modrm.kind !== "none" && !s.register ? readMemory(s) : undefined;
+  const vector = form.operands.find((operand) => operand.kind === "vectorMem");
+  if (vector && ((s.modrm & 7) !== 4 || addressSize(s) === 1)) return undefined;
+  const memory = form.encoding.modrm.kind !== "none" && !s.register ? readMemory(s, vector) : undefined;
   const operands: OperandValue[] = [];
   for (const operand of form.operands) {
     const value = readOperand(s, form, operand, memory);
@@ -92,6 +94,8 @@ function readOperand(
         : general(s, rm, operand.argument === 0 ? operand.width : operand.argument);
     case "mem":
       return memory && (operand.special === "sizeless" ? memory : withSize(memory, operand.width));
+    case "vectorMem":
+      return memory;
     case "farMemory":
       return memory && farMemory(memory, form, operand.width);
     case "fixedReg":
@@ -240,8 +244,11 @@ const pairs16: readonly (readonly [string, string?])[] = [
   ["bx"],
 ];
 
-/** ModRM with what follows it (Intel SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes"). */
-function readMemory(s: DecodeState): MemoryOperand {
+/**
+ * ModRM with what follows it (Intel SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes"); with a vector for its
+ * index ("Vector SIB (VSIB) Memory Addressing").
+ */
+function readMemory(s: DecodeState, vectorIndex: OperandForm | undefined): MemoryOperand {
   const size = addressSize(s);
   const mod = s.modrm >> 6;
   const rm = s.modrm & 7;
@@ -257,7 +264,8 @@ function readMemory(s: DecodeState): MemoryOperand {
     low = sib & 7;
     const indexNumber = ((sib >> 3) & 7) | ((s.rex & 2) << 2);
     scale = ([1, 2, 4, 8] as const)[sib >> 6] ?? 1;
-    if (indexNumber !== 4) index = names[indexNumber];
+    if (vectorIndex) index = `${vectorIndex.argument === 1 ? "Y" : "X"}MM${indexNumber}`;
+    else if (indexNumber !== 4) index = names[indexNumber];
     if (low !== 5 || mod !== 0) base = names[low | ((s.rex & 1) << 3)];
   } else if (rm === 5 && mod === 0) {
     if (s.bits === 64) return { ...plainMemory(s, 4, 32), relative: true };
@@ -272,7 +280,7 @@ function readMemory(s: DecodeState): MemoryOperand {
     ...memory,
     ...(base !== undefined && { base: base.toLowerCase() }),
     ...(index !== undefined && { index: index.toLowerCase(), scale }),
-    ...forced,
+    ...(vectorIndex && base === undefined && width < s.bits ? { displacementBits: 32 as const } : forced),
   };
 }
 

@@ -2,8 +2,14 @@
 // accepts, these are the bytes of `nasm -Ox`. Layout calls this again and again, so nothing is allocated but the result.
 
 import { fitsBits } from "../base/index.js";
-import { prefixes as prefixWords, type Form, type OperandForm, type RegisterInfo } from "../isa/index.js";
-import { encodeAddress, newAddress, type AddressProblem } from "./address.js";
+import {
+  prefixes as prefixWords,
+  type Form,
+  type OperandForm,
+  type OperandKind,
+  type RegisterInfo,
+} from "../isa/index.js";
+import { encodeAddress, encodeVectorAddress, newAddress, type AddressProblem } from "./address.js";
 import { existsIn, findMnemonic, formsFor, type EncoderForm, type Mnemonic } from "./encoder-forms.js";
 import type { CodeBits, InstructionValue, MemoryOperand, OperandValue } from "./instruction.js";
 import { fitsRegister, fitsShape, fitsValue } from "./match.js";
@@ -363,7 +369,7 @@ function gather(form: EncoderForm, value: InstructionValue, bits: CodeBits): boo
     if (operand === undefined || given === undefined) return false;
     const register = registers[i];
     if (register !== undefined && !gatherRegister(operand, register, i, bits)) return false;
-    if (given.kind === "memory" && !gatherMemory(operand.kind === "moffs", given, i, bits)) return false;
+    if (given.kind === "memory" && !gatherMemory(operand.kind, given, i, bits)) return false;
   }
   return true;
 }
@@ -394,9 +400,9 @@ function gatherRegister(form: OperandForm, register: RegisterInfo, operand: numb
   return true;
 }
 
-function gatherMemory(isOffset: boolean, given: MemoryOperand, operand: number, bits: CodeBits): boolean {
+function gatherMemory(kind: OperandKind, given: MemoryOperand, operand: number, bits: CodeBits): boolean {
   if (given.segment !== undefined) parts.segment = prefixWords[given.segment]?.byte ?? 0;
-  if (isOffset) {
+  if (kind === "moffs") {
     const size = given.displacementBits === 16 || given.displacementBits === 32 ? given.displacementBits : bits;
     parts.addressSize = modeSize(size);
     parts.offsetBytes = size >> 3;
@@ -407,7 +413,8 @@ function gatherMemory(isOffset: boolean, given: MemoryOperand, operand: number, 
     }
     return holds;
   }
-  const problem = encodeAddress(given, bits, address);
+  const encoded = kind === "vectorMem" ? encodeVectorAddress : encodeAddress;
+  const problem = encoded(given, bits, address);
   if (problem !== undefined) {
     obstacle = { kind: "address", operand, problem };
     return false;

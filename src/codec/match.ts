@@ -139,6 +139,11 @@ function fitsMemory(operand: OperandForm, value: MemoryOperand, form: EncoderFor
       // JMP and CALL tell a far pointer from a near one by the word `far`; LDS and the like have no other operand.
       if (form.operands.length > 1) return value.far !== true && value.sizeBits === undefined;
       return value.far === true && (value.sizeBits === undefined || (value.sizeBits >> 3) + 2 === operand.width);
+    case "vectorMem": {
+      const index = value.index === undefined ? undefined : findRegister(value.index);
+      const isIndex = index?.class === (operand.argument === 1 ? "avx" : "sse");
+      return isIndex && value.far !== true && value.sizeBits === undefined;
+    }
     case "moffs":
       return statesWidth(operand, value) && isOffset(value, bits);
     case "mem":

@@ -10,11 +10,11 @@ import {
 import {
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
   EXEC_JRCXZ, EXEC_LOOPCC, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR, EXEC_RET, FEATURE_3DNOW, FEATURE_ALTMOVCR8,
-  FEATURE_AVX, FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR,
+  FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR,
   KIND_DR,
   KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
   KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
-  KIND_STRING_SOURCE, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
+  KIND_STRING_SOURCE, KIND_VECTOR_MEM, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
   MAP_0F38, MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
@@ -46,7 +46,7 @@ let vexUsed: bool = false;
 let short: bool = false;
 let memoryDone: bool = false;
 let narrowBranch: bool = false;
-let noSuchSegment: bool = false;
+let noSuchOperand: bool = false;
 
 /** Decodes the instruction at `from`; bytes at `limit` and behind are not read. Undefined opcodes decode too. */
 export function decode(from: usize, limit: usize, op: MicroOp): u32 {
@@ -242,11 +242,11 @@ function decodeBody(op: MicroOp): bool {
   // Step 5: operands.
   const modIsRegister = modIgnored || modrm >= 0xc0;
   const count = <u32>load<u8>(record, 3);
-  noSuchSegment = false;
+  noSuchOperand = false;
   vexUsed = false;
   for (let i: u32 = 0; i < count; i++) decodeOperand(op, record, i, opcode, modIsRegister);
   // A register in VEX.vvvv that the form does not have: the field must be 1111B.
-  if (short || noSuchSegment || (isVex && !vexUsed && vexRegister != 0)) return false;
+  if (short || noSuchOperand || (isVex && !vexUsed && vexRegister != 0)) return false;
   if (!memoryDone && segmentOverride != SEGMENT_FLAT) setSegment(op, segmentOverride);
   const execute = <u32>load<u16>(record);
   if ((op.prefixes & PREFIX_LOCK) != 0 && !namesTaskPriority(op, execute)) {
@@ -284,8 +284,22 @@ function isNearBranch(execute: u32): bool {
 
 /** An opcode of a set that the model's processor has and this table has not: no #UD, but the end of the run. */
 function isOfAnotherSet(map: u32, opcode: u32): bool {
-  if (isVex) return hasFeature(map >= MAP_XOP_8 ? FEATURE_XOP : FEATURE_AVX);
-  return map == MAP_0F && opcode == 0x0f && hasFeature(FEATURE_3DNOW);
+  if (!isVex) return map == MAP_0F && opcode == 0x0f && hasFeature(FEATURE_3DNOW);
+  if (map >= MAP_XOP_8) return hasFeature(FEATURE_XOP);
+  if (hasFeature(FEATURE_XOP)) return map == MAP_VEX_0F + 2 && isOfFma4(opcode);
+  return hasFeature(FEATURE_AVX512F) && isBesideEvex(map - MAP_VEX_0F, opcode);
+}
+
+/** FMA4, which the models with XOP have. */
+function isOfFma4(opcode: u32): bool {
+  return (opcode & 0xfc) == 0x5c || (opcode & 0xe8) == 0x68;
+}
+
+/** What came with AVX-512 and is encoded with VEX: mask registers; on later models AES and others on 256 bits. */
+function isBesideEvex(map: u32, opcode: u32): bool {
+  if (map == 0) return (opcode >= 0x41 && opcode <= 0x4b) || (opcode >= 0x90 && opcode <= 0x99);
+  if (map == 1) return opcode == 0xcf || (opcode & 0xfc) == 0xdc;
+  return (opcode & 0xfc) == 0x30 || opcode == 0x44 || (opcode & 0xfe) == 0xce;
 }
 
 function endUnsupported(op: MicroOp): bool {
@@ -379,6 +393,7 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
   else if (kind == KIND_SREG) segmentOperand(op, position);
   else if (kind == KIND_FIXED_SREG) setOperand(op, position, argument);
   else if (kind == KIND_CR || kind == KIND_DR) setOperand(op, position, ((modrm >> 3) & 7) | ((rex & 4) << 1));
+  else if (kind == KIND_VECTOR_MEM) vectorMemoryOperand(op, position, record);
   else if (kind == KIND_XMM_IS4) op.immediate = <i64>nextBytes(1);
   else if (kind == KIND_STRING_SOURCE) setSegment(op, segmentOverride == SEGMENT_FLAT ? SEGMENT_DS : segmentOverride);
   else immediateOperand(op, record, position, kind, argument);
@@ -387,7 +402,7 @@ function decodeOperand(op: MicroOp, record: usize, position: u32, opcode: u32, m
 /** Segment registers end at 5, and CS cannot be the destination (Intel SDM vol. 2, "MOV"). */
 function segmentOperand(op: MicroOp, position: u32): void {
   const number = (modrm >> 3) & 7;
-  noSuchSegment = number > SEGMENT_GS || (number == SEGMENT_CS && position == 0);
+  noSuchOperand = number > SEGMENT_GS || (number == SEGMENT_CS && position == 0);
   setOperand(op, position, number);
 }
 
@@ -449,6 +464,19 @@ function memoryOperand(op: MicroOp, position: u32, record: usize): void {
   else memoryOperand32(op);
   const named = op.segmentName;
   setSegment(op, segmentOverride == SEGMENT_FLAT ? named : segmentOverride);
+}
+
+/** The index is a vector, which the second operand names (SDM vol. 2, "Vector SIB (VSIB) Memory Addressing"). */
+function vectorMemoryOperand(op: MicroOp, position: u32, record: usize): void {
+  if (addressSize == 1 || (modrm & 7) != 4) {
+    noSuchOperand = true;
+    return;
+  }
+  const sib: u32 = at < end ? load<u8>(at) : 0;
+  memoryOperand(op, position, record);
+  op.index = <u8>NO_REGISTER;
+  op.scale = <u8>(sib >> 6);
+  op.second = <u8>(((sib >> 3) & 7) | ((rex & 2) << 2));
 }
 
 function memoryOperand16(op: MicroOp): void {

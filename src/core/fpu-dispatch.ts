@@ -4,6 +4,7 @@ import { MicroOp } from "./layout.generated";
 import { executeX87 } from "./fpu-instructions";
 import { fxRestore, fxSave, xRestore, xSave } from "./fpu-areas";
 import { executeAvx } from "./avx";
+import { gather } from "./gather";
 import { combineIntegers } from "./sse-integers";
 import { emptyMmx, loadMxcsr, moveVector, storeMxcsr } from "./sse-moves";
 import { compareIntoFlags, convertFloat, convertToHalf, dotProduct, floatOperation, fusedOperation } from "./sse-float";
@@ -91,6 +92,7 @@ function executeShuffle(op: MicroOp, execute: u32): u32 {
     case T.EXEC_PERMUTE_WITHIN:
     case T.EXEC_PERMUTE_ACROSS:
     case T.EXEC_SHIFT_EACH: return executeAvx(op, execute);
+    case T.EXEC_GATHER: return gather(op);
     case T.EXEC_SHA: return hash(op);
     case T.EXEC_EXTRACT_BITS:
     case T.EXEC_INSERT_BITS: return bitField(op, execute);

@@ -47,8 +47,13 @@ export function lanesOf(op: MicroOp): u32 {
   return isYmm(op, 0) || isYmm(op, 1) ? 2 : 1;
 }
 
+/** The argument of an operand: 1 for YMM registers. */
+export function operandArgument(op: MicroOp, position: u32): u32 {
+  return load<u8>(record(op) + 4 + (position << 2), 2);
+}
+
 function isYmm(op: MicroOp, position: u32): bool {
-  return isXmm(kindOf(op, position)) && load<u8>(record(op) + 4 + (position << 2), 2) != 0;
+  return isXmm(kindOf(op, position)) && operandArgument(op, position) != 0;
 }
 
 /** True where a register in VEX.vvvv stands between destination and source. */

@@ -70,6 +70,7 @@ export const operandKinds = [
   "st0", // top of the x87 stack
   "xmmVex", // XMM register in VEX.vvvv
   "xmmIs4", // XMM register in bits 7:4 of an immediate byte
+  "vectorMem", // several places in memory: the index in SIB is an XMM register (argument 0) or a YMM register (1)
 ] as const;
 
 export type OperandKind = (typeof operandKinds)[number];

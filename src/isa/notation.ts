@@ -265,6 +265,8 @@ function readPlace(text: string, bytes: number): OperandDraft | undefined {
   if (pair) return { kind: "mem", width: (Number(pair[1]) + Number(pair[2])) / 8, special: "sizeless" };
   const block = /^m(\d+)byte$/.exec(text);
   if (block) return { kind: "mem", width: Number(block[1]) < 256 ? Number(block[1]) : 0 };
+  const gathered = /^vm(?:32|64)([xy])$/.exec(text);
+  if (gathered) return { kind: "vectorMem", width: 0, argument: gathered[1] === "y" ? 1 : 0 };
   if (/^m(\d*)(fp|int|bcd)?$/.test(text)) return { kind: "mem", width: bytes };
   return undefined;
 }

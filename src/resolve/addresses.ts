@@ -23,6 +23,8 @@ interface Part {
   readonly register: string;
   readonly sizeBits: number;
   factor: bigint;
+  /** The index of a gather. */
+  readonly vector: boolean;
   /** Written as a product, so it would rather be the index. */
   multiplied: boolean;
   readonly span: Span;
@@ -162,7 +164,8 @@ function addRegister(
   frame: Frame,
 ): boolean {
   const name = register.name.toLowerCase();
-  if (register.class !== "general" || register.sizeBits === 8) {
+  const vector = register.class === "sse" || register.class === "avx";
+  if (!vector && (register.class !== "general" || register.sizeBits === 8)) {
     report(frame, resolving.noAddressRegister, { name }, expr.span);
     return false;
   }
@@ -170,7 +173,7 @@ function addRegister(
   if (known) known.factor += factor;
   else {
     const { sizeBits } = register;
-    sum.parts.push({ register: name, sizeBits, factor, multiplied: false, span: expr.span });
+    sum.parts.push({ register: name, sizeBits, factor, vector, multiplied: false, span: expr.span });
   }
   return true;
 }
@@ -186,11 +189,24 @@ function chooseRegisters(all: readonly Part[], noSplit: boolean, span: Span, fra
   const second = parts[1];
   if (!first) return { scale: 1 };
   if (parts.length > 2) return refuse("at most two registers can be added", span, frame);
+  const vector = first.vector ? first : second?.vector === true ? second : undefined;
+  if (vector) return chooseVector(vector, parts, span, frame);
   if (second && first.sizeBits !== second.sizeBits) {
     return refuse(`${first.register} and ${second.register} differ in width`, span, frame);
   }
   if (parts.some((part) => part.factor < 0n)) return refuse("a register cannot be subtracted", span, frame);
   return first.sizeBits === 16 ? choose16(parts, span, frame) : choose32(first, second, noSplit, span, frame);
+}
+
+/** A vector is the index, whatever stands first. */
+function chooseVector(index: Part, parts: readonly Part[], span: Span, frame: Frame): Registers | undefined {
+  const base = parts.find((part) => part !== index);
+  if (base !== undefined && (base.factor !== 1n || base.vector)) {
+    return refuse(`beside ${index.register} only one register can be added`, span, frame);
+  }
+  const scale = scaleOf(index.factor);
+  if (!scale) return refuse(`the scale is ${index.factor}, not 1, 2, 4 or 8`, span, frame);
+  return { ...(base !== undefined && { base: base.register }), index: index.register, scale };
 }
 
 /** 16-bit addresses: BX or BP, SI or DI, or one of each (Intel SDM vol. 2, "16-Bit Addressing Forms"). */

@@ -99,6 +99,8 @@ function shapesOf(operand: OperandForm, bits: CodeBits, form: Form): OperandValu
       ];
     case "mem":
       return memories(operand.special === "sizeless" ? 0 : operand.width, bits);
+    case "vectorMem":
+      return gathered(operand, bits);
     case "farMemory":
       return memories(operand.width, bits).map((m) => farMemory(m, operand, form));
     case "xmm":
@@ -194,6 +196,26 @@ function farMemory(m: OperandValue, operand: OperandForm, form: Form): OperandVa
 }
 
 const stateable = new Set([8, 16, 32, 64, 80, 128, 256]);
+
+/** Addresses with a vector for their index: with and without base, every scale, the numbers that mean something else. */
+function gathered(operand: OperandForm, bits: CodeBits): OperandValue[] {
+  const index = (n: number): string => `${operand.argument === 1 ? "y" : "x"}mm${n}`;
+  const wide: readonly Address[] = [
+    { base: "rax", index: index(4), scale: 8 },
+    { base: "r12", index: index(12), scale: 2, displacement: 0x1234n },
+    { base: "rbp", index: index(9), displacement: -8n },
+    { index: index(15), scale: 4, displacement: 0x10n },
+  ];
+  const narrow: readonly Address[] = [
+    { base: "eax", index: index(4), scale: 4 },
+    { base: "esp", index: index(3), displacement: 0x1234n, segment: "fs" },
+    { base: "ebp", index: index(6), scale: 8 },
+    // NASM knows it in 32-bit code only.
+    ...(bits === 32 ? [{ index: index(2), scale: 2, displacement: 0x10n } as const] : []),
+  ];
+  const all = bits === 64 ? [...wide, ...narrow] : narrow;
+  return all.map((address) => ({ kind: "memory", scale: 1, displacement: 0n, ...address }));
+}
 
 /** Addresses of every shape that the mode has. */
 export function memories(width: number, bits: CodeBits): OperandValue[] {

@@ -41,6 +41,9 @@ const narrow = (names: string): string[] => names.split(" ").map((name) => `v${n
 const typed = (names: string, types: string): string =>
   names.split(" ").flatMap((name) => types.split(" ").map((type) => name + type)).join(" "); // prettier-ignore
 
+/** Indices from 0 to 15 in YMM0. */
+const small = (size: string, shift: number): string => `vpsrl${size} ymm0, ymm0, ${shift}`;
+
 const groups: Readonly<Record<string, readonly string[]>> = {
   moves: [
     ...two("movups movaps movdqu movdqa movupd movapd movddup movsldup movshdup"),
@@ -91,6 +94,14 @@ const groups: Readonly<Record<string, readonly string[]>> = {
     ...["vshufps ymm2, ymm0, ymm1, 0x72", "vshufpd ymm2, ymm0, ymm1, 9"],
     ...["vblendps ymm2, ymm0, ymm1, 0x96", "vinsertps xmm2, xmm0, xmm1, 0x4a"],
   ],
+  gathers: [
+    ...["vpgatherdd xmm2, [rbx + xmm0 * 4]", "vpgatherdd ymm2, [rbx + ymm0 * 4]", "vpgatherdq xmm2, [rbx + xmm0 * 8]"],
+    ...["vpgatherdq ymm2, [rbx + xmm0]", "vgatherdps ymm2, [rbx + ymm0 * 2 + 3]", "vgatherdpd ymm2, [rbx + xmm0 * 8]"],
+  ].map((text) => `${small("d", 28)} | ${text}, ${text.includes(" ymm2") ? "y" : "x"}mm3`).concat(
+    ["vpgatherqd xmm2, [rbx + xmm0 * 4]", "vpgatherqd xmm2, [rbx + ymm0 * 4]", "vpgatherqq ymm2, [rbx + ymm0 * 8]"]
+      .concat(["vgatherqps xmm2, [rbx + ymm0 * 2]", "vgatherqpd xmm2, [rbx + xmm0 + 5]"])
+      .map((text) => `${small("q", 60)} | ${text}, ${text.includes(" ymm2") ? "y" : "x"}mm3`),
+  ),
   "floating point": [
     ...three(typed("add sub mul div min max", "ps pd")),
     ...narrow(typed("add sub mul div min max sqrt", "ss sd")),

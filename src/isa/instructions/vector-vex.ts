@@ -287,6 +287,18 @@ const permutations: readonly Instruction[] = [
   ),
 ];
 
+/** Bytes of an element, with 16 in the argument where indices are quadwords. */
+const gathers = [
+  ["VPGATHERDD", "VPGATHERDD/VPGATHERQD", "W0 90", "vm32", "ymm:rw, vm32y, ymm:rw", 4],
+  ["VPGATHERDQ", "VPGATHERDQ/VPGATHERQQ", "W1 90", "vm32", "ymm:rw, vm32x, ymm:rw", 8],
+  ["VPGATHERQD", "VPGATHERDD/VPGATHERQD", "W0 91", "vm64", "xmm:rw, vm64y, xmm:rw", 4 | 16],
+  ["VPGATHERQQ", "VPGATHERDQ/VPGATHERQQ", "W1 91", "vm64", "ymm:rw, vm64y, ymm:rw", 8 | 16],
+  ["VGATHERDPS", "VGATHERDPS/VGATHERQPS", "W0 92", "vm32", "ymm:rw, vm32y, ymm:rw", 4],
+  ["VGATHERDPD", "VGATHERDPD/VGATHERQPD", "W1 92", "vm32", "ymm:rw, vm32x, ymm:rw", 8],
+  ["VGATHERQPS", "VGATHERDPS/VGATHERQPS", "W0 93", "vm64", "xmm:rw, vm64y, xmm:rw", 4 | 16],
+  ["VGATHERQPD", "VGATHERDPD/VGATHERQPD", "W1 93", "vm64", "ymm:rw, vm64y, ymm:rw", 8 | 16],
+] as const;
+
 const others: readonly Instruction[] = [
   avx("AVX2", {
     mnemonic: "VPBLENDD",
@@ -338,6 +350,20 @@ const others: readonly Instruction[] = [
       forms: [
         ...both(`66.0F38.${w} ${load} /r`, "vec:w, vec, mmem"),
         ...both(`66.0F38.${w} ${store} /r`, "mmem:w, vec(vex), vec"),
+      ],
+    }),
+  ),
+  ...gathers.map(([mnemonic, page, code, operands, wide, argument]) =>
+    avx("AVX2", {
+      mnemonic,
+      cite: sdm2(page),
+      summary: "Loads the elements whose mask is negative, each from its own address; clears the mask.",
+      execute: "gather",
+      argument,
+      faults: [...faults, "#UD: two of the three registers are the same"],
+      forms: [
+        form(`VEX.128.66.0F38.${code} /r`, `xmm:rw, ${operands}x, xmm:rw`),
+        form(`VEX.256.66.0F38.${code} /r`, wide),
       ],
     }),
   ),

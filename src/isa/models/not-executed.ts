@@ -9,7 +9,7 @@ import type { CpuFeature } from "../features.js";
  * Instruction sets that are executed in part or not at all. Their opcodes are known on the models whose processors have
  * them, and end the run as `unsupported`.
  */
-export const knownOnly: readonly CpuFeature[] = [...(["3DNOW", "AVX2", "XOP", "AVX512F"] as const)];
+export const knownOnly: readonly CpuFeature[] = [...(["3DNOW", "XOP", "AVX512F"] as const)];
 
 export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   ...knownOnly,
