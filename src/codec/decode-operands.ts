@@ -245,8 +245,8 @@ const pairs16: readonly (readonly [string, string?])[] = [
 ];
 
 /**
- * ModRM with what follows it (Intel SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes"); with a vector for its
- * index ("Vector SIB (VSIB) Memory Addressing").
+ * ModRM with what follows it (Intel SDM vol. 2, "Addressing-Mode Encoding of ModR/M and SIB Bytes"); with a vector for
+ * its index ("Vector SIB (VSIB) Memory Addressing").
  */
 function readMemory(s: DecodeState, vectorIndex: OperandForm | undefined): MemoryOperand {
   const size = addressSize(s);

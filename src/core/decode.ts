@@ -8,18 +8,17 @@ import {
   SEGMENT_DS, SEGMENT_FLAT, SEGMENT_FS, SEGMENT_GS, SEGMENT_SS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT,
-  EXEC_JRCXZ, EXEC_LOOPCC, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR, EXEC_RET, FEATURE_3DNOW, FEATURE_ALTMOVCR8,
-  FEATURE_AVX512F, FEATURE_XOP, FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR,
-  KIND_DR,
-  KIND_FAR_MEMORY, KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM,
-  KIND_MM_RM, KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
-  KIND_STRING_SOURCE, KIND_VECTOR_MEM, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4, KIND_XMM_VEX, MAP_0F,
-  MAP_0F38, MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
+  DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR, FEATURE_ALTMOVCR8, FEATURE_AVX512F,
+  FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR, KIND_FAR_MEMORY,
+  KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM, KIND_MM_RM,
+  KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
+  KIND_STRING_SOURCE, KIND_VECTOR_MEM, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4,
+  KIND_XMM_VEX, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
 import { VARY_UNDEFINED } from "./undefined-flags";
 import { Op, specialise } from "./ops";
+import { isNearBranch, isOfAnotherSet } from "./decode-sets";
 
 /** How decoding ends. */
 export const DECODED: u32 = 0;
@@ -226,7 +225,7 @@ function decodeBody(op: MicroOp): bool {
 
   // Step 4: the first candidate that fits.
   const form = findForm(slot, key);
-  if (form == 0xffff) return isOfAnotherSet(map, opcode) && endUnsupported(op);
+  if (form == 0xffff) return isOfAnotherSet(isVex, map, opcode) && endUnsupported(op);
   const record: usize = DECODE_FORMS + form * FORM_BYTES;
   const flags = load<u32>(record, 24);
   if ((flags & FORM_PROTECTED_ONLY) != 0 && (cpu.codeKey & KEY_REAL) != 0) return false;
@@ -266,40 +265,6 @@ function namesTaskPriority(op: MicroOp, execute: u32): bool {
   if (writes) op.first = 8;
   else op.second = 8;
   return true;
-}
-
-/** On AMD 66H gives near branches an operand size of 16 bits in 64-bit mode (APM vol. 3, "Near Branches"). */
-function isNearBranch(execute: u32): bool {
-  return (
-    execute == EXEC_JCC ||
-    execute == EXEC_JMP ||
-    execute == EXEC_CALL ||
-    execute == EXEC_RET ||
-    execute == EXEC_JMP_INDIRECT ||
-    execute == EXEC_CALL_INDIRECT ||
-    execute == EXEC_LOOPCC ||
-    execute == EXEC_JRCXZ
-  );
-}
-
-/** An opcode of a set that the model's processor has and this table has not: no #UD, but the end of the run. */
-function isOfAnotherSet(map: u32, opcode: u32): bool {
-  if (!isVex) return map == MAP_0F && opcode == 0x0f && hasFeature(FEATURE_3DNOW);
-  if (map >= MAP_XOP_8) return hasFeature(FEATURE_XOP);
-  if (hasFeature(FEATURE_XOP)) return map == MAP_VEX_0F + 2 && isOfFma4(opcode);
-  return hasFeature(FEATURE_AVX512F) && isBesideEvex(map - MAP_VEX_0F, opcode);
-}
-
-/** FMA4, which the models with XOP have. */
-function isOfFma4(opcode: u32): bool {
-  return (opcode & 0xfc) == 0x5c || (opcode & 0xe8) == 0x68;
-}
-
-/** What came with AVX-512 and is encoded with VEX: mask registers; on later models AES and others on 256 bits. */
-function isBesideEvex(map: u32, opcode: u32): bool {
-  if (map == 0) return (opcode >= 0x41 && opcode <= 0x4b) || (opcode >= 0x90 && opcode <= 0x99);
-  if (map == 1) return opcode == 0xcf || (opcode & 0xfc) == 0xdc;
-  return (opcode & 0xfc) == 0x30 || opcode == 0x44 || (opcode & 0xfe) == 0xce;
 }
 
 function endUnsupported(op: MicroOp): bool {
