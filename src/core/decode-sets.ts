@@ -1,8 +1,8 @@
 // Sets of instructions that decoding asks for: what another table would know, and what a vendor decodes in its own way.
 
 import {
-  EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT, EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET, FEATURE_3DNOW,
-  FEATURE_AVX512F, FEATURE_XOP, MAP_0F, MAP_VEX_0F, MAP_XOP_8,
+  EXEC_CALL, EXEC_CALL_INDIRECT, EXEC_JCC, EXEC_JMP, EXEC_JMP_INDIRECT, EXEC_JRCXZ, EXEC_LOOPCC, EXEC_RET,
+  FEATURE_3DNOW, FEATURE_AVX512F, FEATURE_XOP, MAP_0F, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature } from "./state";
 
