@@ -1,6 +1,6 @@
 // The compiler as one function over its phases: a resolved case in, image and plan out.
 
-import { encoding, type Diagnostic, type Phase } from "../base/index.js";
+import { encoding, hasErrors, type Diagnostic, type Phase } from "../base/index.js";
 import { encode as codecEncode } from "../codec/index.js";
 import { slotPartBytes, type Lowering, type Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
@@ -8,12 +8,20 @@ import {
   bootAddress,
   carriedGdt,
   carriedProblems,
-  carriedRefusal,
+  carriedRefusals,
   carrierOf,
   carrySections,
+  handlerGates,
+  handlerSegment,
+  highSegments,
+  hostSetup,
+  hostTables,
+  hypercallSections,
+  monitorCarrier,
   pointVector,
   scaffoldSegment,
   stubEntries,
+  unseenProblems,
 } from "./carried/index.js";
 import { checkPlaces } from "./checks.js";
 import type { Encode } from "./encoding.js";
@@ -39,11 +47,20 @@ export function compile(input: ResolvedCase, options: CompileOptions): Phase<Pro
   const setups = setUpGuests(input);
   const bundled = place(assembly, assembly.sections, setups, encode);
   const checked = [...bundled.diagnostics, ...checkPlaces(input, setups, bundled.layout)];
-  const refusal = options.lowering === "carried" ? carriedRefusal(input, outermostOf(setups)) : undefined;
-  if (options.lowering === "carried" && !refusal) return carry(bundled, setups, encode, checked);
+  const refusals = options.lowering === "carried" ? carriedRefusals(input, outermostOf(bundled.setups)) : [];
+  if (options.lowering === "carried" && refusals.length === 0) {
+    return input.vmm.length > 0
+      ? carryUnder(bundled, setups, encode, checked)
+      : carry(bundled, setups, encode, checked);
+  }
+  const output = bundledProgram(bundled);
+  const unseen = refusals.length > 0 ? unseenProblems(assembly, output.plan) : [];
+  return { output, diagnostics: [...refusals, ...unseen, ...checked] };
+}
+
+function bundledProgram(bundled: PlanInput): Program {
   const plan = makePlan(bundled);
-  const image = makeImage({ ...bundled, lowering: "bundled", lines: plan.lines });
-  return { output: { image, plan }, diagnostics: refusal ? [refusal, ...checked] : checked };
+  return { image: makeImage({ ...bundled, lowering: "bundled", lines: plan.lines }), plan };
 }
 
 /**
@@ -88,6 +105,46 @@ function carry(
     boot: bootAddress(carrier),
   });
   return { output: { image, plan }, diagnostics };
+}
+
+/** The carried lowering under `vmm hardware`: hypercalls in place of points, and the VMM behind the last guest. */
+function carryUnder(
+  bundled: PlanInput,
+  setups: readonly GuestSetup[],
+  encode: Encode,
+  checked: readonly Diagnostic[],
+): Phase<Program> {
+  const { assembly } = bundled;
+  const input = assembly.case;
+  const { vendor } = input.platform.cpu;
+  const halts = input.vmm[0]?.policy.interceptNothing === true;
+  const sections = hypercallSections(assembly, vendor === "intel" ? "vmcall" : "vmmcall", halts);
+  const placed = place(assembly, sections, setups, encode);
+  const places = makePlan(bundled).lines.map((line) => line.place);
+  const plan = makePlan({ ...placed, places });
+  const outermost = outermostOf(placed.setups);
+  const host = hostSetup(input, setups.length);
+  const own = [...placed.diagnostics, ...checkPlaces(input, [...setups, host], placed.layout)];
+  const wrong = [...checked, ...own].slice(0, checked.length > 0 ? checked.length : undefined);
+  if (hasErrors(wrong)) return { output: bundledProgram(bundled), diagnostics: wrong };
+  const carrier = monitorCarrier(input, outermost, host, encode);
+  const entries = placed.entries.map((declared, guest) =>
+    guest === outermost.index ? new Map([...handlerGates(outermost), ...declared]) : declared,
+  );
+  const added = [handlerSegment(outermost, vendor), ...hostTables(host, stubEntries(carrier), carriedGdt(host))];
+  const made = makeImage({
+    ...placed,
+    entries,
+    lowering: "carried",
+    lines: plan.lines,
+    added,
+    boot: bootAddress(carrier),
+  });
+  const low = highSegments(made.segments, host);
+  const whole = made.segments.filter(({ address }) => !low.some(({ to }) => to === address));
+  const scaffold = scaffoldSegment(carrier, plan, placed.layout.sections, low);
+  const image = { ...made, segments: [...whole, ...low.map(({ loaded }) => loaded), scaffold] };
+  return { output: { image, plan }, diagnostics: [...wrong, ...carriedProblems(assembly, plan, carrier)] };
 }
 
 /** Gives everything its address. */

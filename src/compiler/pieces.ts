@@ -23,7 +23,13 @@ export type Mark =
   | { readonly kind: "probe"; readonly expectation: number }
   | { readonly kind: "ring-enter" }
   | { readonly kind: "ring-leave" }
-  | { readonly kind: "raise"; readonly event: string; readonly vector?: Value; readonly line: number }
+  | {
+      readonly kind: "raise";
+      readonly event: string;
+      readonly vector?: Value;
+      readonly line: number;
+      readonly span: Span;
+    }
   | { readonly kind: "done" };
 
 /**
@@ -249,7 +255,8 @@ class Flattener {
 }
 
 function raiseMark(item: Extract<Item, { kind: "raise" }>, line: number): Mark {
-  return { kind: "raise", event: item.event, line, ...(item.vector && { vector: item.vector }) };
+  const { event, span } = item;
+  return { kind: "raise", event, line, span, ...(item.vector && { vector: item.vector }) };
 }
 
 function dataPiece(item: Item): Piece {

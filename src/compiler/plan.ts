@@ -104,6 +104,7 @@ function planLines(input: PlanInput, forbidden: Forbidding): PlannedLine[] {
       if (claimedBy !== undefined) line.claimedBy = claimedBy;
       if (info.never) line.never = info.never.map((event) => forbidden.number(event));
       line.address = BigInt(address);
+      if (places) Object.assign(line, visitBefore(placed, i));
       line.lengthBytes = placed.lengths[i] ?? 0;
       line.resume = (info.goto && evaluate(info.goto, scope)) ?? BigInt(nextPlace(placed, i));
       if (info.goto && leavesRing(info.goto, source, assembly)) line.leavesRing = true;
@@ -120,6 +121,17 @@ function claimersOf({ lines }: Assembly): ReadonlyMap<LineInfo, number> {
   const numbers = new Map<LineInfo, number>();
   if (claiming.size > 0) lines.forEach(({ info }, i) => claiming.has(info) && numbers.set(info, i));
   return numbers;
+}
+
+/** Where the code of a line's visit begins, directly before the line. */
+function visitBefore({ section, addresses }: PlacedSection, index: number): Pick<PlannedLine, "visitAddress"> {
+  let first = index;
+  for (; ; first--) {
+    const piece = section.pieces[first - 1];
+    if (piece?.kind !== "instruction" || piece.line !== undefined || (piece.point && piece.point.kind !== "visit"))
+      break;
+  }
+  return first === index ? {} : { visitAddress: BigInt(addresses[first] ?? 0) };
 }
 
 /** Where execution goes on behind a piece; what looks at an instruction's result is not met after a trap. */

@@ -59,6 +59,8 @@ export interface PlannedLine {
   /** Indices in `EventPlan.forbidden` of what must not happen on the line. */
   readonly never?: readonly number[];
   readonly address: bigint;
+  /** In the carried lowering: where the code begins that counts the line's visit, if there is any. */
+  readonly visitAddress?: bigint;
   readonly lengthBytes: number;
   /** Where the guest goes on after an expected trap: the next statement, or the label of `goto`. */
   readonly resume: bigint;

@@ -36,7 +36,8 @@ export function resolve(file: SourceFile, modules: ModuleSources, options: Resol
   const wanted = filter && ((platform: Platform) => filter.some((one) => holdsOn(one, platform)));
   const isWhole = !options.hasSyntaxErrors;
   const view: FileContext["view"] = {};
-  const context: FileContext = { file, module, platforms, reports, isWhole, view, ...(wanted && { wanted }) };
+  const common = { file, module, platforms, reports, library: modules, isWhole, view };
+  const context: FileContext = { ...common, ...(wanted && { wanted }) };
   const tests = new Map<string, ResolvedTest>();
   const all: ResolvedTest[] = [];
   for (const statement of file.statements) {

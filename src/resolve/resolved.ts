@@ -5,6 +5,7 @@ import type { Span } from "../base/index.js";
 import type { CodeBits, MemoryOperand, OperandValue } from "../codec/index.js";
 import type { Platform } from "../isa/index.js";
 import type { EventKind } from "../program/index.js";
+import type { ModuleSources } from "./modules.js";
 
 /** All tests of one file. */
 export interface ResolvedFile {
@@ -94,6 +95,8 @@ export interface ResolvedCase {
   readonly xfail?: string;
   readonly budgetInstructions: number;
   readonly span: Span;
+  /** The library among which the test was read: a carried image brings parts of it along. */
+  readonly library: ModuleSources;
 }
 
 /** Modes a guest can start in; the environment (descriptor tables, page tables, stacks) follows from it. */

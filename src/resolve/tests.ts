@@ -8,7 +8,7 @@ import { CaseUnit, report, suggestion, type Cell, type Frame, type Reports } fro
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
 import { checkTitle, readBudget, readHeader, xfailReason, type Header } from "./header.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
-import { declarationFrame } from "./modules.js";
+import { declarationFrame, type ModuleSources } from "./modules.js";
 import { readConstant } from "./named-values.js";
 import { checkPlatformNames, namesOf, isSelectedBlock } from "./on.js";
 import type { PlatformTable } from "./platforms.js";
@@ -24,6 +24,7 @@ export interface FileContext {
   readonly module: Module;
   readonly platforms: PlatformTable;
   readonly reports: Reports;
+  readonly library: ModuleSources;
   /** Nothing of the file was left unread. */
   readonly isWhole: boolean;
   /** From where what no test uses is looked at: the outermost guest that was resolved last. */
@@ -172,6 +173,7 @@ function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: strin
     ...(xfail !== undefined && { xfail }),
     budgetInstructions,
     span: statement.span,
+    library: context.library,
   };
 }
 

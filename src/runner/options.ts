@@ -1,6 +1,7 @@
 // What a run is asked to do, and what it needs from outside: everything comes in as values.
 
 import type { Variation } from "../isa/index.js";
+import type { Lowering } from "../program/index.js";
 import type { ModuleSources } from "../resolve/index.js";
 import type { Fault } from "../vmm/index.js";
 
@@ -17,6 +18,8 @@ export interface RunOptions {
   readonly variation?: Variation;
   /** Makes the bundled VMMs wrong on purpose. */
   readonly fault?: Fault;
+  /** `carried`: each test as an image that is booted; what has none is skipped with the reason. Bundled when absent. */
+  readonly lowering?: Lowering;
   /** Rewrite goldens instead of comparing them; never in CI. */
   readonly update: boolean;
   /** `only` is refused and goldens are never rewritten. */

@@ -1,7 +1,7 @@
 // One file, from its text to its results: parse, resolve, compile, execute, judge. Pure but for the machines it reuses,
 // so that files can be given to any thread in any order.
 
-import { hasErrors, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
+import { hasErrors, imaging, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { checkEncoding, compile } from "../compiler/index.js";
 import { variationTexts, varyPlatform } from "../isa/index.js";
 import type { Program, RunLog } from "../program/index.js";
@@ -19,6 +19,7 @@ import {
   type JudgeContext,
 } from "../verdict/index.js";
 import { costOf } from "../vmm/index.js";
+import { bootCarried } from "./boot-carried.js";
 import { cyclesOf } from "./cycles.js";
 import { execute } from "./execute.js";
 import { failureRecord } from "./formats/records.js";
@@ -62,12 +63,14 @@ export function runFile(request: FileRequest, options: RunOptions, pool: Machine
   };
 }
 
-export type PrepareOptions = Pick<RunOptions, "modules" | "platforms"> & Partial<Pick<RunOptions, "ci">>;
+export type PrepareOptions = Pick<RunOptions, "modules" | "platforms" | "lowering"> & Partial<Pick<RunOptions, "ci">>;
 
 /** A cell with its program; a skipped one has none. */
 export interface PreparedCase {
   readonly cell: ResolvedCase;
   readonly program?: Program;
+  /** Why a cell has no carried image, where one was asked for. */
+  readonly bundledOnly?: string;
   readonly diagnostics: readonly Diagnostic[];
 }
 
@@ -99,7 +102,7 @@ export function prepare(request: FileRequest, options: PrepareOptions): Prepared
   }
   const tests = wantedTests(resolved.output, request.line);
   if (options.ci === true) diagnostics.push(...refusedOnly(resolved.output));
-  const cases = tests.flatMap((test) => test.cases).map(compileCell);
+  const cases = tests.flatMap((test) => test.cases).map((cell) => compileCell(cell, options));
   return { cases, partial: tests.length < resolved.output.tests.length, diagnostics };
 }
 
@@ -133,11 +136,19 @@ function testsOnLine(file: ResolvedFile, line: number): readonly ResolvedTest[] 
   return found ? [found] : [];
 }
 
-function compileCell(cell: ResolvedCase): PreparedCase {
+function compileCell(cell: ResolvedCase, { lowering = "bundled" }: PrepareOptions): PreparedCase {
   if (cell.skip !== undefined) return { cell, diagnostics: [] };
-  const { output, diagnostics } = compile(cell, { lowering: "bundled" });
-  return { cell, program: output, diagnostics };
+  const { output, diagnostics } = compile(cell, { lowering });
+  const refused = lowering === "carried" ? diagnostics.filter(isBundledOnly) : [];
+  if (refused.length === 0) return { cell, program: output, diagnostics };
+  const reasons = refused.map(({ message, span }) => {
+    const line = span && positionAt(span.source, span.start).line;
+    return line === undefined ? message : `line ${line}: ${message}`;
+  });
+  return { cell, bundledOnly: reasons.join("; "), diagnostics: diagnostics.filter((found) => !isBundledOnly(found)) };
 }
+
+const isBundledOnly = ({ code }: Diagnostic): boolean => code === imaging.bundledOnly.entry.code;
 
 /** A cell's result, and its transcript where a golden file keeps it. */
 export interface RanCase {
@@ -147,16 +158,21 @@ export interface RanCase {
 
 /** Runs and judges one cell. */
 export function runCase(
-  { cell, program }: PreparedCase,
+  { cell, program, bundledOnly }: PreparedCase,
   kept: string | undefined,
   options: RunOptions,
   pool: MachinePool,
 ): RanCase {
   const name = nameOf(cell);
-  if (program === undefined) return { result: { ...name, outcome: "skipped", detail: cell.skip ?? "" } };
-  const log = execute(pool.take(varyPlatform(cell.platform, options.variation)), program, cell.vmm, options.fault);
+  if (program === undefined) return { result: { ...name, outcome: "skipped", detail: bundledOnly ?? cell.skip ?? "" } };
+  const platform = varyPlatform(cell.platform, options.variation);
+  const isCarried = program.image.lowering === "carried";
+  const log = isCarried
+    ? bootCarried(program, platform)
+    : execute(pool.take(platform), program, cell.vmm, options.fault);
   const costInput = { platform: cell.platform, bundled: cell.vmm.length > 0 };
-  const golden = cell.golden ? { name, transcript: transcript(program.plan, log) } : undefined;
+  // A golden is the bundled lowering's: who only shows an event is another VMM in an image.
+  const golden = cell.golden && !isCarried ? { name, transcript: transcript(program.plan, log) } : undefined;
   const compared = golden && !rewrites(options) ? compareGolden(kept, golden, log.events.length) : undefined;
   const context: JudgeContext = {
     lowering: program.image.lowering,

@@ -1,6 +1,7 @@
 // The report of a carried image, as events again, so that the judge decides a foreign machine's run like our own.
 // docs/carried.md describes the lines; src/compiler/carried/ sends them.
 
+import { hex } from "../base/index.js";
 import { exceptionByVector, findVmxExit } from "../isa/index.js";
 import { svmOutcome, vmxOutcome, type EntryOutcome } from "./exit-report.js";
 import { planStamp } from "../program/index.js";
@@ -20,7 +21,7 @@ export function readReport(serialText: string, plan: EventPlan, options: ReportO
 }
 
 /** Letters with which the report's lines begin, then numbers of 16 digits; the place of a point follows behind `@`. */
-const reportLine = /^([svtpfduanexy])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
+const reportLine = /^([svtpfduanexyio])((?: [0-9a-f]{16})*)(?:@ ([0-9a-f]{16}))?$/;
 
 class ReportReader {
   private readonly events: RunEvent[] = [];
@@ -31,6 +32,8 @@ class ReportReader {
   private end: RunEnd | undefined;
   /** The line that may end the machine and was about to run, until the report goes on. */
   private announced: number | undefined;
+  /** Where the visit that was last concluded from an event began, until a line is visited. */
+  private lastBegun: bigint | undefined;
   /** The entry that is under way has been reported. */
   private inside = false;
 
@@ -92,6 +95,10 @@ class ReportReader {
         return this.failure(Number(first), rest[0] ?? 0n);
       case "e":
         return this.entry(Number(first), rest[0] ?? 0n);
+      case "i":
+        return this.injection(first, rest);
+      case "o":
+        return this.over(first, rest);
       case "x":
         return this.outcome(Number(first), vmxOutcome(rest));
       case "y":
@@ -105,6 +112,7 @@ class ReportReader {
   private visits(index: number, count: bigint): void {
     const line = this.plan.lines[index];
     if (!line) return;
+    this.lastBegun = undefined;
     for (let i = 0n; i < count; i++) this.append({ kind: "visit", rip: line.address, index });
   }
 
@@ -114,8 +122,8 @@ class ReportReader {
     if (exception === undefined) fields["vector"] = BigInt(vector);
     if (exception?.hasErrorCode === true) fields["code"] = error;
     if (exception?.name === "#PF") fields["address"] = cr2;
-    if (exception?.name === "#DB") fields["dr6"] = dr6;
-    const rip = followsInstruction(vector, dr6) ? this.startOfLineBefore(ip) : ip;
+    if (exception?.name === "#DB") fields["dr6"] = dr6 & debugCauses;
+    const rip = followsInstruction(vector, dr6) ? this.startOfLineBefore(ip) : this.begun(ip);
     this.append({ kind: "trap", subject: exception?.name ?? "INT", fields, rip });
   }
 
@@ -130,12 +138,38 @@ class ReportReader {
     this.append({ kind: "enter", subject: this.guestAt(inner), rip: this.plan.lines[line]?.address ?? 0n });
   }
 
-  private outcome(line: number, { entered, event, rip: saved }: EntryOutcome): void {
+  /** The image's VMM has an exit of its guest. */
+  private exitToVmm({ event, rip: saved }: EntryOutcome): void {
+    const rip = findVmxExit(event.subject ?? "")?.trapLike ? this.startOfLineBefore(saved) : this.begun(saved);
+    this.append({ ...event, to: vmm, class: "public", rip });
+  }
+
+  private injection(information: bigint, [error = 0n, cr2 = 0n, rip = 0n]: readonly bigint[]): void {
+    const vector = Number(information & 0xffn);
+    const exception = exceptionByVector(vector);
+    const fields: Record<string, FieldValue> = {};
+    if ((information & errorCodeValid) !== 0n) fields["code"] = error;
+    if (exception?.name === "#PF") fields["address"] = cr2;
+    this.append({ kind: "inject", subject: exception?.name ?? "INT", fields, rip });
+  }
+
+  /** The guest that the image's VMM ran has ended. */
+  private over(how: bigint, [rip = 0n, code = 0n]: readonly bigint[]): void {
+    if (how === over.halted || how === over.shutdown) {
+      this.append({ kind: how === over.halted ? "halt" : "shutdown", rip });
+      this.end = { kind: how === over.halted ? "halted" : "shutdown" };
+    } else if (how === over.stopped) this.end = { kind: "done" };
+    else this.end = { kind: "unsupported", what: `an exit that the library's hv does not handle (${hex(code)})` };
+  }
+
+  private outcome(line: number, outcome: EntryOutcome): void {
     const outer = this.plan.lines[line];
+    if (!outer) return this.exitToVmm(outcome);
+    const { entered, event, rip: saved } = outcome;
     if (!entered) return this.append({ ...event, rip: outer?.address ?? 0n });
     if (!this.inside) this.entry(line, saved);
     // Exits that follow their instruction save the next one's address.
-    const rip = findVmxExit(event.subject ?? "")?.trapLike ? this.startOfLineBefore(saved) : saved;
+    const rip = findVmxExit(event.subject ?? "")?.trapLike ? this.startOfLineBefore(saved) : this.begun(saved);
     this.inside = false;
     this.append({ ...event, guest: this.guestAt(rip), to: outer?.guest ?? "", rip });
   }
@@ -155,6 +189,18 @@ class ReportReader {
     if (line) this.append({ kind: ended === "stopped" ? "shutdown" : "halt", rip: line.address });
     if (ended === "stopped") return { kind: "shutdown" };
     return { kind: line || ended === "halted" ? "halted" : "budget-spent" };
+  }
+
+  /** A line begins with the code that counts its visit: what happens there is the line's own, and its visit. */
+  private begun(ip: bigint): bigint {
+    const index = this.plan.lines.findIndex(
+      (l) => l.visitAddress !== undefined && l.visitAddress <= ip && ip < l.address,
+    );
+    const line = this.plan.lines[index];
+    if (!line) return ip;
+    if (this.lastBegun !== ip) this.append({ kind: "visit", rip: line.address, index });
+    this.lastBegun = ip;
+    return line.address;
   }
 
   /** A trap belongs to the line just retired; its frame names the instruction behind. */
@@ -187,6 +233,17 @@ class ReportReader {
 
 const silent: RunEnd = { kind: "unsupported", what: "the image sent no report" };
 
+/** The party that the image's VMM is, in events and judgements. */
+const vmm = "vmm";
+
+/** Numbers of `o` lines. */
+const over = { halted: 1n, shutdown: 2n, stopped: 3n } as const;
+
+/** Bit 11 of an injected event, as both vendors have it. */
+const errorCodeValid = 0x800n;
+
+/** The bits of DR6 that say why: B0 to B3, BD, BS, BT. */
+const debugCauses = 0xe00fn;
 const singleStep = 0x4000n;
 
 function followsInstruction(vector: number, dr6: bigint): boolean {

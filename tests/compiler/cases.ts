@@ -59,6 +59,7 @@ export function caseOf(...guests: readonly ResolvedGuest[]): ResolvedCase {
     golden: false,
     budgetInstructions: 1000,
     span,
+    library: new Map(),
   };
 }
 

@@ -9,6 +9,7 @@ import type { Lowering } from "../../src/program/index.js";
 import { resolve } from "../../src/resolve/index.js";
 import { parse } from "../../src/syntax/index.js";
 import { expectGolden, projectRoot } from "../support/golden.js";
+import { libraryModules as modules } from "./programs.js";
 
 const folder = "tests/compiler/errors";
 const sources = readdirSync(join(projectRoot, folder)).filter((name) => name.endsWith(".trap"));
@@ -16,7 +17,7 @@ const sources = readdirSync(join(projectRoot, folder)).filter((name) => name.end
 test.each(sources)("%s", (name) => {
   const path = `${folder}/${name}`;
   const parsed = parse({ name, text: readFileSync(join(projectRoot, path), "utf8") });
-  const resolved = resolve(parsed.output, new Map());
+  const resolved = resolve(parsed.output, modules);
   const before = [...parsed.diagnostics, ...resolved.diagnostics].map(renderDiagnostic);
   expect(before).toEqual([]);
   const lowering: Lowering = name.includes("bundled-only") ? "carried" : "bundled";

@@ -13,7 +13,7 @@ import { judge, type Verdict } from "../../src/verdict/index.js";
 import { projectRoot } from "../support/golden.js";
 import type { BootMachine } from "./machines.js";
 
-const modules: ModuleSources = new Map(
+export const libraryModules: ModuleSources = new Map(
   readdirSync(join(projectRoot, "stdlib"))
     .filter((name) => name.endsWith(".trap"))
     .map((name) => [name.replace(/\.trap$/, ""), { name: `stdlib/${name}`, text: read(`stdlib/${name}`) }]),
@@ -26,7 +26,7 @@ function read(path: string): string {
 /** All cells of a file that can run; its path is relative to the project. */
 export function casesOf(path: string): readonly ResolvedCase[] {
   const parsed = parse({ name: path, text: read(path) });
-  const resolved = resolve(parsed.output, modules);
+  const resolved = resolve(parsed.output, libraryModules);
   expectNone([...parsed.diagnostics, ...resolved.diagnostics]);
   return resolved.output.tests.flatMap((one) => one.cases).filter((one) => one.skip === undefined);
 }

@@ -1,6 +1,6 @@
 // `trapline run [PATH…]`: compiles, runs and judges tests.
 
-import type { Command } from "commander";
+import { Option, type Command } from "commander";
 import type { FileRequest, FileResult, RunOptions } from "../../runner/index.js";
 import { exitStatus, UsageError } from "../exit-status.js";
 import { collectNames } from "../options.js";
@@ -17,6 +17,7 @@ interface RunArguments {
   readonly quiet?: true;
   readonly fill?: true;
   readonly compare?: readonly string[];
+  readonly lowering?: "bundled" | "carried";
   readonly format: ReportFormat;
 }
 
@@ -41,6 +42,12 @@ export function register(program: Command): void {
       "show where transcripts differ between these platforms, and judge nothing",
       collectNames,
     )
+    .addOption(
+      new Option(
+        "--lowering <lowering>",
+        "carried: boot each test as an image; what cannot be carried is skipped with the reason",
+      ).choices(["bundled", "carried"]),
+    )
     .addOption(formatOption())
     .action(async (paths: readonly string[], options: RunArguments) => {
       process.exitCode = await run(paths, options);
@@ -62,6 +69,7 @@ async function run(paths: readonly string[], options: RunArguments): Promise<num
     update: options.update === true,
     ci: isCi(),
     ...(platforms && { platforms }),
+    ...(options.lowering && { lowering: options.lowering }),
     ...(variation && { variation }),
     ...(options.transcript && { transcripts: options.all ? "all" : "public" }),
   };

@@ -1,9 +1,9 @@
 // What a carried image does beside the guest's own code, as one text in the language itself: handlers, points, the
 // report, and the variables of all three. One text serves 32- and 64-bit guests but for the ways in and out.
 
-import { handlerSource } from "./handler-source.js";
+import { handlerSource, monitorHandlerSource } from "./handler-source.js";
 import { pointSource } from "./point-source.js";
-import { reportSource } from "./report-source.js";
+import { ownValueSource, reportSource } from "./report-source.js";
 import { virtualizationSource } from "./virtualization-source.js";
 
 /** Registers in the order in which the scaffold keeps them, by the names that its variables have. */
@@ -14,7 +14,17 @@ export const savedRegisters = {
 
 /** The text for a guest whose handlers run in code of the given width. */
 export function bodySource(bits: 32 | 64): string {
-  const text = handlerSource(bits) + pointSource + virtualizationSource + reportSource + dataSource(bits);
+  const report = reportSource.replace("{take_value}", ownValueSource);
+  return inWidth(bits, handlerSource(bits) + pointSource + virtualizationSource + report + dataSource(bits));
+}
+
+/** The text for an image whose VMM runs the guest: `guest` is how the guest is served. */
+export function monitorBodySource(guest: string): string {
+  const report = reportSource.replace("{take_value}", "");
+  return inWidth(64, monitorHandlerSource() + guest + report + dataSource(64));
+}
+
+function inWidth(bits: 32 | 64, text: string): string {
   return text.replace(/\{([a-d]x|[sd]i|[sb]p)\}/g, (_, name: string) => `${bits === 64 ? "r" : "e"}${name}`);
 }
 

@@ -23,6 +23,18 @@ boot:
   add   esi, CLEAR_BYTES
   jmp   .clear
 .cleared:
+  mov   ebx, [low_table]                ; what belongs there was loaded elsewhere
+  mov   edx, [low_count]
+.low:
+  sub   edx, 1
+  jc    .tables
+  mov   esi, [ebx + LOW_FROM]
+  mov   edi, [ebx + LOW_TO]
+  mov   ecx, [ebx + LOW_COUNT]
+  rep movsb
+  add   ebx, LOW_BYTES
+  jmp   .low
+.tables:
   lgdt  [gdt_pointer]
   lidt  [idt_pointer]
   lldt  ax
@@ -51,6 +63,8 @@ data {
   clear_table: dd 0
   clear_count: dd 0
   align 8
+  low_table:   dd 0
+  low_count:   dd 0
   start_cr0:   dd 0
   start_cr3:   dd 0
   start_cr4:   dd 0

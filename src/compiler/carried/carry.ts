@@ -12,9 +12,10 @@ import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/
 import type { Encode } from "../encoding.js";
 import type { PlacedSection } from "../layout.js";
 import type { Assembly } from "../pieces.js";
+import { monitorRefusals, whyUnseen } from "./monitor.js";
 import { records } from "./records.js";
 import { savedOffset, scaffoldOf, type Scaffold } from "./scaffold.js";
-import { canRead, clearTable, pointTable, readTables, resumeTable, type ReadPlaces, type Table } from "./tables.js";
+import { canRead, clearTable, pointTable, readTables, resumeTable, Table, type ReadPlaces } from "./tables.js";
 
 /** A carried program's scaffold, found before layout: its tables come first, then the marks, whose number is known. */
 export interface Carrier {
@@ -26,10 +27,11 @@ export interface Carrier {
   /** The software interrupt that stands for a point, and where ring 0 calls instead where there may be none. */
   readonly vector: number;
   readonly called: number;
+  /** Top of the stack on which ring blocks run. */
+  readonly ring3Stack: bigint;
+  /** The guest that the image's own VMM runs, by name. */
+  readonly served?: string;
 }
-
-/** Bytes of the scaffold's part that marks take at most; tables have the rest. */
-const MARKS_OFFSET = 0x1_8000;
 
 /** Chooses the scaffold for a case's outermost guest. */
 export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Carrier {
@@ -37,49 +39,57 @@ export function carrierOf(setup: GuestSetup, vector: number, encode: Encode): Ca
   const bits = row.gates === "gate64" ? 64 : 32;
   const scaffold = scaffoldOf(bits, setup.index, row, encode);
   const called = labelOf(scaffold, "called");
-  return { scaffold, bits, setup, marks: scaffold.start + MARKS_OFFSET, vector, called };
+  const { ring3Stack } = setup.environment.addresses;
+  return { scaffold, bits, setup, marks: scaffold.marks, vector, called, ring3Stack };
 }
 
 /** Parts of the start state that the boot code sets. */
 const carriedState: ReadonlySet<string> = new Set(["RIP", "RSP", "CR0", "CR3", "CR4", "EFER"]);
 
 /** Why a case cannot be carried at all. */
-export function carriedRefusal(input: ResolvedCase, { guest, environment }: GuestSetup): Diagnostic | undefined {
-  const { row, place } = environment;
-  if (input.vmm.length > 0) {
-    return problem(
-      input.span,
-      `\`${input.vmmText}\``,
-      "in an image the VMM is the test's own, such as hv.serve of the library",
-    );
-  }
+export function carriedRefusals(input: ResolvedCase, setup: GuestSetup): Diagnostic[] {
+  if (input.vmm.length > 0) return monitorRefusals(input, setup);
+  const { row, place } = setup.environment;
+  const { guest } = setup;
   const bundled = guest.starts.find(({ target }) => target.kind !== "state" || !carriedState.has(target.name));
-  if (bundled) return problem(bundled.span, "this `start`", "the boot code sets only RIP, RSP and control registers");
-  if (!row.low) return undefined;
-  return problem(input.span, `a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code");
+  if (bundled) return [problem(bundled.span, "this `start`", "the boot code sets only RIP, RSP and control registers")];
+  if (!row.low) return [];
+  return [problem(input.span, `a ${place.mode} guest`, "the scaffold runs in flat 32- or 64-bit code")];
 }
 
 function problem(span: Span, what: string, why: string): Diagnostic {
   return imaging.bundledOnly({ what, why }, { span });
 }
 
+/** What a case's judgements name that the image does not see, and the events that it cannot raise. */
+export function unseenProblems(assembly: Assembly, plan: EventPlan): Diagnostic[] {
+  const why = assembly.case.vmm.length > 0 ? whyUnseen : (event: EventPattern) => unseenBare(event, assembly.case);
+  const found: Diagnostic[] = [];
+  for (const line of plan.lines) {
+    for (const event of eventsOf(line.judgement)) {
+      const cause = why(event);
+      if (cause === undefined) continue;
+      found.push(problem(line.judgementSpan ?? line.span, `\`${event.text}\``, cause));
+      break;
+    }
+  }
+  for (const piece of assembly.sections.flatMap((section) => section.pieces)) {
+    if (piece.kind !== "mark" || piece.mark.kind !== "raise") continue;
+    found.push(problem(piece.mark.span, "`raise`", "the image cannot raise events in itself yet"));
+  }
+  return found;
+}
+
 /** What a case asks for that the image's own code cannot do. */
 export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Carrier): Diagnostic[] {
   const { span } = assembly.case;
   const places = placesOf(carrier);
-  const found: Diagnostic[] = [];
-  for (const line of plan.lines) {
-    const unseen = eventsOf(line.judgement).find((event) => !isSeen(event, assembly.case));
-    if (unseen)
-      found.push(problem(line.judgementSpan ?? line.span, `\`${unseen.text}\``, "the image's code cannot observe it"));
-  }
+  const found = unseenProblems(assembly, plan);
   for (const expectation of plan.expectations) {
     const unread = expectation.reads.find((read) => !canRead(read, places));
     if (unread) found.push(problem(expectation.span, `\`${expectation.text}\``, "the image's code cannot read it"));
   }
-  const raise = assembly.sections.flatMap((s) => s.pieces).find((p) => p.kind === "mark" && p.mark.kind === "raise");
-  if (raise) found.push(problem(span, "`raise`", "the image cannot raise events in itself yet"));
-  return found.length > 0 || marksFit(plan)
+  return found.length > 0 || marksFit(plan, carrier)
     ? found
     : [problem(span, "a test this long", "its marks have no room in the image")];
 }
@@ -87,30 +97,38 @@ export function carriedProblems(assembly: Assembly, plan: EventPlan, carrier: Ca
 /** Kinds of events that the scaffold sees, or that the reader concludes from where a report breaks off. */
 const seenKinds: ReadonlySet<EventKind> = new Set(["fail", "enter", "exit", "reject", "halt", "shutdown"]);
 
-/** Exceptions are seen where they arrive at the scaffold's own stubs. */
-function isSeen(event: EventPattern, input: ResolvedCase): boolean {
-  if (event.kind !== "trap") return seenKinds.has(event.kind);
-  if (event.subject === undefined) return true;
+/** Why the image's code does not observe an event. Exceptions are seen where they arrive at the scaffold's own stubs. */
+function unseenBare(event: EventPattern, input: ResolvedCase): string | undefined {
+  const unseen = "the image's code cannot observe it";
+  if (event.kind !== "trap") return seenKinds.has(event.kind) ? undefined : unseen;
+  if (event.subject === undefined) return undefined;
   const exception = exceptionByName(event.subject);
-  if (!exception) return false;
-  return !input.guests.some((guest) => guest.handlers.some((handler) => handler.vector === exception.vector));
+  if (!exception) return unseen;
+  const isHandled = input.guests.some((guest) => guest.handlers.some(({ vector }) => vector === exception.vector));
+  return isHandled ? unseen : undefined;
 }
 
-function marksFit(plan: EventPlan): boolean {
-  return MARKS_OFFSET + plan.lines.length * records.MARK.BYTES <= slotPartBytes.scaffold;
+function marksFit(plan: EventPlan, { marks, scaffold }: Carrier): boolean {
+  return marks - scaffold.start + plan.lines.length * records.MARK.BYTES <= slotPartBytes.scaffold;
 }
 
 /** The scaffold with its tables and variables for one program. */
-export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: readonly PlacedSection[]): Segment {
+export function scaffoldSegment(
+  carrier: Carrier,
+  plan: EventPlan,
+  sections: readonly PlacedSection[],
+  low: readonly LowSegment[] = [],
+): Segment {
   const { scaffold, setup } = carrier;
   const resume = resumeTable(plan.lines, (line) => vectorsOf(line, plan));
   const points = pointTable(sections, plan.lines);
-  const cleared = clearTable(sections);
+  // A segment that is copied to low memory is not loaded there.
+  const cleared = clearTable(low.length > 0 ? [] : sections);
   const first = readTables(plan.expectations, 0, placesOf(carrier));
   const readsAt =
     scaffold.tables + [cleared, resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
   const { lists, reads } = readTables(plan.expectations, readsAt, placesOf(carrier));
-  const bytes = new Uint8Array(MARKS_OFFSET);
+  const bytes = new Uint8Array(scaffold.marks - scaffold.start);
   bytes.set(scaffold.bytes);
   let at = scaffold.tables;
   const put = (table: Table): number => {
@@ -126,6 +144,7 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
     read_lists: put(lists),
   };
   put(reads);
+  const lengths = lengthTable(carrier, plan);
   const view = new DataView(bytes.buffer);
   const { start, environment } = setup;
   const set = (values: Readonly<Record<string, number>>): void => {
@@ -133,10 +152,13 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
       view.setUint32(label(carrier, name) - scaffold.start, value, true);
   };
   set(tables);
+  const lows = lowTable(low);
+  set({ low_table: put(lows), low_count: lows.count });
+  if (lengths) set({ instructions: put(lengths), instruction_count: lengths.count });
   set({ clear_count: cleared.count, resume_count: resume.count, point_count: points.count });
   set({ marks: carrier.marks, mark_count: plan.lines.length });
   set({ finals_first: plan.expectations.length - plan.finals.length, finals_end: plan.expectations.length });
-  set({ point_vector: carrier.vector, stamp: planStamp(plan), ring3_stack: Number(environment.addresses.ring3Stack) });
+  set({ point_vector: carrier.vector, stamp: planStamp(plan), ring3_stack: Number(carrier.ring3Stack) });
   set({ start_address: Number(start.rip), start_stack: Number(start.registers["RSP"] ?? 0n) });
   const efer = start.efer & ~eferBits.LMA;
   set({
@@ -157,6 +179,38 @@ export function scaffoldSegment(carrier: Carrier, plan: EventPlan, sections: rea
     bytes: bytes.subarray(0, at - scaffold.start),
     role: "scaffold",
   };
+}
+
+/** A segment that is loaded at one address and copied to another when the image boots. */
+export interface LowSegment {
+  readonly loaded: Segment;
+  readonly to: bigint;
+}
+
+function lowTable(low: readonly LowSegment[]): Table {
+  const { LOW } = records;
+  const table = new Table(LOW.BYTES);
+  for (const { loaded, to } of low) {
+    const from: [number, number] = [LOW.FROM, Number(loaded.address)];
+    table.add(new Map([from, [LOW.TO, Number(to)], [LOW.COUNT, loaded.bytes.length]]));
+  }
+  return table;
+}
+
+/** Where the image's VMM looks up how long the guest's statements are. */
+function lengthTable({ served }: Carrier, plan: EventPlan): Table | undefined {
+  if (served === undefined) return undefined;
+  const table = new Table(records.LENGTH.BYTES);
+  for (const { guest, address, lengthBytes } of plan.lines) {
+    if (guest !== served) continue;
+    table.add(
+      new Map([
+        [records.LENGTH.ADDRESS, Number(address)],
+        [records.LENGTH.LENGTH, lengthBytes],
+      ]),
+    );
+  }
+  return table;
 }
 
 /** The GDT as code finds it that is still to load the task register. */

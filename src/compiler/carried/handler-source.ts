@@ -196,6 +196,7 @@ trap:
   mov   [saved_cr2], {ax}
   mov   {ax}, dr6
   mov   [saved_dr6], {ax}
+trap_known:
   call  put_exit
   call  put_visits
   mov   al, 't'
@@ -215,6 +216,8 @@ trap:
   jne   unexpected
   mov   eax, [saved_ip]
   mov   edx, [vector]
+  cmp   edx, 31
+  ja    unexpected
   mov   dword [behind], 0
   cmp   edx, 3                          ; #BP and #OF follow their instruction
   je    .behind
@@ -335,6 +338,29 @@ return:
   mov   r15, [saved_r15]
   iretq
 `;
+
+/** Where an instruction of the VMM's own raised #GP that stood for one of the guest's, it goes on as that one says. */
+const caught = `
+arrive:
+  cmp   qword [hv.caught], 0
+  je    .own
+  push  rax
+  mov   rax, [hv.caught]
+  mov   [rsp + 24], rax
+  mov   qword [hv.caught], 0
+  pop   rax
+  add   rsp, 16
+  iretq
+.own:
+`;
+
+/** The text for an image whose VMM runs the guest: exceptions here are the VMM's own. */
+export function monitorHandlerSource(): string {
+  const ownArrival = arrive64.replace("\narrive:\n", "\n");
+  return [start, "  jmp   monitor\n", stubs(), caught, ownArrival, "  mov   rsp, scaffold_stack\n  cld\n", trap].join(
+    "",
+  );
+}
 
 /** The text for handlers in code of the given width. */
 export function handlerSource(bits: 32 | 64): string {

@@ -4,9 +4,12 @@ export {
   bootAddress,
   carriedGdt,
   carriedProblems,
-  carriedRefusal,
+  carriedRefusals,
   carrierOf,
   scaffoldSegment,
+  type LowSegment,
   stubEntries,
+  unseenProblems,
 } from "./carry.js";
-export { carrySections, pointVector } from "./lower.js";
+export { carrySections, hypercallSections, pointVector } from "./lower.js";
+export { handlerGates, handlerSegment, highSegments, hostSetup, hostTables, monitorCarrier } from "./monitor.js";

@@ -32,6 +32,27 @@ export function carrySections(assembly: Assembly, where: Pick<PointCode, "vector
   });
 }
 
+/**
+ * The same sections with hypercalls in place of marks, for a guest that the image's own VMM runs: that one acts at the
+ * points, whatever the guest's mode and ring. Where HLT does not exit, a line that may halt is announced.
+ */
+export function hypercallSections(assembly: Assembly, mnemonic: "vmcall" | "vmmcall", halts: boolean): Section[] {
+  const { announced } = lineSets(assembly);
+  return assembly.sections.map((section) => {
+    if (section.name === "data") return section;
+    const bits = assembly.case.guests[section.guest]?.bits ?? 32;
+    const info = placeless(assembly.case);
+    const point = (one: CarriedPoint): Piece => instruction(info, bits, mnemonic, [], one);
+    const pieces = section.pieces.flatMap((piece): Piece[] => {
+      if (piece.kind !== "mark") return [piece];
+      const { mark } = piece;
+      const isAnnounced = halts && mark.kind === "visit" && announced.has(mark.line);
+      return isAnnounced ? [point(mark), point({ kind: "announce", line: mark.line })] : [point(mark)];
+    });
+    return { ...section, pieces };
+  });
+}
+
 /** The interrupt that the image's points use: the highest of the first 32 that the test does not handle itself. */
 export function pointVector(input: ResolvedCase): number {
   const handled = new Set(input.guests.flatMap((guest) => guest.handlers.map((handler) => handler.vector)));

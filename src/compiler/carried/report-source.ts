@@ -89,64 +89,7 @@ put_values:                             ; al, then expectation ebp and the value
 .all:
   ret
 
-take_value:                             ; the value of the read at edi goes to number
-  mov   dword [number], 0
-  mov   dword [number + 4], 0
-  mov   eax, [{di} + READ_KIND]
-  cmp   eax, READ_NOTHING
-  je    .taken
-  cmp   eax, READ_MSR
-  je    .msr
-  cmp   eax, READ_CONTROL
-  je    .control
-  mov   {si}, [{di} + READ_DISPLACEMENT]
-  mov   eax, [{di} + READ_BASE]
-  cmp   eax, READ_NONE
-  je    .index
-  add   {si}, [saved + {ax}]
-.index:
-  mov   eax, [{di} + READ_INDEX]
-  cmp   eax, READ_NONE
-  je    .copy
-  mov   {bx}, [saved + {ax}]
-  mov   ecx, [{di} + READ_SHIFT]
-  shl   {bx}, cl
-  add   {si}, {bx}
-.copy:
-  mov   ecx, [{di} + READ_SIZE]
-  push  {di}
-  mov   {di}, number
-  rep movsb
-  pop   {di}
-.taken:
-  ret
-.control:                               ; the one that is asked for: the others may exit
-  mov   ecx, [{di} + READ_ADDRESS]
-  cmp   ecx, 2
-  jb    .cr0
-  je    .cr2
-  cmp   ecx, 3
-  je    .cr3
-  mov   {ax}, cr4
-  jmp   .read
-.cr0:
-  mov   {ax}, cr0
-  jmp   .read
-.cr2:
-  mov   {ax}, cr2
-  jmp   .read
-.cr3:
-  mov   {ax}, cr3
-.read:
-  mov   [number], {ax}
-  ret
-.msr:
-  mov   ecx, [{di} + READ_ADDRESS]
-  rdmsr
-  mov   [number], eax
-  mov   [number + 4], edx
-  ret
-
+{take_value}
 put_short:                              ; a number of 32 bits at si
   mov   eax, [{si}]
   mov   [number], eax
@@ -219,5 +162,66 @@ open_port:                              ; 115200 bits a second, 8N1, no interrup
   mov   edx, COM1 + 3
   mov   al, 3
   out   dx, al
+  ret
+`;
+
+/** The value of a read, where the code that was interrupted is what it asks of. */
+export const ownValueSource = `
+take_value:                             ; the value of the read at edi goes to number
+  mov   dword [number], 0
+  mov   dword [number + 4], 0
+  mov   eax, [{di} + READ_KIND]
+  cmp   eax, READ_NOTHING
+  je    .taken
+  cmp   eax, READ_MSR
+  je    .msr
+  cmp   eax, READ_CONTROL
+  je    .control
+  mov   {si}, [{di} + READ_DISPLACEMENT]
+  mov   eax, [{di} + READ_BASE]
+  cmp   eax, READ_NONE
+  je    .index
+  add   {si}, [saved + {ax}]
+.index:
+  mov   eax, [{di} + READ_INDEX]
+  cmp   eax, READ_NONE
+  je    .copy
+  mov   {bx}, [saved + {ax}]
+  mov   ecx, [{di} + READ_SHIFT]
+  shl   {bx}, cl
+  add   {si}, {bx}
+.copy:
+  mov   ecx, [{di} + READ_SIZE]
+  push  {di}
+  mov   {di}, number
+  rep movsb
+  pop   {di}
+.taken:
+  ret
+.control:                               ; the one that is asked for: the others may exit
+  mov   ecx, [{di} + READ_ADDRESS]
+  cmp   ecx, 2
+  jb    .cr0
+  je    .cr2
+  cmp   ecx, 3
+  je    .cr3
+  mov   {ax}, cr4
+  jmp   .read
+.cr0:
+  mov   {ax}, cr0
+  jmp   .read
+.cr2:
+  mov   {ax}, cr2
+  jmp   .read
+.cr3:
+  mov   {ax}, cr3
+.read:
+  mov   [number], {ax}
+  ret
+.msr:
+  mov   ecx, [{di} + READ_ADDRESS]
+  rdmsr
+  mov   [number], eax
+  mov   [number + 4], edx
   ret
 `;

@@ -3,12 +3,13 @@
 
 import { assert, hasErrors } from "../../base/index.js";
 import { selectors, slotAddress, slotBytes, slotOffsets } from "../../program/index.js";
-import { resolveListing, type Item } from "../../resolve/index.js";
+import { resolveListing, type Listing, type ListingPlace, type ModuleSources } from "../../resolve/index.js";
 import { parse } from "../../syntax/index.js";
 import type { Encode } from "../encoding.js";
 import { loadedSegment, type ModeRow } from "../environment/index.js";
 import { layOut, sectionBytes, type PlacedSection } from "../layout.js";
 import { flattenListing } from "../pieces.js";
+import type { GuestStart } from "../values.js";
 import { bodySource, savedRegisters } from "./body-source.js";
 import { bootSource } from "./boot-source.js";
 import { constantDeclarations } from "./records.js";
@@ -17,7 +18,23 @@ import { constantDeclarations } from "./records.js";
 const COM1 = 0x3f8;
 
 /** Where the scaffold's parts lie in its part of the slot. The Multiboot header must lie in the file's first 8 KiB. */
-const parts = { bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x1800, tables: 0x3000 } as const;
+interface Parts {
+  readonly bootCode: number;
+  readonly bootData: number;
+  readonly bodyCode: number;
+  readonly bodyData: number;
+  readonly tables: number;
+  /** Tables end here. */
+  readonly marks: number;
+}
+
+const plainParts: Parts = {
+  ...{ bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x1800, tables: 0x3000, marks: 0x1_8000 },
+};
+/** With a VMM, whose maps and tables lie among the body's data. */
+const monitorParts: Parts = {
+  ...{ bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x8000, tables: 0x2_8000, marks: 0x3_0000 },
+};
 
 /** Assembled scaffold: bytes by address, and the addresses of its labels. */
 export interface Scaffold {
@@ -25,8 +42,17 @@ export interface Scaffold {
   readonly bytes: Uint8Array;
   /** Addresses of labels, by name. */
   readonly labels: ReadonlyMap<string, number>;
-  /** Where the tables of a program begin. */
+  /** Where the tables of a program begin, and where the marks behind them do. */
   readonly tables: number;
+  readonly marks: number;
+}
+
+/** The body of an image whose VMM runs the guest: its text, and what the names in it mean. */
+export interface MonitorBody {
+  readonly text: string;
+  readonly library: ModuleSources;
+  readonly place: ListingPlace;
+  readonly starts: ReadonlyMap<string, GuestStart>;
 }
 
 /** Offset of a general register in the scaffold's copy of the guest's registers, by its 64-bit name. */
@@ -47,7 +73,13 @@ export function scaffoldOf(bits: 32 | 64, slot: number, row: ModeRow, encode: En
   return scaffold;
 }
 
-function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Scaffold {
+/** The scaffold of an image whose VMM runs the guest. */
+export function monitorScaffold(body: MonitorBody, slot: number, row: ModeRow, encode: Encode): Scaffold {
+  return assemble(64, slot, row, encode, body);
+}
+
+function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode, monitor?: MonitorBody): Scaffold {
+  const parts = monitor ? monitorParts : plainParts;
   const start = Number(slotAddress(slot) + slotOffsets.scaffold);
   const constants = constantDeclarations({
     COM1,
@@ -65,10 +97,15 @@ function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Sc
     RING3_STACK_SELECTOR: loadedSegment(row.ring3Stack).selector,
   });
   const boot = listing("carried/boot", constants + bootSource, 32);
-  const body = listing("carried/body", constants + bodySource(bits), bits);
+  const text = monitor ? `use hv, vmx, svm\n${constants}${monitor.text}` : constants + bodySource(bits);
+  const body = listing("carried/body", text, bits, monitor);
+  const roomBytes = parts.tables;
   const placed = [
-    ...place(boot, start + parts.bootCode, start + parts.bootData, encode),
-    ...place(body, start + parts.bodyCode, start + parts.bodyData, encode),
+    ...place(boot, { codeStart: start + parts.bootCode, dataStart: start + parts.bootData, roomBytes, encode }),
+    ...place(body, {
+      ...{ codeStart: start + parts.bodyCode, dataStart: start + parts.bodyData, roomBytes, encode },
+      ...(monitor && { starts: monitor.starts }),
+    }),
   ];
   const bytes = new Uint8Array(parts.tables);
   const ends = [parts.bootData, parts.bodyCode, parts.bodyData, parts.tables];
@@ -80,30 +117,35 @@ function assemble(bits: 32 | 64, slot: number, row: ModeRow, encode: Encode): Sc
       if (piece.kind === "label") labels.set(piece.name, section.addresses[at] ?? 0);
     });
   });
-  return { start, bytes, labels, tables: start + parts.tables };
+  return { start, bytes, labels, tables: start + parts.tables, marks: start + parts.marks };
 }
 
-function listing(name: string, text: string, bits: 32 | 64): { code: readonly Item[]; data: readonly Item[] } {
+function listing(name: string, text: string, bits: 32 | 64, monitor?: MonitorBody): Listing {
   const parsed = parse({ name, text });
-  const resolved = resolveListing(parsed.output, bits, new Map());
+  const resolved = resolveListing(parsed.output, bits, monitor?.library ?? new Map(), monitor?.place);
   const wrong = [...parsed.diagnostics, ...resolved.diagnostics];
   assert(!hasErrors(wrong), `the scaffold is right: ${wrong[0]?.message ?? ""}`);
   return resolved.output;
 }
 
+interface PlaceInput {
+  readonly codeStart: number;
+  readonly dataStart: number;
+  readonly roomBytes: number;
+  readonly encode: Encode;
+  readonly starts?: ReadonlyMap<string, GuestStart>;
+}
+
 function place(
-  source: { readonly code: readonly Item[]; readonly data: readonly Item[] },
-  codeStart: number,
-  dataStart: number,
-  encode: Encode,
+  source: Listing,
+  { codeStart, dataStart, roomBytes, encode, starts }: PlaceInput,
 ): readonly PlacedSection[] {
   const { code, data } = flattenListing(source.code, source.data);
-  const roomBytes = parts.tables;
   const sections = [
     { section: code, start: codeStart, roomBytes },
     { section: data, start: dataStart, roomBytes },
   ];
-  const layout = layOut({ sections, starts: new Map(), encode });
+  const layout = layOut({ sections, starts: starts ?? new Map(), encode });
   assert(!hasErrors(layout.diagnostics), `the scaffold can be encoded: ${layout.diagnostics[0]?.message ?? ""}`);
   return layout.sections;
 }

@@ -36,8 +36,9 @@ export function resumeTable(lines: readonly PlannedLine[], vectorsOf: (line: Pla
   for (const line of lines) {
     const vectors = vectorsOf(line);
     if (vectors === 0) continue;
-    const start = Number(line.address);
-    const end = start + line.lengthBytes;
+    // The fetch of the code that counts a visit may already be what faults.
+    const start = Number(line.visitAddress ?? line.address);
+    const end = Number(line.address) + line.lengthBytes;
     const goesOn = Number(line.resume) === end ? RESUME.GOES_ON : 0;
     const fields: [number, number][] = [
       [RESUME.START, start],
@@ -99,8 +100,8 @@ const actions: Readonly<Record<CarriedPoint["kind"], number>> = {
   launch: records.POINT.LAUNCH,
   "vmx-result": records.POINT.VMX_RESULT,
   "svm-result": records.POINT.SVM_RESULT,
-  // These are no interrupts: visits count in place, and what raises is not carried.
-  visit: 0,
+  visit: records.POINT.VISIT,
+  // What raises is not carried.
   raise: 0,
 };
 
@@ -154,10 +155,10 @@ function readRecord(read: Read, places: ReadPlaces): ReadonlyMap<number, number>
         ]);
       }
       const address = registerAddress(read.name, places);
-      return address === undefined ? undefined : memoryRecord(BigInt(address), read.sizeBits / 8);
+      return address === undefined ? undefined : ownRecord(address, read.sizeBits / 8);
     }
     case "flags":
-      return memoryRecord(BigInt(places.variable("saved_flags")), 8);
+      return ownRecord(places.variable("saved_flags"), 8);
     case "memory": {
       const { base, index, scale, displacement } = read.address;
       const baseOffset = base === undefined ? READ.NONE : places.savedOffset(base);
@@ -174,6 +175,11 @@ function readRecord(read: Read, places: ReadPlaces): ReadonlyMap<number, number>
     default:
       return undefined;
   }
+}
+
+/** A variable of the scaffold's. */
+function ownRecord(address: number, sizeBytes: number): ReadonlyMap<number, number> {
+  return memoryRecord(BigInt(address), sizeBytes).set(records.READ.ADDRESS, records.READ.OWN);
 }
 
 function memoryRecord(displacement: bigint, sizeBytes: number): Map<number, number> {

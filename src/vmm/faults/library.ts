@@ -27,8 +27,8 @@ export const faultSkipped = inModule(
 );
 
 export const stopIgnored = inModule(
-  "  jz    .protection\n  cmp   dword [rdx + RULE.denied], HV.STOP\n  je    .ended\n",
-  "  jz    .protection\n",
+  "  jnz   .msr_allowed\n  cmp   dword [rdx + RULE.denied], HV.STOP\n  je    .stopped\n",
+  "  jnz   .msr_allowed\n",
 );
 
 export const portDirection = inModule(

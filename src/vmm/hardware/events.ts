@@ -1,6 +1,6 @@
 // How an injected event is named in the stream, and what two events that meet become.
 
-import { exceptionByVector } from "../../isa/index.js";
+import { cr0Bits, exceptionByVector } from "../../isa/index.js";
 import type { FieldValue } from "../../program/index.js";
 import { eventTypes, type InjectedEvent } from "./exited-guest.js";
 
@@ -39,6 +39,16 @@ export function combine(first: InjectedEvent, second: InjectedEvent): InjectedEv
   if (a === "double-fault" && b !== "benign") return undefined;
   const both = (a === "contributory" && b === "contributory") || (a === "page-fault" && b !== "benign");
   return both ? { vector: doubleFault, errorCode: 0 } : second;
+}
+
+/**
+ * An event as a guest takes it that may be in real mode, where no exception has an error code. Intel SDM vol. 3C,
+ * "Checks on VM-Entry Control Fields": an injected one has an error code only if CR0.PE is 1.
+ */
+export function withoutCodeInRealMode(event: InjectedEvent, cr0: bigint): InjectedEvent {
+  if ((cr0 & cr0Bits.PE) !== 0n || event.errorCode === undefined) return event;
+  const { errorCode: _, ...rest } = event;
+  return rest;
 }
 
 const debug = 1;

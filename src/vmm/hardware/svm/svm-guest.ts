@@ -2,7 +2,7 @@
 
 import { flagBits } from "../../../isa/index.js";
 import type { GuestState } from "../../bundled.js";
-import { injectedSubject, savesResumeFlag } from "../events.js";
+import { injectedSubject, savesResumeFlag, withoutCodeInRealMode } from "../events.js";
 import { eventTypes, type InjectedEvent } from "../exited-guest.js";
 import { GuestBase, type ControlRegisters, type GuestParts } from "../guest-base.js";
 import { instructionLength } from "../instruction-length.js";
@@ -74,7 +74,8 @@ export class SvmGuest extends GuestBase {
     vmcb.set("interruptShadow", 0n);
   }
 
-  inject(event: InjectedEvent): void {
+  inject(raised: InjectedEvent): void {
+    const event = withoutCodeInRealMode(raised, this.register("CR0"));
     const type = event.type ?? eventTypes.hardwareException;
     let value = BigInt(event.vector) | (BigInt(type) << 8n) | valid;
     if (event.errorCode !== undefined) value |= errorCodeValid | (BigInt(event.errorCode) << 32n);

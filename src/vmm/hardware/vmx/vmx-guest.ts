@@ -4,7 +4,7 @@ import { flagBits, vmcsEncoding, type VmxControlName } from "../../../isa/index.
 import type { SegmentState, StartState } from "../../../program/index.js";
 import type { GuestState } from "../../bundled.js";
 import type { SegmentRegisterName, VmxOperations } from "../../virtualization.js";
-import { injectedSubject, savesResumeFlag } from "../events.js";
+import { injectedSubject, savesResumeFlag, withoutCodeInRealMode } from "../events.js";
 import { eventTypes, gpr, type InjectedEvent } from "../exited-guest.js";
 import { GuestBase, type ControlRegisters, type FieldStore, type GuestParts } from "../guest-base.js";
 import type { ShadowTables } from "../shadow-paging.js";
@@ -86,7 +86,8 @@ export class VmxGuest extends GuestBase {
   }
 
   /** `rip` is that of the instruction to which the event belongs. */
-  inject(event: InjectedEvent, rip = this.rip): void {
+  inject(raised: InjectedEvent, rip = this.rip): void {
+    const event = withoutCodeInRealMode(raised, this.register("CR0"));
     const type = event.type ?? eventTypes.hardwareException;
     const information = event.vector | (type << 8) | (event.errorCode === undefined ? 0 : errorCodeValid) | valid;
     this.vmx.write(field.entryInterruption, BigInt(information >>> 0));
