@@ -2,7 +2,7 @@
 
 import { encoding, hasErrors, type Diagnostic, type Phase } from "../base/index.js";
 import { encode as codecEncode } from "../codec/index.js";
-import { slotPartBytes, type Lowering, type Program } from "../program/index.js";
+import { slotAddress, slotOffsets, slotPartBytes, type Lowering, type Program } from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
 import {
   bootAddress,
@@ -13,11 +13,11 @@ import {
   carrySections,
   handlerGates,
   handlerSegment,
-  highSegments,
   hostSetup,
   hostTables,
   hypercallSections,
   monitorCarrier,
+  raiseLowSegments,
   pointVector,
   scaffoldSegment,
   stubEntries,
@@ -94,16 +94,19 @@ function carry(
     const shared = setups[guest]?.environment.row.gates === outermost.environment.row.gates;
     return shared ? new Map([...stubEntries(carrier), ...declared]) : declared;
   });
-  const image = makeImage({
+  const made = makeImage({
     ...placed,
     entries,
     open: new Set([carrier.vector]),
     lowering: "carried",
     lines: plan.lines,
     replaced: [carriedGdt(outermost)],
-    added: [scaffoldSegment(carrier, plan, placed.layout.sections)],
     boot: bootAddress(carrier),
   });
+  // Behind what a slot must have is memory that nothing else uses.
+  const free = slotAddress(setups.length - 1) + slotOffsets.pageTables + BigInt(slotPartBytes.pageTables);
+  const { segments, low } = raiseLowSegments(made.segments, free, assembly.case.platform.memoryBytes);
+  const image = { ...made, segments: [...segments, scaffoldSegment(carrier, plan, placed.layout.sections, low)] };
   return { output: { image, plan }, diagnostics };
 }
 
@@ -140,10 +143,13 @@ function carryUnder(
     added,
     boot: bootAddress(carrier),
   });
-  const low = highSegments(made.segments, host);
-  const whole = made.segments.filter(({ address }) => !low.some(({ to }) => to === address));
+  const { segments, low } = raiseLowSegments(
+    made.segments,
+    host.environment.addresses.code,
+    input.platform.memoryBytes,
+  );
   const scaffold = scaffoldSegment(carrier, plan, placed.layout.sections, low);
-  const image = { ...made, segments: [...whole, ...low.map(({ loaded }) => loaded), scaffold] };
+  const image = { ...made, segments: [...segments, scaffold] };
   return { output: { image, plan }, diagnostics: [...wrong, ...carriedProblems(assembly, plan, carrier)] };
 }
 

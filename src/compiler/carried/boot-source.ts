@@ -7,23 +7,11 @@ export const bootSource = `
 boot:
   cli
   cld
-  mov   esi, [clear_table]              ; low memory: the loader's own data lies there, and a test finds zeros
-  mov   ebx, [clear_count]
+  mov   edi, LOW_MEMORY_START           ; the loader's own data lies there: a test finds zeros
+  mov   ecx, (LOW_MEMORY_END - LOW_MEMORY_START) / 4
   xor   eax, eax
-.clear:
-  dec   ebx
-  js    .cleared
-  mov   edi, [esi + CLEAR_FROM]
-  mov   ecx, [esi + CLEAR_LENGTH]
-  shr   ecx, 2
   rep stosd
-  mov   ecx, [esi + CLEAR_LENGTH]
-  and   ecx, 3
-  rep stosb
-  add   esi, CLEAR_BYTES
-  jmp   .clear
-.cleared:
-  mov   ebx, [low_table]                ; what belongs there was loaded elsewhere
+  mov   ebx, [low_table]                ; and what belongs there, which was loaded elsewhere
   mov   edx, [low_count]
 .low:
   sub   edx, 1
@@ -60,8 +48,6 @@ data {
                dd 0
   idt_pointer: dw 0
                dd 0
-  clear_table: dd 0
-  clear_count: dd 0
   align 8
   low_table:   dd 0
   low_count:   dd 0

@@ -12,10 +12,11 @@ import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/
 import type { Encode } from "../encoding.js";
 import type { PlacedSection } from "../layout.js";
 import type { Assembly } from "../pieces.js";
+import { lowTable, type LowSegment } from "./low-memory.js";
 import { monitorRefusals, whyUnseen } from "./monitor.js";
 import { records } from "./records.js";
 import { savedOffset, scaffoldOf, type Scaffold } from "./scaffold.js";
-import { canRead, clearTable, pointTable, readTables, resumeTable, Table, type ReadPlaces } from "./tables.js";
+import { canRead, pointTable, readTables, resumeTable, Table, type ReadPlaces } from "./tables.js";
 
 /** A carried program's scaffold, found before layout: its tables come first, then the marks, whose number is known. */
 export interface Carrier {
@@ -112,50 +113,22 @@ function marksFit(plan: EventPlan, { marks, scaffold }: Carrier): boolean {
   return marks - scaffold.start + plan.lines.length * records.MARK.BYTES <= slotPartBytes.scaffold;
 }
 
-/** The scaffold with its tables and variables for one program. */
+/** The scaffold with its tables and variables for one program. `low` is what boot code copies to low memory. */
 export function scaffoldSegment(
   carrier: Carrier,
   plan: EventPlan,
   sections: readonly PlacedSection[],
-  low: readonly LowSegment[] = [],
+  low: readonly LowSegment[],
 ): Segment {
   const { scaffold, setup } = carrier;
-  const resume = resumeTable(plan.lines, (line) => vectorsOf(line, plan));
-  const points = pointTable(sections, plan.lines);
-  // A segment that is copied to low memory is not loaded there.
-  const cleared = clearTable(low.length > 0 ? [] : sections);
-  const first = readTables(plan.expectations, 0, placesOf(carrier));
-  const readsAt =
-    scaffold.tables + [cleared, resume, points, first.lists].reduce((sum, table) => sum + table.bytes().length, 0);
-  const { lists, reads } = readTables(plan.expectations, readsAt, placesOf(carrier));
-  const bytes = new Uint8Array(scaffold.marks - scaffold.start);
-  bytes.set(scaffold.bytes);
-  let at = scaffold.tables;
-  const put = (table: Table): number => {
-    const here = at;
-    bytes.set(table.bytes(), here - scaffold.start);
-    at += table.bytes().length;
-    return here;
-  };
-  const tables = {
-    clear_table: put(cleared),
-    resume_table: put(resume),
-    point_table: put(points),
-    read_lists: put(lists),
-  };
-  put(reads);
-  const lengths = lengthTable(carrier, plan);
+  const { bytes, end, variables } = withTables(carrier, plan, sections, low);
   const view = new DataView(bytes.buffer);
   const { start, environment } = setup;
   const set = (values: Readonly<Record<string, number>>): void => {
     for (const [name, value] of Object.entries(values))
       view.setUint32(label(carrier, name) - scaffold.start, value, true);
   };
-  set(tables);
-  const lows = lowTable(low);
-  set({ low_table: put(lows), low_count: lows.count });
-  if (lengths) set({ instructions: put(lengths), instruction_count: lengths.count });
-  set({ clear_count: cleared.count, resume_count: resume.count, point_count: points.count });
+  set(variables);
   set({ marks: carrier.marks, mark_count: plan.lines.length });
   set({ finals_first: plan.expectations.length - plan.finals.length, finals_end: plan.expectations.length });
   set({ point_vector: carrier.vector, stamp: planStamp(plan), ring3_stack: Number(carrier.ring3Stack) });
@@ -173,28 +146,42 @@ export function scaffoldSegment(
   view.setUint16(label(carrier, "start_address") + 4 - scaffold.start, guestCode, true);
   setPointer(view, label(carrier, "gdt_pointer") - scaffold.start, start.gdtr);
   setPointer(view, label(carrier, "idt_pointer") - scaffold.start, start.idtr);
-  return {
-    name: "scaffold",
-    address: BigInt(scaffold.start),
-    bytes: bytes.subarray(0, at - scaffold.start),
-    role: "scaffold",
+  return { name: "scaffold", address: BigInt(scaffold.start), bytes: bytes.subarray(0, end), role: "scaffold" };
+}
+
+/** The scaffold's bytes with a program's tables behind them, up to `end`, and the variables that say where they are. */
+function withTables(
+  carrier: Carrier,
+  plan: EventPlan,
+  sections: readonly PlacedSection[],
+  low: readonly LowSegment[],
+): { readonly bytes: Uint8Array; readonly end: number; readonly variables: Readonly<Record<string, number>> } {
+  const { scaffold } = carrier;
+  const bytes = new Uint8Array(scaffold.marks - scaffold.start);
+  bytes.set(scaffold.bytes);
+  let at = scaffold.tables;
+  const variables: Record<string, number> = {};
+  const put = (table: Table, place: string, count?: string): void => {
+    variables[place] = at;
+    if (count !== undefined) variables[count] = table.count;
+    bytes.set(table.bytes(), at - scaffold.start);
+    at += table.bytes().length;
   };
-}
-
-/** A segment that is loaded at one address and copied to another when the image boots. */
-export interface LowSegment {
-  readonly loaded: Segment;
-  readonly to: bigint;
-}
-
-function lowTable(low: readonly LowSegment[]): Table {
-  const { LOW } = records;
-  const table = new Table(LOW.BYTES);
-  for (const { loaded, to } of low) {
-    const from: [number, number] = [LOW.FROM, Number(loaded.address)];
-    table.add(new Map([from, [LOW.TO, Number(to)], [LOW.COUNT, loaded.bytes.length]]));
-  }
-  return table;
+  put(lowTable(low), "low_table", "low_count");
+  put(
+    resumeTable(plan.lines, (line) => vectorsOf(line, plan)),
+    "resume_table",
+    "resume_count",
+  );
+  put(pointTable(sections, plan.lines), "point_table", "point_count");
+  const lengths = lengthTable(carrier, plan);
+  if (lengths) put(lengths, "instructions", "instruction_count");
+  // The reads lie behind the lists, which hold their addresses.
+  const { lists: sized } = readTables(plan.expectations, 0, placesOf(carrier));
+  const { lists, reads } = readTables(plan.expectations, at + sized.bytes().length, placesOf(carrier));
+  put(lists, "read_lists");
+  bytes.set(reads.bytes(), at - scaffold.start);
+  return { bytes, end: at + reads.bytes().length - scaffold.start, variables };
 }
 
 /** Where the image's VMM looks up how long the guest's statements are. */

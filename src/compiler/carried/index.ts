@@ -7,9 +7,9 @@ export {
   carriedRefusals,
   carrierOf,
   scaffoldSegment,
-  type LowSegment,
   stubEntries,
   unseenProblems,
 } from "./carry.js";
 export { carrySections, hypercallSections, pointVector } from "./lower.js";
-export { handlerGates, handlerSegment, highSegments, hostSetup, hostTables, monitorCarrier } from "./monitor.js";
+export { handlerGates, handlerSegment, hostSetup, hostTables, monitorCarrier } from "./monitor.js";
+export { raiseLowSegments } from "./low-memory.js";

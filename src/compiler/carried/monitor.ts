@@ -9,7 +9,7 @@ import { DEFAULT_VECTORS, environmentOf, tableSegments, type GuestSetup } from "
 import type { Encode } from "../encoding.js";
 import { startValue, type GuestStart } from "../values.js";
 import { monitorBodySource } from "./body-source.js";
-import type { Carrier, LowSegment } from "./carry.js";
+import type { Carrier } from "./carry.js";
 import { guestSource } from "./guest-source.js";
 import { monitorSource } from "./monitor-source.js";
 import { askedExceptions, policyProblems, policyText, unansweredExit } from "./policy-text.js";
@@ -189,21 +189,6 @@ function startText({ start, environment }: GuestSetup, { cpu }: Platform): strin
   const isPae = environment.place.mode === "pae32";
   if (isPae && cpu.generation === "vtx2") lines.push(`hv.load_pointers ${startValue(start, "CR3")}`);
   return lines.map((line) => `  ${line}\n`).join("");
-}
-
-/** First address that loaders leave alone. */
-const LOW_END = 0x10_0000n;
-
-/** Segments below 1 MiB, each with a place in the VMM's own part where it is loaded. */
-export function highSegments(segments: readonly Segment[], host: GuestSetup): LowSegment[] {
-  let at = host.environment.addresses.code;
-  return segments
-    .filter(({ address }) => address < LOW_END)
-    .map((segment) => {
-      const loaded = { ...segment, address: at };
-      at += BigInt(Math.ceil(segment.bytes.length / 16) * 16);
-      return { loaded, to: segment.address };
-    });
 }
 
 /** Tables of the VMM's own environment, whose handlers are the scaffold's. */

@@ -31,8 +31,6 @@ export const records = {
   LENGTH: { ADDRESS: 0, LENGTH: 4, BYTES: 8 },
   /** One for each line: how often it ran since the last report, and room for the register that counts. */
   MARK: { COUNT: 0, KEPT: 8, BYTES: 16 },
-  /** One for each range that is cleared before the guest starts. */
-  CLEAR: { FROM: 0, LENGTH: 4, BYTES: 8 },
   /** One for each segment that boot code copies below 1 MiB: loaders have their own data there. */
   LOW: { FROM: 0, TO: 4, COUNT: 8, BYTES: 12 },
   /** How a guest ended that the image's own VMM ran. */

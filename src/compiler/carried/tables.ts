@@ -75,22 +75,6 @@ export function pointTable(sections: readonly PlacedSection[], lines: readonly P
   return table;
 }
 
-/** Low memory but for the blocks that the test puts there: what is cleared before the guest starts. */
-export function clearTable(sections: readonly PlacedSection[]): Table {
-  const { CLEAR, LOW_MEMORY } = records;
-  const table = new Table(CLEAR.BYTES);
-  const clear = (from: number, to: number): void => {
-    if (from < to) table.add(new Map([[CLEAR.FROM, from], [CLEAR.LENGTH, to - from]])); // prettier-ignore
-  };
-  let from: number = LOW_MEMORY.START;
-  for (const { start, end } of [...sections].sort((a, b) => a.start - b.start)) {
-    clear(from, Math.min(start, LOW_MEMORY.END));
-    from = Math.max(from, end);
-  }
-  clear(from, LOW_MEMORY.END);
-  return table;
-}
-
 const actions: Readonly<Record<CarriedPoint["kind"], number>> = {
   probe: records.POINT.PROBE,
   "ring-enter": records.POINT.RING_ENTER,
