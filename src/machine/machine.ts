@@ -13,7 +13,7 @@ import { mnemonicOf } from "./mnemonics.js";
 import { writeModel } from "./model.js";
 import { RawEvent } from "./raw-event.js";
 import type { Hook, MachinePoint, MemoryHook, PortHook } from "./hooks.js";
-import { activities, placeOf, readPlace, segmentIndices, writePlace } from "./registers.js";
+import { activities, forgetPointers, placeOf, readPlace, segmentIndices, writePlace } from "./registers.js";
 import type { Activity, SegmentRegister } from "./registers.js";
 import { writeResetState } from "./reset-state.js";
 import { putBackState, takeSnapshot, type Snapshot } from "./snapshot.js";
@@ -141,6 +141,7 @@ export class Machine {
     const place = placeOf(this.view, name);
     writePlace(this.view, place, value);
     if (place.derived) this.#stale = true;
+    if (name === "CR3") forgetPointers(this.view);
     // A run that goes on elsewhere meets the points there; only at the place where it stopped they are behind it.
     if (name === "RIP") this.view.setBigUint64(layout.CPU_BASE + cpu.stoppedAt.offset, noAddress, true);
   }

@@ -106,6 +106,11 @@ export function writePlace(view: DataView, { address, bytes }: RegisterPlace, va
   else if (bytes === stackBytes) view.setUint16(address + 8, Number((value >> 64n) & 0xffffn), true);
 }
 
+/** PAE paging loads the page-directory-pointer entries of another CR3 when the processor goes on. */
+export function forgetPointers(view: DataView): void {
+  for (const name of ["PDPTE0", "PDPTE1", "PDPTE2", "PDPTE3"]) writePlace(view, placeOf(view, name), 0n);
+}
+
 /** Segment registers by name, with their index in the segments region. */
 export const segmentIndices = { ES: 0, CS: 1, SS: 2, DS: 3, FS: 4, GS: 5, LDTR: 7, TR: 8 } as const;
 

@@ -5,12 +5,17 @@
 import { cr0Bits, cr4Bits, eferBits, pageEntryBits, type CpuModel } from "../isa/index.js";
 import type { Processor } from "./virtualization.js";
 
+const { P, RW, US, A, D, PS, XD } = pageEntryBits;
+const frame64 = 0x000f_ffff_ffff_f000n;
+
 /** What decides how a guest translates linear addresses. */
 export interface PagingState {
   readonly cr0: bigint;
   readonly cr3: bigint;
   readonly cr4: bigint;
   readonly efer: bigint;
+  /** The page-directory-pointer entries that PAE paging has loaded; without them they are read from memory. */
+  readonly pdptes?: readonly bigint[] | undefined;
 }
 
 /** Reads an aligned entry of guest-physical memory. */
@@ -55,18 +60,50 @@ export interface GuestMapping {
 export interface PagingLimits {
   readonly physicalAddressBits: number;
   readonly hasPages1g: boolean;
+  /** Address bits above bit 31 that an entry of a 4-MByte page has. */
+  readonly wideBits: number;
+}
+
+/** Bits that an entry of a page-directory-pointer table may have in PAE paging, besides its address. */
+const pointerBits = 0xe19n;
+const pointers = 4;
+const pointerBytes = 8n;
+const pagingBits = {
+  cr0: cr0Bits.PG | cr0Bits.CD | cr0Bits.NW,
+  cr4: cr4Bits.PAE | cr4Bits.PGE | cr4Bits.PSE | cr4Bits.SMEP,
+};
+
+/** "PDPTE Registers": whether a processor in this state uses PAE paging, and so loads them with CR3. */
+export function usesPae({ cr0, cr4, efer }: PagingState): boolean {
+  return (cr0 & cr0Bits.PG) !== 0n && (cr4 & cr4Bits.PAE) !== 0n && (efer & eferBits.LMA) === 0n;
+}
+
+/** Whether a change of CR0 and CR4 loads them too. */
+export function reloadsPointers(from: PagingState, to: PagingState): boolean {
+  const changed = ((from.cr0 ^ to.cr0) & pagingBits.cr0) | ((from.cr4 ^ to.cr4) & pagingBits.cr4);
+  return usesPae(to) && changed !== 0n;
+}
+
+/** The four entries at CR3. */
+export function pointersAt(memory: EntryReader, cr3: bigint): readonly bigint[] {
+  const table = cr3 & 0xffff_ffe0n;
+  return Array.from({ length: pointers }, (_, i) => memory.readU64(Number(table + BigInt(i) * pointerBytes)));
+}
+
+/** Whether the processor loads them, or refuses the load because of a reserved bit. */
+export function arePointersValid(entries: readonly bigint[], { physicalAddressBits }: CpuModel): boolean {
+  const allowed = pointerBits | (((1n << BigInt(physicalAddressBits)) - 1n) & frame64);
+  return entries.every((entry) => (entry & P) === 0n || (entry & ~allowed) === 0n);
 }
 
 /** The limits of a model. */
 export function pagingLimits({ physicalAddressBits, features }: CpuModel): PagingLimits {
-  return { physicalAddressBits, hasPages1g: features.includes("PAGE1GB") };
+  const wideBits = features.includes("PSE-36") ? Math.min(physicalAddressBits, 40) - 32 : 0;
+  return { physicalAddressBits, hasPages1g: features.includes("PAGE1GB"), wideBits };
 }
 
 /** A walk that ended: at a page, at an entry that is not present, or at one with a reserved bit set. */
 export type WalkResult = GuestMapping | "absent" | "reserved";
-
-const { P, RW, US, A, D, PS, XD } = pageEntryBits;
-const frame64 = 0x000f_ffff_ffff_f000n;
 
 /** The guest-physical address of a linear one, or undefined where the guest maps nothing. */
 export function translateGuest(memory: EntryReader, state: PagingState, linear: bigint): bigint | undefined {
@@ -91,7 +128,7 @@ export function walkTables(memory: EntryReader, state: PagingState, linear: bigi
     return walk.tables64(memory, state.cr3 & frame64, linear, levels);
   }
   const narrow = linear & 0xffff_ffffn;
-  if ((state.cr4 & cr4Bits.PAE) !== 0n) return walk.pae(memory, state.cr3, narrow);
+  if ((state.cr4 & cr4Bits.PAE) !== 0n) return walk.pae(memory, state, narrow);
   return walk.tables32(memory, state, narrow);
 }
 
@@ -137,8 +174,9 @@ class Walk {
   }
 
   /** PAE: four pointers without rights, then two tables of 512 entries. */
-  pae(memory: EntryReader, cr3: bigint, linear: bigint): WalkResult {
-    const pointer = memory.readU64(Number((cr3 & 0xffff_ffe0n) + (linear >> 30n) * 8n));
+  pae(memory: EntryReader, { cr3, pdptes }: PagingState, linear: bigint): WalkResult {
+    const index = linear >> 30n;
+    const pointer = pdptes?.[Number(index)] ?? memory.readU64(Number((cr3 & 0xffff_ffe0n) + index * pointerBytes));
     return (pointer & P) === 0n ? "absent" : this.tables64(memory, pointer & frame64, linear, 2);
   }
 
@@ -149,6 +187,8 @@ class Walk {
     if (!this.take(pde, directory)) return "absent";
     if ((pde & PS) !== 0n && (state.cr4 & cr4Bits.PSE) !== 0n) {
       const high = (pde >> 13n) & 0xffn;
+      const isReserved = (pde & (1n << 21n)) !== 0n || high >> BigInt(this.limits?.wideBits ?? 8) !== 0n;
+      if (this.limits && isReserved) return "reserved";
       return this.found((high << 32n) | (pde & 0xffc0_0000n) | (linear & 0x3f_ffffn), 4);
     }
     const place = Number((pde & 0xffff_f000n) + ((linear >> 12n) & 0x3ffn) * 4n);

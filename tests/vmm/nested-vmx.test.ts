@@ -15,3 +15,4 @@ await import("../vmx/entry-rules.test.js");
 await import("../vmx/rows.test.js");
 await import("../vmx/priority.test.js");
 await import("../vmx/tlb.test.js");
+await import("../vmx/findings.test.js");

@@ -83,6 +83,12 @@ export class GuestMemory {
     return bytes.subarray(0, known);
   }
 
+  /** Marks what maps an address as accessed: the processor would have used it. */
+  touch(linear: bigint): void {
+    const mapping = walkGuest(this.entries, this.paging, linear);
+    if (mapping) markUsed(this.processor, mapping, false);
+  }
+
   /** Physical address of an access within a page, accessed and dirty bits set; or its fault. */
   private place(linear: bigint, kind: AccessKind): bigint | InjectedEvent {
     const mapping = walkGuest(this.entries, this.paging, linear);

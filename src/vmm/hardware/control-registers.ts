@@ -4,6 +4,7 @@
 // `setRegister` of the guest takes the value as the guest means it; bits that the hardware needs are added there.
 
 import { cr0Bits, cr4Bits, eferBits, type CpuFeature, type CpuModel } from "../../isa/index.js";
+import { arePointersValid, pointersAt, reloadsPointers, usesPae, type PagingState } from "../guest-paging.js";
 import type { ExitedGuest } from "./exited-guest.js";
 
 const has = (value: bigint, bit: bigint): boolean => (value & bit) !== 0n;
@@ -59,9 +60,37 @@ export function loadCr0(guest: ExitedGuest, value: bigint): boolean {
   const longCode = (guest.segment("CS").rights & longCodeBit) !== 0;
   if (pagingStarts && has(efer, eferBits.LME) && (!has(cr4, cr4Bits.PAE) || longCode)) return false;
   if (pagingEnds && ((has(efer, eferBits.LMA) && longCode) || has(cr4, cr4Bits.PCIDE))) return false;
+  const lma = pagingStarts && has(efer, eferBits.LME) ? efer | eferBits.LMA : efer;
+  if (!takesPointers(guest, { ...pagingOf(guest), efer: lma, cr0: next })) return false;
   if (pagingStarts && has(efer, eferBits.LME)) guest.setRegister("EFER", efer | eferBits.LMA);
   if (pagingEnds) guest.setRegister("EFER", efer & ~eferBits.LMA);
   guest.setRegister("CR0", next);
+  return true;
+}
+
+const pagingOf = (guest: ExitedGuest): PagingState => ({
+  cr0: guest.register("CR0"),
+  cr3: guest.register("CR3"),
+  cr4: guest.register("CR4"),
+  efer: guest.register("EFER"),
+});
+
+/** "PDPTE Registers": a load of CR3, and a change of CR0 or CR4 that loads them, faults where one has reserved bits. */
+function takesPointers(guest: ExitedGuest, to: PagingState, loadsCr3 = false): boolean {
+  if (!usesPae(to) || (!loadsCr3 && !reloadsPointers(pagingOf(guest), to))) return true;
+  return arePointersValid(pointersAt(guest.pageEntries, to.cr3), guest.platform.cpu);
+}
+
+/** MOV to CR3. False where the guest gets #GP(0) instead. */
+export function loadCr3(guest: ExitedGuest, value: bigint): boolean {
+  const paging = pagingOf(guest);
+  const long = has(paging.efer, eferBits.LMA);
+  // Bit 63 asks to keep the translations of a PCID.
+  const keeps = has(paging.cr4, cr4Bits.PCIDE) ? 1n << 63n : 0n;
+  const cr3 = long ? value & ~keeps : value & 0xffff_ffffn;
+  if (long && cr3 >> BigInt(guest.platform.cpu.physicalAddressBits) !== 0n) return false;
+  if (!takesPointers(guest, { ...paging, cr3 }, true)) return false;
+  guest.setRegister("CR3", cr3);
   return true;
 }
 
@@ -77,6 +106,7 @@ export function loadCr4(guest: ExitedGuest, value: bigint): boolean {
   if (long && (!has(value, cr4Bits.PAE) || has(value ^ old, cr4Bits.LA57))) return false;
   const startsPcid = has(value, cr4Bits.PCIDE) && !has(old, cr4Bits.PCIDE);
   if (startsPcid && (!long || (guest.register("CR3") & 0xfffn) !== 0n)) return false;
+  if (!takesPointers(guest, { ...pagingOf(guest), cr4: value })) return false;
   guest.setRegister("CR4", value);
   return true;
 }

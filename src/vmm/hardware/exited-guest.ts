@@ -4,6 +4,7 @@
 import type { Platform } from "../../isa/index.js";
 import type { ExitClass, SegmentState } from "../../program/index.js";
 import type { GuestState } from "../bundled.js";
+import type { EntryReader } from "../guest-paging.js";
 import type { VmmPolicy } from "../policy.js";
 import type { SegmentRegisterName } from "../virtualization.js";
 import type { PortDevices } from "./devices.js";
@@ -57,6 +58,8 @@ export interface ExitedGuest extends GuestState {
   /** RDMSR and WRMSR by the processor's rules; undefined and false where they raise #GP(0). */
   rdmsr(address: number): bigint | undefined;
   wrmsr(address: number, value: bigint): boolean;
+  /** Entries of the guest's tables. */
+  readonly pageEntries: EntryReader;
   /** Bytes of guest-physical memory. */
   readPhysical(address: bigint, lengthBytes: number): Uint8Array;
   writePhysical(address: bigint, bytes: Uint8Array): void;

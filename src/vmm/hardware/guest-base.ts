@@ -32,6 +32,8 @@ export interface ControlRegisters {
   cr3: bigint;
   cr4: bigint;
   efer: bigint;
+  /** The page-directory-pointer entries that the guest has loaded, where the VMM keeps them for it. */
+  readonly pdptes?: readonly bigint[] | undefined;
   /** While the guest runs: what it would read, given what the processor holds. */
   running(name: ControlRegisterName, real: bigint): bigint;
 }
@@ -160,13 +162,13 @@ export abstract class GuestBase implements ExitedGuest {
   }
 
   translate(linear: bigint): bigint | undefined {
-    return this.physical(translateGuest(this.memory, this.paging, linear));
+    return this.physical(translateGuest(this.pageEntries, this.paging, linear));
   }
 
   /** How the guest's own tables are read. */
   get paging(): PagingState {
-    const { cr0, cr3, cr4, efer } = this.registers;
-    return { cr0, cr3, cr4, efer };
+    const { cr0, cr3, cr4, efer, pdptes } = this.registers;
+    return { cr0, cr3, cr4, efer, pdptes };
   }
 
   /** The guest's state while it runs: the processor's, but for what the VMM holds in its place. */
@@ -177,8 +179,15 @@ export abstract class GuestBase implements ExitedGuest {
       return isControlRegister(name) ? this.registers.running(name, real) : real;
     };
     const translate = (linear: bigint): bigint | undefined => {
-      const state = { cr0: register("CR0"), cr3: register("CR3"), cr4: register("CR4"), efer: register("EFER") };
-      return this.physical(translateGuest(this.memory, state, linear));
+      const { pdptes } = this.registers;
+      const state = {
+        cr0: register("CR0"),
+        cr3: register("CR3"),
+        cr4: register("CR4"),
+        efer: register("EFER"),
+        pdptes,
+      };
+      return this.physical(translateGuest(this.pageEntries, state, linear));
     };
     const readMsr = (address: number): bigint => processor.readMsr(address) ?? 0n;
     return { register, translate, readMsr, ...this.nestedState };
@@ -205,7 +214,7 @@ export abstract class GuestBase implements ExitedGuest {
    * Entries of the guest's tables; where a guest's guest has no memory they read as not present, and as ones where
    * nothing on the bus answers.
    */
-  readonly memory: EntryReader = {
+  readonly pageEntries: EntryReader = {
     readU32: (address: number): number => {
       const physical = this.physical(BigInt(address));
       return physical === undefined ? 0 : this.entries.readU32(Number(physical));

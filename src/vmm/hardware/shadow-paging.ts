@@ -9,6 +9,9 @@ import { cr0Bits, eferBits, pageEntryBits, pageFaultBits } from "../../isa/index
 import {
   guestEntries,
   markUsed,
+  pointersAt,
+  reloadsPointers,
+  usesPae,
   pagingLimits,
   walkTables,
   type EntryReader,
@@ -48,6 +51,8 @@ export class ShadowTables {
   private readonly pool: bigint;
   private used = 0;
   private readonly memory: EntryReader;
+  /** The page-directory-pointer entries that the guest has loaded; undefined outside PAE paging. */
+  pdptes: readonly bigint[] | undefined;
 
   constructor(
     private readonly processor: Processor,
@@ -73,6 +78,12 @@ export class ShadowTables {
     this.flush();
   }
 
+  /** The guest's control registers become these; `loadsCr3` for a load of CR3 itself. "PDPTE Registers". */
+  follow(from: PagingState, to: PagingState, loadsCr3: boolean): void {
+    if (!usesPae(to)) this.pdptes = undefined;
+    else if (loadsCr3 || reloadsPointers(from, to)) this.pdptes = pointersAt(this.memory, to.cr3);
+  }
+
   /** Drops every translation. */
   flush(): void {
     const zeros = new Uint8Array(pageBytes);
@@ -85,7 +96,8 @@ export class ShadowTables {
 
   /** Whether the guest's own tables allow the access of a page fault with this error code. */
   ask(state: PagingState, linear: bigint, errorCode: bigint): FaultOutcome {
-    const mapping = walkTables(this.memory, state, linear, pagingLimits(this.processor.platform.cpu));
+    const paging = { ...state, pdptes: this.pdptes };
+    const mapping = walkTables(this.memory, paging, linear, pagingLimits(this.processor.platform.cpu));
     const own = errorCode & (pageFaultBits.W | pageFaultBits.U | pageFaultBits.I);
     if (mapping === "absent") return { kind: "guest", errorCode: Number(own) };
     if (mapping === "reserved") {

@@ -6,7 +6,7 @@
 import { cr0Bits } from "../../../isa/index.js";
 import type { InstructionValue, OperandValue } from "../../../codec/index.js";
 import type { VmmStop } from "../../bundled.js";
-import { loadCr0, loadCr4 } from "../control-registers.js";
+import { loadCr0, loadCr3, loadCr4 } from "../control-registers.js";
 import { readOperand, writeOperand, type OperandGuest } from "../../emulation/operands.js";
 import type { InjectedEvent } from "../exited-guest.js";
 import { decodeAtRip } from "../instruction-length.js";
@@ -62,7 +62,5 @@ const nameOf = (operand: OperandValue | undefined): string =>
 function load(guest: SvmGuest, register: string, value: bigint): boolean {
   if (register === "CR0") return loadCr0(guest, value);
   if (register === "CR4") return loadCr4(guest, value);
-  if (value >> BigInt(guest.platform.cpu.physicalAddressBits) !== 0n) return false;
-  guest.setRegister("CR3", value);
-  return true;
+  return loadCr3(guest, value);
 }

@@ -3,6 +3,7 @@
 
 import { cr0Bits, cr4Bits, eferBits } from "../../../isa/index.js";
 import type { StartState } from "../../../program/index.js";
+import type { PagingState } from "../../guest-paging.js";
 import type { SvmOperations } from "../../virtualization.js";
 import type { ControlRegisterName, ControlRegisters } from "../guest-base.js";
 import type { ShadowTables } from "../shadow-paging.js";
@@ -27,6 +28,7 @@ export class SvmShadow implements ControlRegisters {
     this.guestCr3 = start.cr3;
     this.guestCr4 = start.cr4;
     this.guestEfer = start.efer;
+    tables.follow(this.paging, this.paging, true);
     this.apply();
   }
 
@@ -36,7 +38,9 @@ export class SvmShadow implements ControlRegisters {
 
   /** TS, MP and EM have their effect at once; paging is always on for the hardware. */
   set cr0(value: bigint) {
+    const before = this.paging;
     this.guestCr0 = value;
+    this.tables.follow(before, this.paging, false);
     this.apply();
   }
 
@@ -46,6 +50,7 @@ export class SvmShadow implements ControlRegisters {
 
   set cr3(value: bigint) {
     this.guestCr3 = value;
+    this.tables.follow(this.paging, this.paging, true);
     this.apply();
   }
 
@@ -54,7 +59,9 @@ export class SvmShadow implements ControlRegisters {
   }
 
   set cr4(value: bigint) {
+    const before = this.paging;
     this.guestCr4 = value;
+    this.tables.follow(before, this.paging, false);
     this.apply();
   }
 
@@ -65,6 +72,14 @@ export class SvmShadow implements ControlRegisters {
   set efer(value: bigint) {
     this.guestEfer = value;
     this.apply();
+  }
+
+  get pdptes(): readonly bigint[] | undefined {
+    return this.tables.pdptes;
+  }
+
+  private get paging(): PagingState {
+    return { cr0: this.guestCr0, cr3: this.guestCr3, cr4: this.guestCr4, efer: this.guestEfer };
   }
 
   /** The hardware holds the VMM's values. */

@@ -4,7 +4,7 @@
 import { cr0Bits } from "../../../isa/index.js";
 import type { ExitClass } from "../../../program/index.js";
 import type { VmmStop } from "../../bundled.js";
-import { loadCr0, loadCr4 } from "../control-registers.js";
+import { loadCr0, loadCr3, loadCr4 } from "../control-registers.js";
 import type { VmxGuest } from "./vmx-guest.js";
 import type { VmxVcpu } from "./vcpu.js";
 import { field } from "./vmcs-fields.js";
@@ -76,16 +76,6 @@ function moveTo(guest: VmxGuest, register: number, operand: bigint): boolean {
 
 function moveFrom(guest: VmxGuest, register: number): bigint {
   return guest.register(`CR${register}`);
-}
-
-const keepTranslations = 1n << 63n;
-
-/** Bit 63 only says that translations may be kept. Other bits beyond the physical addresses are reserved. */
-function loadCr3(guest: VmxGuest, value: bigint): boolean {
-  const address = value & ~keepTranslations;
-  if (address >> BigInt(guest.platform.cpu.physicalAddressBits) !== 0n) return false;
-  guest.setRegister("CR3", address);
-  return true;
 }
 
 function loadMachineStatus(guest: VmxGuest, source: bigint): boolean {

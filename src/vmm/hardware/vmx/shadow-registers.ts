@@ -40,6 +40,7 @@ export class ShadowRegisters implements ControlRegisters {
     this.cr4 = start.cr4;
     this.efer = start.efer;
     this.cr0 = start.cr0;
+    tables.follow(this.paging, this.paging, true);
   }
 
   get cr0(): bigint {
@@ -48,8 +49,10 @@ export class ShadowRegisters implements ControlRegisters {
   }
 
   set cr0(value: bigint) {
+    const before = this.paging;
     this.vmx.write(field.cr0, value | this.setup.cr0.forced | cr0Bits.WP);
     this.vmx.write(field.cr0Shadow, value);
+    this.tables.follow(before, this.paging, false);
     this.tables.flush();
   }
 
@@ -59,6 +62,7 @@ export class ShadowRegisters implements ControlRegisters {
 
   set cr3(value: bigint) {
     this.guestCr3 = value;
+    this.tables.follow(this.paging, this.paging, true);
     this.tables.flush();
   }
 
@@ -67,8 +71,10 @@ export class ShadowRegisters implements ControlRegisters {
   }
 
   set cr4(value: bigint) {
+    const before = this.paging;
     this.vmx.write(field.cr4Shadow, value);
     this.vmx.write(field.cr4, (value & ~withheld) | this.setup.cr4.forced | cr4Bits.PAE);
+    this.tables.follow(before, this.paging, false);
     this.tables.flush();
   }
 
@@ -86,6 +92,10 @@ export class ShadowRegisters implements ControlRegisters {
     const controls = this.vmx.read32(field.entryControls);
     this.vmx.write(field.entryControls, BigInt((long ? controls | mask : controls & ~mask) >>> 0));
     this.tables.flush();
+  }
+
+  get pdptes(): readonly bigint[] | undefined {
+    return this.tables.pdptes;
   }
 
   /** How the guest's own tables are read. */

@@ -106,7 +106,7 @@ export class Operands {
   /** "Paging": the physical address of a linear one for a supervisor's access, whose flags it sets. */
   private page(linear: bigint, write: boolean): Access<bigint> {
     const { guest } = this;
-    const walk = walkTables(guest.memory, guest.paging, linear, pagingLimits(guest.platform.cpu));
+    const walk = walkTables(guest.pageEntries, guest.paging, linear, pagingLimits(guest.platform.cpu));
     const { cr0, cr4 } = guest.paging;
     const fault = (bits: bigint): Access<bigint> => {
       const errorCode = Number(bits | (write ? pageFaultBits.W : 0n));

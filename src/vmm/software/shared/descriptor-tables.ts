@@ -103,6 +103,8 @@ export class DescriptorTables {
     const length = limitBytes + 1;
     for (let at = base & ~(pageBytes - 1n); at < base + BigInt(length); at += pageBytes) {
       const physical = memory.translate(at);
+      // What the processor reads in the shadow it would have read here.
+      memory.touch(at);
       if (physical !== undefined) this.traced.add(physical / pageBytes);
     }
     const bytes = memory.peek(base, length);

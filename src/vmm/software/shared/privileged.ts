@@ -3,7 +3,7 @@
 
 import type { OperandValue } from "../../../codec/index.js";
 import { cr0Bits, cr4Bits, flagBits } from "../../../isa/index.js";
-import { loadCr0, loadCr4, loadXcr0 } from "../../hardware/control-registers.js";
+import { loadCr0, loadCr3, loadCr4, loadXcr0 } from "../../hardware/control-registers.js";
 import { gpr } from "../../hardware/exited-guest.js";
 import { deniedMsr, emulateRdmsr, emulateWrmsr } from "../../hardware/msr.js";
 import { deniedOutcome } from "./emulation.js";
@@ -83,8 +83,7 @@ function movToCr(guest: SoftwareGuest, name: string, value: bigint): Outcome | u
       guest.cr2 = value;
       return "done";
     case "cr3":
-      guest.setRegister("CR3", value);
-      return "done";
+      return ok(loadCr3(guest, value));
     case "cr4":
       return ok(loadCr4(guest, value));
     default:

@@ -4,6 +4,7 @@
 import { cr0Bits, cr4Bits, eferBits, flagBits, type Platform } from "../../../isa/index.js";
 import type { SegmentState, StartState } from "../../../program/index.js";
 import type { GuestProcessor, VmmEvents } from "../../bundled.js";
+import { guestEntries, type EntryReader } from "../../guest-paging.js";
 import type { PortDevices } from "../../hardware/devices.js";
 import { gpr, type ExitedGuest, type InjectedEvent } from "../../hardware/exited-guest.js";
 import { heldMsrTakes } from "../../hardware/msr.js";
@@ -106,6 +107,15 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
     this.tables = new DescriptorTables(this, parts.window);
     for (const { address, value } of start.msrs) if (transferMsrs.has(address)) this.msrs.set(address, value);
     this.enterDeprivileged(start);
+    this.shadow.follow(this, this, true);
+  }
+
+  get pageEntries(): EntryReader {
+    return guestEntries(this.processor);
+  }
+
+  get pdptes(): readonly bigint[] | undefined {
+    return this.shadow.pdptes;
   }
 
   // What the guest would read ------------------------------------------------------------------------------------------
@@ -248,10 +258,11 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
         return;
       case "CR3":
         this.cr3 = value;
+        this.shadow.follow(this, this, true);
         this.flush();
         return;
       case "CR4":
-        this.cr4 = value;
+        this.follow({ cr4: value });
         this.loadControls();
         this.flush();
         return;
@@ -323,9 +334,15 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
       return;
     }
     const pagingChanges = ((value ^ this.cr0) & (cr0Bits.PG | cr0Bits.WP)) !== 0n;
-    this.cr0 = value;
+    this.follow({ cr0: value });
     this.loadControls();
     if (pagingChanges) this.flush();
+  }
+
+  private follow(change: { readonly cr0?: bigint; readonly cr4?: bigint }): void {
+    const before = { cr0: this.cr0, cr3: this.cr3, cr4: this.cr4, efer: this.efer };
+    Object.assign(this, change);
+    this.shadow.follow(before, this, false);
   }
 
   /** CR0, CR4 and EFER of the processor: the VMM's own paging with what the guest's instructions need of theirs. */

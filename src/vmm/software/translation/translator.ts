@@ -75,15 +75,23 @@ export class Translator {
     const instruction = fetchInstruction(this.guest, BigInt(at));
     const length = instruction?.decoded.length ?? 1;
     for (const offset of [0, length - 1]) {
-      const physical = this.physicalAt(at + offset);
-      if (physical !== undefined) pages.add(physical >> pageShift);
+      const linear = this.linearAt(at + offset);
+      const physical = linear === undefined ? undefined : this.guest.translate(linear);
+      if (linear === undefined || physical === undefined) continue;
+      this.guest.memory.touch(linear);
+      pages.add(physical >> pageShift);
     }
     return instruction;
   }
 
   private physicalAt(rip: number): bigint | undefined {
+    const linear = this.linearAt(rip);
+    return linear === undefined ? undefined : this.guest.translate(linear);
+  }
+
+  private linearAt(rip: number): bigint | undefined {
     const at = linearOf(this.guest, "CS", BigInt(rip >>> 0), 1);
-    return "fault" in at ? undefined : this.guest.translate(at.linear);
+    return "fault" in at ? undefined : at.linear;
   }
 
   /** Whether a block goes on at an address: it is of few pages, because a change of any of them drops it. */
