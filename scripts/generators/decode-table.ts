@@ -2,6 +2,7 @@
 // once for the core. A row that cannot be told from another is an error here, not at start-up.
 
 import { instructions } from "../../src/isa/instructions/index.js";
+import { knownSets } from "../../src/isa/instructions/known-sets.js";
 import type { Form, Instruction } from "../../src/isa/instruction.js";
 import { encodingOf, type FormEncoding, type OperandForm } from "../../src/isa/notation.js";
 import {
@@ -33,6 +34,8 @@ interface Table {
   readonly candidates: Uint32Array;
   readonly forms: Uint8Array;
   readonly executes: readonly string[];
+  /** The first form of the sets that are known and not executed. */
+  readonly knownFrom: number;
 }
 
 /** The generated files. */
@@ -58,21 +61,27 @@ function buildTable(): Table {
       if (form.use === "alias") continue;
       const name = form.execute ?? instruction.execute;
       if (!executes.includes(name)) executes.push(name);
-      addCandidates(slots, instruction, form, records.length);
+      addOpcode(slots, { name: describe(instruction, form), form, index: records.length });
       records.push(record(instruction, form, executes.indexOf(name) + 1));
     }
   }
-  records.push(foreignRecord(executes.length + 1));
+  const knownFrom = records.length;
+  addKnownSets(slots, records, executes.length + 1);
   const forms = new Uint8Array(records.length * formRecordBytes);
   records.forEach((bytes, index) => forms.set(bytes, index * formRecordBytes));
-  return { ...packSlots(slots), forms, executes };
+  return { ...packSlots(slots), forms, executes, knownFrom };
 }
 
-/** Stands for every instruction of sets that the table lacks; the core ends a run there. */
-function foreignRecord(execute: number): Uint8Array {
-  const bytes = new Uint8Array(formRecordBytes);
-  new DataView(bytes.buffer).setUint16(formRecord.execute, execute, true);
-  return bytes;
+/** Sets that are known and not executed: a form and an execute number each, behind those of the instructions. */
+function addKnownSets(slots: Slot[], records: Uint8Array[], firstExecute: number): void {
+  for (const [i, { feature, forms }] of knownSets.entries()) {
+    for (const form of forms) addOpcode(slots, { name: `${feature} (${form.code})`, form, index: records.length });
+    const bytes = new Uint8Array(formRecordBytes);
+    const view = new DataView(bytes.buffer);
+    view.setUint16(formRecord.execute, firstExecute + i, true);
+    view.setUint16(formRecord.feature, featureNumber(feature), true);
+    records.push(bytes);
+  }
 }
 
 const describe = (instruction: Instruction, form: Form): string =>
@@ -109,9 +118,14 @@ function immediateBytes(operand: OperandForm): number {
   return inCode ? operand.width : 0;
 }
 
-function addCandidates(slots: Slot[], instruction: Instruction, form: Form, index: number): void {
+interface Opcode {
+  readonly name: string;
+  readonly form: Form;
+  readonly index: number;
+}
+
+function addOpcode(slots: Slot[], { name, form, index }: Opcode): void {
   const encoding = encodingOf(form);
-  const name = describe(instruction, form);
   const { mask, value } = key(encoding, form);
   const modIgnored = encoding.operands.some((o) => o.kind === "cr" || o.kind === "dr");
   for (let low = 0; low < (encoding.plusRegister ? 8 : 1); low++) {
@@ -257,6 +271,7 @@ function flagsOf(instruction: Instruction, form: Form, encoding: FormEncoding): 
     not64: form.modes === "not64",
     only64: form.modes === "only64",
     string: encoding.operands.some((o) => o.kind === "stringSource" || o.kind === "stringDestination"),
+    exclusive: instruction.exclusive,
   };
   return formFlags.reduce((sum, flag, bit) => sum | (Number(holds[flag]) << bit), 0) >>> 0;
 }
@@ -299,10 +314,10 @@ function coreText(table: Table): string {
     "",
     "// What a form does.",
     ...numbers("EXEC", "u32", table.executes, (i) => i + 1),
-    `export const EXEC_FOREIGN: u32 = ${table.executes.length + 1};`,
-    `export const EXEC_COUNT: u32 = ${table.executes.length + 2};`,
-    "/** The form that stands for every instruction of sets that the table lacks. */",
-    `export const FOREIGN_FORM: u32 = ${table.forms.length / formRecordBytes - 1};`,
+    "/** The first form of the sets that are known and not executed. */",
+    `export const KNOWN_FORMS: u32 = ${table.knownFrom};`,
+    "/** The form of the set whose prefix EVEX is. */",
+    `export const KNOWN_EVEX_FORM: u32 = ${table.knownFrom + knownSets.findIndex((set) => set.feature === "AVX512F")};`,
     "",
     "// Operand kinds.",
     ...numbers("KIND", "u32", operandKinds, (i) => i),

@@ -9,16 +9,16 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   DECODE_CANDIDATES, DECODE_FORMS, DECODE_SLOTS, EXEC_MOV_FROM_CR, EXEC_MOV_TO_CR, FEATURE_ALTMOVCR8, FEATURE_AVX512F,
-  FOREIGN_FORM, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR, KIND_FAR_MEMORY,
+  FORM_EXCLUSIVE, FORM_LOCKABLE, FORM_PROTECTED_ONLY, KIND_CONSTANT, KIND_CR, KIND_DR, KIND_FAR_MEMORY,
   KIND_FAR_POINTER, KIND_FIXED_REG, KIND_FIXED_SREG, KIND_IMM, KIND_IMM2, KIND_MEM, KIND_MM, KIND_MM_RM,
   KIND_MM_RM_REG, KIND_MOFFS, KIND_OPCODE_REG, KIND_REG, KIND_REL, KIND_RM, KIND_RM_REG, KIND_SREG, KIND_ST,
-  KIND_STRING_SOURCE, KIND_VECTOR_MEM, KIND_VEX_REG, KIND_XMM, KIND_XMM_RM, KIND_XMM_RM_REG, KIND_XMM_IS4,
-  KIND_XMM_VEX, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
+  KIND_STRING_SOURCE, KIND_VECTOR_MEM, KIND_VEX_REG, KIND_XMM, KIND_XMM_IS4, KIND_XMM_RM, KIND_XMM_RM_REG,
+  KIND_XMM_VEX, KNOWN_EVEX_FORM, KNOWN_FORMS, MAP_0F, MAP_0F38, MAP_0F3A, MAP_ONE_BYTE, MAP_VEX_0F, MAP_XOP_8,
 } from "./decode-table.generated"; // prettier-ignore
 import { hasFeature, NO_REGISTER, signExtend } from "./state";
 import { VARY_UNDEFINED } from "./undefined-flags";
 import { Op, specialise } from "./ops";
-import { isNearBranch, isOfAnotherSet } from "./decode-sets";
+import { isNearBranch } from "./decode-sets";
 
 /** How decoding ends. */
 export const DECODED: u32 = 0;
@@ -190,7 +190,7 @@ function decodeBody(op: MicroOp): bool {
     }
   } else if (opcode == 0x62 && hasFeature(FEATURE_AVX512F) && (cpu.codeKey & KEY_REAL) == 0) {
     // EVEX: outside 64-bit mode it is told from BOUND by the register form of what follows.
-    if (at < end && (is64 || load<u8>(at) >= 0xc0)) return endUnsupported(op);
+    if (at < end && (is64 || load<u8>(at) >= 0xc0)) return endUnsupported(op, KNOWN_EVEX_FORM);
   }
   if (short) return false;
   if (map > MAP_XOP_8 + 2) return false;
@@ -225,7 +225,8 @@ function decodeBody(op: MicroOp): bool {
 
   // Step 4: the first candidate that fits.
   const form = findForm(slot, key);
-  if (form == 0xffff) return isOfAnotherSet(isVex, map, opcode) && endUnsupported(op);
+  if (form == 0xffff) return false;
+  if (form >= KNOWN_FORMS) return endUnsupported(op, form);
   const record: usize = DECODE_FORMS + form * FORM_BYTES;
   const flags = load<u32>(record, 24);
   if ((flags & FORM_PROTECTED_ONLY) != 0 && (cpu.codeKey & KEY_REAL) != 0) return false;
@@ -267,9 +268,10 @@ function namesTaskPriority(op: MicroOp, execute: u32): bool {
   return true;
 }
 
-function endUnsupported(op: MicroOp): bool {
+/** An opcode of a set that the model's processor has and this machine does not execute: no #UD, but the run's end. */
+function endUnsupported(op: MicroOp, form: u32): bool {
   op.op = <u8>Op.COLD;
-  op.form = <u16>FOREIGN_FORM;
+  op.form = <u16>form;
   return true;
 }
 
@@ -281,8 +283,10 @@ function findForm(slot: u32, key: u32): u32 {
     if ((key & load<u32>(candidate)) == load<u32>(candidate, 4)) {
       // What the model lacks is not there: LZCNT is then BSR, and a hint a NOP.
       const form = load<u32>(candidate, 8);
-      const feature = <u32>load<u16>(DECODE_FORMS + form * FORM_BYTES, 28);
+      const record: usize = DECODE_FORMS + form * FORM_BYTES;
+      const feature = <u32>load<u16>(record, 28);
       if (feature == 0 || hasFeature(feature)) return form;
+      if ((load<u32>(record, 24) & FORM_EXCLUSIVE) != 0) return 0xffff;
     }
     candidate += 12;
   }

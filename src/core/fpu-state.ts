@@ -14,6 +14,10 @@ import {
 import { raise, raiseUndefined, VECTOR_MF, VECTOR_NM } from "./faults";
 import { processorChanged } from "./host";
 import { effectiveAddress, systemRead } from "./memory";
+import { exitSvm } from "./svm-exit";
+import { INTERCEPT_FERR_FREEZE, SVM_CAUSE_BASE, VMEXIT_FERR_FREEZE } from "./svm-facts.generated";
+import { intercepted } from "./svm-state";
+import { GUEST_SVM } from "./virtualization";
 
 const AT_CONTROL: usize = EXTENDED_BASE;
 const AT_STATUS: usize = EXTENDED_BASE + 2;
@@ -232,6 +236,11 @@ function nothingPending(): bool {
   if (cpu.numericErrorIgnored != 0) return true;
   cpu.numericError = 1;
   processorChanged();
+  // AMD APM vol. 2, "FERR_FREEZE Intercept": in place of standing there.
+  if (cpu.guestMode == GUEST_SVM && intercepted(INTERCEPT_FERR_FREEZE)) {
+    exitSvm(VMEXIT_FERR_FREEZE, SVM_CAUSE_BASE + INTERCEPT_FERR_FREEZE);
+    return false;
+  }
   cpu.activity = ACTIVITY_HLT;
   cpu.haltRip = NO_ADDRESS;
   cpu.shadow = 0;

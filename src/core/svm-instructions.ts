@@ -6,9 +6,9 @@ import {
 } from "./layout.generated"; // prettier-ignore
 import {
   EXEC_CLGI, EXEC_INVLPGA, EXEC_SKINIT, EXEC_STGI, EXEC_VMLOAD, EXEC_VMMCALL, EXEC_VMRUN, EXEC_VMSAVE,
-  FEATURE_V_VMSAVE_VMLOAD,
+  FEATURE_SKINIT, FEATURE_V_VMSAVE_VMLOAD,
 } from "./decode-table.generated"; // prettier-ignore
-import { raiseProtection, raiseUndefined } from "./faults";
+import { raiseProtection, raiseUndefined, stopUnsupported } from "./faults";
 import { ACCESS_READ, ACCESS_WRITE } from "./paging";
 import {
   ABORT, EFER_SVME, END, NEXT, NO_ADDRESS, canonical, code64, hasFeature, segment, updateAttention,
@@ -30,7 +30,7 @@ const VIRTUAL_VMLOAD: u64 = 2;
 export function executeSvm(op: MicroOp, execute: u32): u32 {
   // Step 1: SVM must be enabled; VMMCALL asks only for its intercept. In real mode the decoder knows no other.
   if (execute == EXEC_VMMCALL) return vmmcall();
-  if (execute == EXEC_SKINIT) return raiseUndefined(S.RULE_SKINIT_SUPPORTED);
+  if (execute == EXEC_SKINIT) return secureInit();
   if ((cpu.efer & EFER_SVME) == 0) return raiseUndefined(S.RULE_SVM_ENABLED);
   // Step 2: CPL.
   if (cpu.cpl != 0) return raiseProtection(S.RULE_SVM_CPL);
@@ -63,6 +63,17 @@ export function executeSvm(op: MicroOp, execute: u32): u32 {
   if (execute == EXEC_CLGI) return setGif(0);
   if (execute == EXEC_INVLPGA) return invlpga();
   return raiseUndefined();
+}
+
+/**
+ * SKINIT is there where SVM is enabled, and else where the processor has it as a feature (AMD APM vol. 2, "Enabling
+ * SVM"). What it would do is not carried out: no model reports it.
+ */
+function secureInit(): u32 {
+  if ((cpu.efer & EFER_SVME) == 0 && !hasFeature(FEATURE_SKINIT)) return raiseUndefined(S.RULE_SKINIT_SUPPORTED);
+  if (cpu.cpl != 0) return raiseProtection(S.RULE_SVM_CPL);
+  if (cpu.guestMode != 0 && exitIf(S.INTERCEPT_SKINIT, S.VMEXIT_SKINIT)) return ABORT;
+  return stopUnsupported(EXEC_SKINIT);
 }
 
 function interceptedInstruction(execute: u32): bool {

@@ -10,7 +10,8 @@
 //      size (1 16, 2 32, 3 64), 15 64-bit mode, 16-17 VEX.L, 18 ModRM names a register (mod = 3, or mod is ignored), 19 REX.B.
 //      (XCHG with register 8 differs from NOP by REX.B alone.) The operand size of the key is that of the prefixes alone: REX.W 64, else 66 toggles the default (32 in 64-bit mode).
 //   4. Candidates are triples of u32: mask, value, form. The first with (key & mask) == value is the form; none: #UD.
-//      On a model without a form's feature the form is not there, and the next candidate counts: LZCNT is then BSR.
+//      On a model without a form's feature the form is not there, and the next candidate counts: LZCNT is then BSR
+//      (none does behind an `exclusive` form: CMPXCHG16B is then no CMPXCHG8B).
 //   5. FORMS + form * 32 is the form's record:
 //        0  u16 execute number          2  u8 argument (condition code and the like)     3  u8 operand count, 0 to 4
 //        4  four operands of 4 bytes:   kind (`operandKinds`), width in bytes (0 none or not fixed), argument, access (bit 0
@@ -95,6 +96,7 @@ export const formFlags = [
   "not64", // #UD in 64-bit mode
   "only64", // exists in 64-bit mode only
   "string",
+  "exclusive", // where the model lacks its feature no other form answers for it
 ] as const;
 
 export type FormFlag = (typeof formFlags)[number];

@@ -138,6 +138,13 @@ export const cpuFeatures = {
   V_VMSAVE_VMLOAD: at(0x8000_000a, "edx", 15),
   VGIF: at(0x8000_000a, "edx", 16),
   AVX512F: at(7, "ebx", 16),
+  SGX: at(7, "ebx", 2),
+  GFNI: at(7, "ecx", 8),
+  VAES: at(7, "ecx", 9),
+  VPCLMULQDQ: at(7, "ecx", 10),
+  PCONFIG: at(7, "edx", 18),
+  LWP: at(0x8000_0001, "ecx", 15),
+  FMA4: at(0x8000_0001, "ecx", 16),
 } as const satisfies Readonly<Record<string, FeatureBit>>;
 
 /** A feature that CPUID reports. */

@@ -74,6 +74,8 @@ export interface Instruction {
   readonly feature?: CpuFeature;
   /** Its opcode was a no-operation before the feature came, and still is on processors without it. */
   readonly nopWithoutFeature: boolean;
+  /** #UD on processors without the feature, also where another instruction's form would answer to its bytes. */
+  readonly exclusive: boolean;
   readonly unit: "integer" | "x87" | "mmx" | "sse";
   readonly sensitivity: Sensitivity;
   readonly intercepts: Intercepts;
@@ -93,6 +95,7 @@ type Optional =
   | "argument"
   | "feature"
   | "nopWithoutFeature"
+  | "exclusive"
   | "unit"
   | "sensitivity"
   | "intercepts"
@@ -127,6 +130,7 @@ export function instruction(facts: InstructionFacts): Instruction {
     execute: facts.mnemonic.toLowerCase(),
     argument: 0,
     nopWithoutFeature: false,
+    exclusive: false,
     unit: "integer",
     sensitivity: "plain",
     intercepts: {},

@@ -9,7 +9,7 @@ import { DeviceBus } from "./bus.js";
 import type { Device } from "./device.js";
 import * as layout from "./layout.generated.js";
 import { cpuLayout as cpu, pointRecordLayout, segmentLayout } from "./layout.generated.js";
-import { mnemonicOf } from "./mnemonics.js";
+import { nameOfExecute } from "./mnemonics.js";
 import { writeModel } from "./model.js";
 import { RawEvent } from "./raw-event.js";
 import type { Hook, MachinePoint, MemoryHook, PortHook } from "./hooks.js";
@@ -458,7 +458,7 @@ export class Machine {
   #unsupported(detail: number): string {
     const code = this.readCode(15);
     const text = [...code].map((byte) => byte.toString(16).padStart(2, "0")).join(" ");
-    return `${mnemonicOf(detail) ?? "an instruction that this machine does not know"}, in ${text}`;
+    return `${nameOfExecute(detail)}, in ${text}`;
   }
 
   /** Bytes at RIP as far as they are mapped. */

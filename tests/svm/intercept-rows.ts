@@ -73,6 +73,12 @@ const one = (
 const exception = (vector: number, title: string, code: string, rest: Partial<InterceptRow> = {}): InterceptRow =>
   one(`EXCP${vector}`, title, code, 0, rest);
 
+/** An x87 exception that is not masked waits, and CR0.NE is 0. */
+const legacyNumericError = (v: Vmm): void => {
+  v.write("CR0", 0x8001_0011n).machine.setRegister("FCW", 0x37bn);
+  v.machine.setRegister("FSW", 0x8084n);
+};
+
 const compatibility = (v: Vmm): Vmm => v.write("CS_ATTRIB", 0xc9b);
 
 const ring3 = (v: Vmm): Vmm =>
@@ -178,6 +184,8 @@ const plain: readonly InterceptRow[] = [
   one("VMSAVE", "VMSAVE", "0f 01 db", 3, { near: vmcbInRax }),
   one("STGI", "STGI", "0f 01 dc", 3),
   one("CLGI", "CLGI", "0f 01 dd", 3),
+  one("SKINIT", "SKINIT", "0f 01 de", 3),
+  one("FERR_FREEZE", "FWAIT with FERR# asserted", "9b", 0, { near: legacyNumericError }),
   one("RDTSCP", "RDTSCP", "0f 01 f9", 3),
   one("ICEBP", "INT1", "f1", 1),
   one("WBINVD", "WBINVD", "0f 09", 2),
@@ -297,9 +305,7 @@ const reasons: readonly (readonly [string, readonly string[]])[] = [
   ["there is no such debug register", [...numbered("DR", "_READ", noDebug), ...numbered("DR", "_WRITE", noDebug)]],
   ["NMIs have an intercept of their own", ["EXCP2"]],
   ["no exception has this vector on the models", numbered("EXCP", "", [9, 15, ...range(20, 31)])],
-  ["a pending x87 exception where CR0.NE is 0 ends the run as unsupported", ["FERR_FREEZE"]],
   ["the machine has no system management mode", ["SMI"]],
-  ["no model reports SKINIT, which is #UD there before it could exit", ["SKINIT"]],
   ["no model reports the instruction", ["RDPRU", "INVLPGB", "INVLPGB_ILLEGAL", "INVPCID", "MCOMMIT", "TLBSYNC"]],
   [
     "no model has the intercept",

@@ -230,6 +230,7 @@ export const arithmeticInstructions: readonly Instruction[] = [
     summary: "Compares RDX:RAX with memory and stores RCX:RBX where they are equal.",
     cite: sdm2("CMPXCHG8B/CMPXCHG16B"),
     feature: "CX16",
+    exclusive: true,
     forms: [form("REX.W 0F C7 /1", "m128:rw", { lock: true })],
     flags: { writes: "ZF" },
     faults: ["#GP(0): the operand is not aligned to 16 bytes"],

@@ -16,6 +16,8 @@ import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
 import { x87Instructions } from "./x87.js";
 
+export { knownSets, type KnownSet } from "./known-sets.js";
+
 /** All but those with VEX, whose mnemonics are others. */
 export const instructionsWithoutVex: readonly Instruction[] = [
   ...dataTransferInstructions,

@@ -53,7 +53,9 @@ export const skylake = extend(haswell, [
 ]);
 
 /** "Ice Lake-SP": user-mode instruction prevention, 5-level paging. */
-export const icelake = extend(skylake, [...(["UMIP", "LA57", "SHA", "RDPID"] as const)]);
+export const icelake = extend(skylake, [
+  ...(["UMIP", "LA57", "SHA", "RDPID", "SGX", "GFNI", "VAES", "VPCLMULQDQ", "PCONFIG"] as const),
+]);
 
 // ---- AMD
 
@@ -74,13 +76,13 @@ export const phenom = extend(turion, [
 
 /** FX "Zambezi" (family 15h, first "Bulldozer"). */
 export const bulldozer = extend(without(phenom, ["3DNOW"]), [
-  ...(["PCLMULQDQ", "SSSE3", "SSE4_1", "SSE4_2", "AES", "XSAVE", "AVX", "XOP"] as const),
+  ...(["PCLMULQDQ", "SSSE3", "SSE4_1", "SSE4_2", "AES", "XSAVE", "AVX", "XOP", "FMA4", "LWP"] as const),
   ...(["NRIPS", "TSC_RATE_MSR", "VMCB_CLEAN", "FLUSH_BY_ASID", "DECODE_ASSISTS"] as const),
   ...(["PAUSE_FILTER", "PAUSE_FILTER_THRESHOLD"] as const),
 ]);
 
 /** Ryzen "Summit Ridge" (family 17h, first "Zen"). */
-export const zen = extend(without(bulldozer, ["XOP"]), [
+export const zen = extend(without(bulldozer, ["XOP", "FMA4", "LWP"]), [
   ...(["FMA", "F16C", "MOVBE", "RDRAND", "FSGSBASE", "BMI1", "AVX2", "SMEP", "BMI2", "RDSEED", "ADX", "SMAP"] as const),
   ...(["CLFLUSHOPT", "SHA", "XSAVEOPT", "XSAVEC", "XGETBV_ECX1", "XSAVES", "CLZERO", "MONITORX"] as const),
   ...(["AVIC", "V_VMSAVE_VMLOAD", "VGIF"] as const),

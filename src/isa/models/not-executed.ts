@@ -4,19 +4,20 @@
 // This list and docs/limits.md are the same list; it shrinks as the core grows.
 
 import type { CpuFeature } from "../features.js";
+import { knownSets } from "../instructions/known-sets.js";
 
 /**
- * Instruction sets that are executed in part or not at all. Their opcodes are known on the models whose processors have
- * them, and end the run as `unsupported`.
+ * Instruction sets that are executed in part or not at all. Their opcodes (known-sets.ts; SKINIT has a row of its own)
+ * are known on the models whose processors have them, and end the run as `unsupported`.
  */
-export const knownOnly: readonly CpuFeature[] = [...(["3DNOW", "XOP", "AVX512F"] as const)];
+export const knownOnly: readonly CpuFeature[] = [...knownSets.map(({ feature }) => feature), "SKINIT"];
 
 export const notExecuted: ReadonlySet<CpuFeature> = new Set<CpuFeature>([
   ...knownOnly,
-  // Transactional memory: a processor may offer none, as later steppings do.
-  ...(["HLE", "RTM"] as const),
+  // Lock elision: a hint, which a processor may ignore.
+  "HLE",
   // Debug store, performance and thermal monitoring, several threads in one package: this machine has none.
   ...(["DS", "ACPI", "HTT", "DTES64", "PDCM"] as const),
   // Measured launch.
-  ...(["SMX", "SKINIT"] as const),
+  "SMX",
 ]);
