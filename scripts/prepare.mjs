@@ -45,19 +45,25 @@ const lateChildProcess = {
   },
 };
 
-/** The grammar brings chevrotain along: 5 % of a start, for a file in which something is wrong. */
-const lateGrammar = {
-  name: "late grammar",
+/**
+ * Files of the project that are loaded when one of their functions is first called, with these. The grammar brings
+ * chevrotain along, for a file in which something is wrong; the tables of x87 and vectors are long.
+ */
+const lateFiles = {
+  "./by-grammar.js": ["grammarShape", "statementsByGrammar"],
+  "./late.js": ["lateInstructions", "vexInstructions"],
+};
+
+const late = {
+  name: "late",
   setup(build) {
-    const names = ["grammarShape", "statementsByGrammar"];
-    const late = (name) => `export const ${name} = (...args) => require("./by-grammar.js").${name}(...args);`;
-    build.onResolve({ filter: /\/by-grammar\.js$/ }, ({ kind, resolveDir }) =>
-      kind === "require-call" ? undefined : { path: resolveDir, namespace: "late-grammar" },
+    build.onResolve({ filter: /^\.\/(by-grammar|late)\.js$/ }, ({ path, kind, resolveDir }) =>
+      kind === "require-call" ? undefined : { path, namespace: "late-file", pluginData: resolveDir },
     );
-    build.onLoad({ filter: /.*/, namespace: "late-grammar" }, ({ path }) => ({
-      contents: names.map(late).join("\n"),
-      resolveDir: path,
-    }));
+    build.onLoad({ filter: /.*/, namespace: "late-file" }, ({ path, pluginData: resolveDir }) => {
+      const call = (name) => `export const ${name} = (...args) => require("${path}").${name}(...args);`;
+      return { contents: lateFiles[path].map(call).join("\n"), resolveDir };
+    });
   },
 };
 
@@ -115,7 +121,7 @@ async function bundle(esbuild) {
     splitting: true,
     format: "esm",
     ...common,
-    plugins: [lateGrammar],
+    plugins: [late],
     banner: { js: requireForCommonJs },
   });
   declareTypes();
@@ -134,7 +140,7 @@ async function bundleProgram(esbuild) {
     format: "cjs",
     ...common,
     define: { "import.meta.url": "moduleUrl" },
-    plugins: [lateChildProcess, lateGrammar],
+    plugins: [lateChildProcess, late],
   });
   const text = built.outputFiles[0].text.replace(/^#!.*\n/, "");
   const program = createHash("sha256").update(text).digest("hex").slice(0, 16);

@@ -30,9 +30,10 @@ export type Encoded = EncodedForm | { readonly problem: (spans: InstructionSpans
 
 /** Encodes an instruction in the form that it asks for, else in its shortest. */
 export function encode(value: InstructionValue, place: EncodePlace): Encoded {
-  const encoded = encodeForm(value, place);
-  if (encoded !== undefined) return encoded;
-  const obstacle = lastObstacle();
+  return encodeForm(value, place) ?? problemOf(value, place, lastObstacle());
+}
+
+function problemOf(value: InstructionValue, place: EncodePlace, obstacle: EncodeObstacle): Encoded {
   return { problem: (spans) => formProblem(value, place, spans) ?? diagnose(value, place, obstacle, spans) };
 }
 

@@ -52,8 +52,8 @@ interface Wanted {
 const noObstacle: EncodeObstacle = { kind: "none" };
 const wanted: Wanted = { repeat: 0, lock: false, segment: 0, operandSize: 0, addressSize: 0 };
 const address = newAddress();
-const scratch = new Uint8Array(32);
-const shortest = new Uint8Array(32);
+let scratch = new Uint8Array(32);
+let shortest = new Uint8Array(32);
 let obstacle: EncodeObstacle = noObstacle;
 
 /** The obstacle met by the last call of `encodeForm` or `encodeForced` that gave nothing. */
@@ -80,13 +80,16 @@ export function encodeForm(value: InstructionValue, place: EncodePlace): Encoded
   const { forms } = candidates;
   for (let i = 0; i < forms.length; i++) {
     const form = forms[i] as EncoderForm;
+    if (best !== undefined && form.leastBytes >= bestLength) continue;
     if (!hasValues(form, value, place.bits)) continue;
     const length = emit(form, value, place);
     if (length === 0) continue;
     if (best !== undefined && length >= bestLength) continue;
     best = form;
     bestLength = length;
-    shortest.set(scratch);
+    const written = scratch;
+    scratch = shortest;
+    shortest = written;
   }
   return best && { bytes: shortest.slice(0, bestLength), form: best.form };
 }

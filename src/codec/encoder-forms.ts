@@ -22,6 +22,8 @@ export interface EncoderForm {
   readonly escape: readonly number[];
   /** Width in bytes of its memory operand; 0 where it has none, does not fix it, or no size word can state it. */
   readonly memoryWidth: number;
+  /** No encoding of the form is shorter. */
+  readonly leastBytes: number;
 }
 
 /** All that encoding knows of a mnemonic. */
@@ -39,6 +41,8 @@ export interface Mnemonic {
   readonly severalOperandSizes: boolean;
   /** LOOP counts in CX, ECX or RCX: that of the mode where nothing else is said. */
   readonly severalAddressSizes: boolean;
+  /** It takes an address that its encoding holds relative to its own. */
+  readonly isBranch: boolean;
 }
 
 const escapes: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
@@ -60,6 +64,7 @@ export function findMnemonic(mnemonic: string): Mnemonic | undefined {
     immediateTellsSize: forms.every(isImmediateOfMemory),
     severalOperandSizes: new Set(forms.map((form) => form.encoding.operandSize)).size > 1,
     severalAddressSizes: mnemonic.startsWith("loop"),
+    isBranch: forms.some((form) => form.operands.some(({ kind }) => kind === "rel")),
   };
   known.set(mnemonic, made);
   return made;
@@ -71,6 +76,9 @@ function isImmediateOfMemory({ operands, memoryWidth }: EncoderForm): boolean {
   if (memoryWidth === 0 || immediate === undefined) return true;
   return (immediate.argument === 0 ? immediate.width : immediate.argument) === memoryWidth;
 }
+
+/** Whether a lower-case mnemonic is that of a branch. */
+export const isBranch = (mnemonic: string): boolean => findMnemonic(mnemonic)?.isBranch === true;
 
 /** The forms of a mnemonic that can be meant in a mode with so many operands; found once for each. */
 export function formsFor(mnemonic: Mnemonic, bits: CodeBits, operandCount: number): readonly EncoderForm[] {
@@ -92,14 +100,23 @@ export function encoderForm(instruction: Instruction, form: Form): EncoderForm {
   const encoding = encodingOf(form);
   const operands = encoding.operands.filter((o) => o.kind !== "stringSource" && o.kind !== "stringDestination");
   const memory = operands.find((o) => memoryKinds.has(o.kind));
+  const escape = escapes[encoding.map] ?? [];
   return {
     instruction,
     form,
     encoding,
     operands,
-    escape: escapes[encoding.map] ?? [],
+    escape,
+    leastBytes: leastBytes(encoding, escape.length),
     memoryWidth: memory !== undefined && stateable.has(memory.width) ? memory.width : 0,
   };
+}
+
+/** Opcode and immediates, and the prefixes that the form cannot do without. */
+function leastBytes(encoding: FormEncoding, escapeBytes: number): number {
+  const { mandatoryPrefix = 0, modrm, immediate1, immediate2, vex, wait } = encoding;
+  const prefixes = vex ? 2 : escapeBytes + (mandatoryPrefix === 0 ? 0 : 1) + (wait ? 1 : 0);
+  return prefixes + 1 + (modrm.kind === "none" ? 0 : 1) + immediate1 + immediate2;
 }
 
 const stateable: ReadonlySet<number> = new Set([1, 2, 4, 6, 8, 10, 16, 32]);

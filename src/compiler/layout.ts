@@ -7,7 +7,7 @@
 // grow, which comes to an end, and what is then too long for its bytes is filled with NOPs.
 
 import type { Diagnostic } from "../base/index.js";
-import type { OperandValue } from "../codec/index.js";
+import { isBranch, type OperandValue } from "../codec/index.js";
 import type { InstructionTemplate, OperandTemplate } from "../resolve/index.js";
 import { checkCount, dataBytes, encodeInstruction, encodingProblem, type Encode } from "./encoding.js";
 import type { Piece, Section } from "./pieces.js";
@@ -112,6 +112,8 @@ class SectionLayout implements PlacedSection {
   readonly bytes: (Uint8Array | undefined)[];
   /** For each piece whether its length may depend on addresses. */
   private readonly open: Uint8Array;
+  /** For open instructions, what their bytes depended on when they were encoded last. */
+  private readonly inputs: (bigint | undefined)[] = [];
   hasOpen = false;
   end: number;
 
@@ -191,14 +193,27 @@ class SectionLayout implements PlacedSection {
 
   private openLength(piece: Piece, i: number, scope: Scope, encode: Encode, guess: boolean): number {
     scope.here = this.addresses[i] ?? 0;
-    if (piece.kind === "instruction") {
-      const unknown = guess ? (isBranch(piece.instruction) ? BigInt(scope.here) : 0n) : undefined;
-      const bytes = encodeInstruction(piece, scope, encode, unknown);
-      this.bytes[i] = bytes;
-      return bytes?.length ?? 0;
-    }
+    if (piece.kind === "instruction") return this.openInstruction(piece, i, scope, encode, guess);
     const count = piece.kind === "zero" ? evaluate(piece.count, scope) : undefined;
     return count === undefined ? 0 : this.zeroLength(Number(count));
+  }
+
+  /** Encoded anew where what it depends on is not as it was. */
+  private openInstruction(
+    piece: Extract<Piece, { kind: "instruction" }>,
+    i: number,
+    scope: Scope,
+    encode: Encode,
+    guess: boolean,
+  ): number {
+    const { mnemonic } = piece.instruction;
+    const unknown = guess ? (isBranch(mnemonic) ? BigInt(scope.here) : 0n) : undefined;
+    const input = inputOf(piece.instruction, scope);
+    if (input === undefined || input !== this.inputs[i]) {
+      this.bytes[i] = encodeInstruction(piece, scope, encode, unknown);
+      this.inputs[i] = input;
+    }
+    return this.bytes[i]?.length ?? 0;
   }
 
   /** A count beyond all room would only cost memory: the overflow is reported either way. */
@@ -238,33 +253,52 @@ function padding(at: number, boundary: number): number {
   return (boundary - (at % boundary)) % boundary;
 }
 
-/** Branches take an address that their encoding holds relative to their own. */
-function isBranch({ mnemonic }: InstructionTemplate): boolean {
-  return mnemonic.startsWith("j") || mnemonic.startsWith("loop") || mnemonic === "call" || mnemonic === "xbegin";
-}
-
 /** Whether an instruction's encoding may depend on its own address or on a symbol's. */
-function dependsOnAddresses(instruction: InstructionTemplate): boolean {
-  const { operands } = instruction;
-  if (operands.length === 0) return false;
-  const branch = isBranch(instruction);
+function dependsOnAddresses({ mnemonic, operands }: InstructionTemplate): boolean {
   for (let i = 0; i < operands.length; i++) {
-    if (operandDependsOnAddresses(operands[i] as OperandTemplate, branch)) return true;
+    if (operandDependsOnAddresses(operands[i] as OperandTemplate, mnemonic)) return true;
   }
   return false;
 }
 
-function operandDependsOnAddresses(operand: OperandTemplate, branch: boolean): boolean {
+function operandDependsOnAddresses(operand: OperandTemplate, mnemonic: string): boolean {
   switch (operand.kind) {
     case "fixed":
-      return operand.operand.kind === "immediate" ? branch : isRelative(operand.operand);
+      return operand.operand.kind === "immediate" ? isBranch(mnemonic) : isRelative(operand.operand);
     case "immediate":
-      return branch || operand.value.kind !== "constant";
+      return operand.value.kind !== "constant" || isBranch(mnemonic);
     case "memory":
       return operand.displacement.kind !== "constant" || isRelative(operand.operand);
     case "far":
       return operand.selector.kind !== "constant" || operand.offset.kind !== "constant";
   }
+}
+
+/**
+ * The number that the bytes of an open instruction depend on: a value, or how far it is from here where that is what is
+ * encoded. Undefined where it is not known, or where there are several.
+ */
+function inputOf({ mnemonic, operands }: InstructionTemplate, scope: Scope): bigint | undefined {
+  let input: bigint | undefined;
+  for (let i = 0; i < operands.length; i++) {
+    const operand = operands[i] as OperandTemplate;
+    if (!operandDependsOnAddresses(operand, mnemonic)) continue;
+    const value = operandNumber(operand, scope);
+    if (value === undefined || input !== undefined) return undefined;
+    const { operand: template } = operand as Exclude<OperandTemplate, { kind: "far" }>;
+    const isDistance = template.kind === "memory" ? isRelative(template) : isBranch(mnemonic);
+    input = isDistance ? value - BigInt(scope.here) : value;
+  }
+  return input;
+}
+
+function operandNumber(operand: OperandTemplate, scope: Scope): bigint | undefined {
+  if (operand.kind === "immediate") return evaluate(operand.value, scope);
+  if (operand.kind === "memory") return evaluate(operand.displacement, scope);
+  // A far pointer has two.
+  if (operand.kind === "far") return undefined;
+  const { operand: fixed } = operand;
+  return fixed.kind === "immediate" ? fixed.value : fixed.kind === "memory" ? fixed.displacement : undefined;
 }
 
 function isRelative(operand: OperandValue): boolean {

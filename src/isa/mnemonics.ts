@@ -1,10 +1,11 @@
 // Mnemonics and prefixes as people write them: which words are instructions, and which facts belong to them.
 
 import type { Instruction } from "./instruction.js";
-import { instructions, instructionsWithoutVex } from "./instructions/index.js";
+import { instructions, instructionsWithoutVex, scalarInstructions, sharedMnemonics } from "./instructions/index.js";
 
 type Table = ReadonlyMap<string, readonly Instruction[]>;
 
+let scalar: Table | undefined;
 let withoutVex: Table | undefined;
 let complete: Table | undefined;
 
@@ -24,9 +25,12 @@ function tableOf(rows: readonly Instruction[]): Table {
 /** All mnemonics; built when first asked for. */
 const table = (): Table => (complete ??= tableOf(instructions()));
 
-/** What a word names. Those with VEX, which all begin with V, are not built for any other word. */
+/** What a word names. No more tables are made than it takes to say so; those with VEX all begin with V. */
 function find(word: string): readonly Instruction[] | undefined {
-  withoutVex ??= tableOf(instructionsWithoutVex);
+  scalar ??= tableOf(scalarInstructions);
+  const found = scalar.get(word);
+  if (found !== undefined && !sharedMnemonics.has(word)) return found;
+  withoutVex ??= tableOf(instructionsWithoutVex());
   return withoutVex.get(word) ?? (word.startsWith("v") ? table().get(word) : undefined);
 }
 

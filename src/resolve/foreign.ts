@@ -19,8 +19,13 @@ export function meantName(statement: Statement): { readonly text: string; readon
   if (!head) return undefined;
   const isAlone = statement.args.length === 0 && !statement.block && statement.judgements.length === 0;
   if (!isAlone && !isDeclared(secondWord(statement))) return undefined;
-  const word = head.text.toLowerCase();
-  return keywordsOf("guest").has(head.text) || isPrefix(word) || isMnemonic(word) ? undefined : head;
+  return keywordsOf("guest").has(head.text) ? undefined : head;
+}
+
+/** Whether an instruction or a prefix has a name, so that no label is meant by it. */
+export function isOfInstructions(name: string): boolean {
+  const word = name.toLowerCase();
+  return isPrefix(word) || isMnemonic(word);
 }
 
 /** Whether the word before one declares it in another assembler's way. */

@@ -4,7 +4,7 @@
 import { resolving } from "../base/index.js";
 import type { Statement } from "../syntax/index.js";
 import { isBlockThere } from "./conditional.js";
-import { meantName } from "./foreign.js";
+import { isOfInstructions, meantName } from "./foreign.js";
 import { report, type Frame } from "./frame.js";
 import { findMacro } from "./macro-names.js";
 import { readConstant, refuseRegister, usesHere } from "./named-values.js";
@@ -37,7 +37,7 @@ function collect(statements: readonly Statement[], frame: Frame): void {
     const word = statement.head?.text;
     if (word === "const" && !statement.block) collectConstant(statement, frame);
     const meant = meantName(statement);
-    if (meant !== undefined && !frame.scope.find(meant.text) && !findMacro(meant.text, frame)) {
+    if (meant !== undefined && isFree(meant.text, frame)) {
       const guest = frame.guest?.name ?? "";
       frame.scope.declare(meant.text, { kind: "label", symbol: frame.unit.newSymbol(guest), guest, span: meant.span });
     }
@@ -48,6 +48,11 @@ function collect(statements: readonly Statement[], frame: Frame): void {
       collect(statement.block.statements, frame);
     } else if (word === "on" && isSelectedBlock(statements, index, frame)) collect(statement.block.statements, frame);
   }
+}
+
+/** Whether a name means nothing yet: no name that is known, no macro, no instruction. */
+function isFree(name: string, frame: Frame): boolean {
+  return !frame.scope.find(name) && !findMacro(name, frame) && !isOfInstructions(name);
 }
 
 function declareLabels(statement: Statement, frame: Frame): void {

@@ -65,7 +65,9 @@ export class Scope {
 
   /** The meaning of a name here or further out. */
   find(name: string): Meaning | undefined {
-    return this.names.get(name) ?? this.parent?.find(name);
+    // Most scopes of a chain are empty.
+    const own = this.names.size === 0 ? undefined : this.names.get(name);
+    return own ?? this.parent?.find(name);
   }
 
   /** The meaning that this scope itself gives. */

@@ -248,11 +248,14 @@ function codeOf({ code, handlers, placed }: ResolvedGuest): (readonly Item[])[] 
 }
 
 function anyExpects(items: readonly Item[]): boolean {
-  return items.some((item) => {
-    if (item.kind === "expect") return true;
-    if (item.kind === "ring") return anyExpects(item.body);
-    const isLine = item.kind === "instruction" || item.kind === "bytes";
-    if (!isLine) return false;
-    return item.line.never !== undefined || (item.line.judgement !== undefined && item.line.judgement.kind !== "any");
-  });
+  for (let i = 0; i < items.length; i++) if (expects(items[i] as Item)) return true;
+  return false;
+}
+
+function expects(item: Item): boolean {
+  if (item.kind === "expect") return true;
+  if (item.kind === "ring") return anyExpects(item.body);
+  if (item.kind !== "instruction" && item.kind !== "bytes") return false;
+  const { never, judgement } = item.line;
+  return never !== undefined || (judgement !== undefined && judgement.kind !== "any");
 }

@@ -102,3 +102,12 @@ test.each(rounds)("program $seed, $bits bits", ({ seed, bits }) => {
   const { ours, nasm } = madeUp(seed, bits);
   expect(hexBytes(compiled(ours, bits))).toBe(hexBytes(assembled(nasm)));
 });
+
+test("a branch through memory follows its label, where both move by the same distance", () => {
+  const both = (zeros: string): string =>
+    ["jmp far1", "again: jmp [table]", "jmp [rel table]", "call [table + 8]", zeros, "table: dq again, far1"].join(
+      "\n",
+    ) + "\nfar1: jmp again\nnop";
+  const nasm = assembled(`bits 64\norg 0x100000\n${both("times 200 db 0")}\n`);
+  expect(hexBytes(compiled(both("zero 200"), 64))).toBe(hexBytes(nasm));
+});

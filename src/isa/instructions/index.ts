@@ -5,21 +5,18 @@ import { arithmeticInstructions } from "./arithmetic.js";
 import { controlTransferInstructions } from "./control-transfer.js";
 import { dataTransferInstructions } from "./data-transfer.js";
 import { flagAndHintInstructions } from "./flags-misc.js";
+import { lateInstructions, vexInstructions } from "./late.js";
 import { segmentInstructions } from "./segments.js";
 import { shiftAndBitInstructions } from "./shifts-bits.js";
 import { stateInstructions } from "./state.js";
 import { stringAndPortInstructions } from "./string-io.js";
 import { systemInstructions } from "./system.js";
-import { extraVectorInstructions, laterVectorInstructions } from "./vector-later.js";
-import { vexVectorInstructions } from "./vector-vex.js";
-import { vectorInstructions } from "./vector.js";
 import { virtualizationInstructions } from "./virtualization.js";
-import { x87Instructions } from "./x87.js";
 
 export { knownSets, type KnownSet } from "./known-sets.js";
 
-/** All but those with VEX, whose mnemonics are others. */
-export const instructionsWithoutVex: readonly Instruction[] = [
+/** All but x87 and vectors. */
+export const scalarInstructions: readonly Instruction[] = [
   ...dataTransferInstructions,
   ...arithmeticInstructions,
   ...shiftAndBitInstructions,
@@ -30,16 +27,18 @@ export const instructionsWithoutVex: readonly Instruction[] = [
   ...systemInstructions,
   ...virtualizationInstructions,
   ...stateInstructions,
-  ...x87Instructions,
-  ...vectorInstructions,
-  ...laterVectorInstructions,
-  ...extraVectorInstructions,
 ];
+
+/** Mnemonics of an instruction above that are also a vector instruction's. */
+export const sharedMnemonics: ReadonlySet<string> = new Set(["movsd", "cmpsd"]);
+
+/** All but those with VEX. */
+export const instructionsWithoutVex = (): readonly Instruction[] => [...scalarInstructions, ...lateInstructions()];
 
 let all: readonly Instruction[] | undefined;
 
 /** Every instruction, in the order that breaks ties between forms of the same length. */
 export function instructions(): readonly Instruction[] {
-  all ??= [...instructionsWithoutVex, ...vexVectorInstructions()];
+  all ??= [...instructionsWithoutVex(), ...vexInstructions()];
   return all;
 }
