@@ -276,9 +276,6 @@ const parts = {
   addressSize: 0,
 };
 
-/** By their numbers in the rows. */
-const mandatoryPrefixes: readonly number[] = [0, 0x66, 0xf3, 0xf2];
-
 /** Writes the form's bytes to `scratch`; gives their number, or 0 where something stands against it. */
 function emit(form: EncoderForm, value: InstructionValue, place: EncodePlace): number {
   if (!gather(form, value, place.bits)) return 0;
@@ -286,8 +283,7 @@ function emit(form: EncoderForm, value: InstructionValue, place: EncodePlace): n
   let at = emitLegacyPrefixes(form, place.bits);
   if (encoding.vex) at = emitVex(form, at);
   else {
-    const prefix = mandatoryPrefixes[encoding.mandatoryPrefix ?? 0] ?? 0;
-    if (prefix !== 0) scratch[at++] = prefix;
+    if (form.prefix !== 0) scratch[at++] = form.prefix;
     const rex = rexByte(form);
     if (rex !== 0) {
       if (parts.highByte !== "") {

@@ -18,6 +18,8 @@ export interface EncoderForm {
   readonly encoding: FormEncoding;
   /** Operands that are written; those of string instructions are not. */
   readonly operands: readonly OperandForm[];
+  /** The mandatory prefix where it is a byte of its own, else 0. */
+  readonly prefix: number;
   /** Escape bytes of the opcode map. */
   readonly escape: readonly number[];
   /** Width in bytes of its memory operand; 0 where it has none, does not fix it, or no size word can state it. */
@@ -46,6 +48,8 @@ export interface Mnemonic {
 }
 
 const escapes: readonly (readonly number[])[] = [[], [0x0f], [0x0f, 0x38], [0x0f, 0x3a]];
+/** By their numbers in the rows. */
+const mandatoryPrefixes: readonly number[] = [0, 0x66, 0xf3, 0xf2];
 const known = new Map<string, Mnemonic>();
 
 /** The forms of a lower-case mnemonic; undefined where there is no such instruction. */
@@ -101,21 +105,22 @@ export function encoderForm(instruction: Instruction, form: Form): EncoderForm {
   const operands = encoding.operands.filter((o) => o.kind !== "stringSource" && o.kind !== "stringDestination");
   const memory = operands.find((o) => memoryKinds.has(o.kind));
   const escape = escapes[encoding.map] ?? [];
+  const prefix = encoding.vex ? 0 : (mandatoryPrefixes[encoding.mandatoryPrefix ?? 0] ?? 0);
   return {
     instruction,
     form,
     encoding,
     operands,
+    prefix,
     escape,
-    leastBytes: leastBytes(encoding, escape.length),
+    leastBytes: leastBytes(encoding, escape.length + (prefix === 0 ? 0 : 1)),
     memoryWidth: memory !== undefined && stateable.has(memory.width) ? memory.width : 0,
   };
 }
 
 /** Opcode and immediates, and the prefixes that the form cannot do without. */
-function leastBytes(encoding: FormEncoding, escapeBytes: number): number {
-  const { mandatoryPrefix = 0, modrm, immediate1, immediate2, vex, wait } = encoding;
-  const prefixes = vex ? 2 : escapeBytes + (mandatoryPrefix === 0 ? 0 : 1) + (wait ? 1 : 0);
+function leastBytes({ modrm, immediate1, immediate2, vex, wait }: FormEncoding, prefixBytes: number): number {
+  const prefixes = vex ? 2 : prefixBytes + (wait ? 1 : 0);
   return prefixes + 1 + (modrm.kind === "none" ? 0 : 1) + immediate1 + immediate2;
 }
 

@@ -5,6 +5,7 @@ import type { RegisterInfo } from "../isa/index.js";
 import type { EncoderForm } from "./encoder-forms.js";
 import type { CodeBits, MemoryOperand, OperandValue } from "./instruction.js";
 import { isOffset } from "./match.js";
+import { findRegister } from "./registers.js";
 
 /** Number of shapes; a combination of them is a small integer. */
 const SHAPES = 512;
@@ -34,8 +35,8 @@ export function shapeKey(
 
 /** First shape of each kind of operand. */
 const MEMORY = 64;
-const IMMEDIATE = 128;
-const FAR = 320;
+const IMMEDIATE = 256;
+const FAR = 448;
 
 /** The shape of an operand. What is not in here no form asks of an operand but by its value. */
 function shapeOf(operand: OperandValue, register: RegisterInfo | undefined, bits: CodeBits): number {
@@ -77,7 +78,14 @@ const classIndex: Readonly<Record<Exclude<RegisterInfo["class"], "general" | "se
 };
 
 function memoryShape(memory: MemoryOperand, bits: CodeBits): number {
-  return (sizeIndex(memory.sizeBits) << 2) | (memory.far === true ? 2 : 0) | (isOffset(memory, bits) ? 1 : 0);
+  const kind = isOffset(memory, bits) ? 1 : memory.index === undefined ? 0 : vectorIndex(memory.index);
+  return (sizeIndex(memory.sizeBits) << 3) | (memory.far === true ? 4 : 0) | kind;
+}
+
+/** Gathers ask for one kind of vector as the index. */
+function vectorIndex(name: string): number {
+  const kind = findRegister(name)?.class;
+  return kind === "sse" ? 2 : kind === "avx" ? 3 : 0;
 }
 
 /** 0 for no size, else its place among those that size words state, by bytes. */
