@@ -4,7 +4,7 @@ import { encoding, imaging, type Diagnostic, type Span } from "../base/index.js"
 import { slotAddress, slotOffsets, slotPartBytes } from "../program/index.js";
 import type { PageRule, ResolvedCase, ResolvedGuest } from "../resolve/index.js";
 import type { GuestSetup } from "./environment/index.js";
-import { DEFAULT_VECTORS, hasExecuteDisable } from "./environment/index.js";
+import { defaultVectors, hasExecuteDisable } from "./environment/index.js";
 import type { Layout, PlacedSection } from "./layout.js";
 import { isMainCode } from "./pieces.js";
 
@@ -169,7 +169,7 @@ function regionsOf(setup: GuestSetup, layout: Layout): Region[] {
     part("the GDT", addresses.gdt, segments.gdt.bytes.length),
     part(row.protectedMode ? "the IDT" : "the interrupt vectors", addresses.idt, setup.start.idtr.limitBytes + 1),
     part("the TSS", addresses.tss, segments.tss.bytes.length),
-    part("the default handlers", addresses.defaultHandlers, addresses.handlerStep * DEFAULT_VECTORS),
+    part("the default handlers", addresses.defaultHandlers, addresses.handlerStep * defaultVectors(row)),
     ...(setup.tables ? [part("the page tables", addresses.pageTables, slotPartBytes.pageTables)] : []),
   ];
 }

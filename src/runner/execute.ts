@@ -167,10 +167,13 @@ class Run {
     if (delivery === undefined) return { kind: "unexpected", event: this.strayArrival(point) };
     const { event, trapClass } = delivery;
     const line = this.lines.at(event.rip);
-    const frame = readTrapFrame(this.seat, point.vector, point.hasErrorCode);
+    // Interrupts and INT n push no error code, whatever exception has their vector.
+    const isException = event.kind === "trap" && event.subject !== "INT";
+    const frame = readTrapFrame(this.seat, point.vector, point.hasErrorCode && isException);
     if (!line || !frame || !mayHappen(this.program.plan, line, event)) return { kind: "unexpected", event };
     const goesToNext = line.resume === line.address + BigInt(line.lengthBytes);
-    const rip = trapClass && goesToNext ? frame.rip : line.resume;
+    // An interrupt is none of the instruction's doing: that one is still to run, or has run, as the frame says.
+    const rip = (trapClass || event.kind === "interrupt") && goesToNext ? frame.rip : line.resume;
     if (!returnFromTrap(this.seat, frame, rip)) return { kind: "unexpected", event };
     if (line.leavesRing === true) this.rings.leave();
     return undefined;

@@ -28,7 +28,9 @@ const mostRounds = 4;
 interface Execution {
   /** Absent where the rounds say that the line does not run so often. */
   readonly round: Round | undefined;
-  readonly visitedAt: bigint;
+  visitedAt: bigint;
+  /** An interrupt came before the line's instruction: it is still to run, when the handler returns. */
+  interrupted: boolean;
   /** Expected events that have come. */
   matched: number;
   /** Index of its first event. */
@@ -59,10 +61,18 @@ export class LineJudge {
     return this.judged.judgement;
   }
 
-  /** The line begins to execute. A restart without an instruction retired in between is the same visit. */
+  /**
+   * The line begins to execute. A restart without an instruction retired in between is the same visit, and so is the
+   * return from an interrupt that came before the instruction.
+   */
   visit(event: RunEvent, at: number): void {
     const { execution } = this;
     if (execution && this.judged.line.judgedOnce) return;
+    if (execution?.interrupted) {
+      execution.interrupted = false;
+      execution.visitedAt = event.retired;
+      return;
+    }
     if (execution && execution.visitedAt === event.retired && !execution.owed) return;
     this.close();
     this.begin(event.retired, at);
@@ -75,6 +85,7 @@ export class LineJudge {
     if (execution === undefined) return;
     const { judgement, context } = this.judged;
     execution.owed ||= isOwed(event);
+    execution.interrupted = event.kind === "interrupt" && event.retired === execution.visitedAt;
     if (judgement.kind === "hole" && isPublic(event)) this.events.push(eventText(event));
     if (judgement.kind !== "rounds") return;
     const part = partOf(event, judgement, execution.round);
@@ -109,7 +120,8 @@ export class LineJudge {
     const { judgement, log } = this.judged;
     const round = judgement.kind === "rounds" ? roundOf(judgement.rounds, this.executions) : undefined;
     this.executions++;
-    this.execution = { round, visitedAt: retired, beganAt: at, owed: false, matched: 0, lastAt: at, failed: false };
+    const none = { interrupted: false, owed: false, matched: 0, failed: false };
+    this.execution = { ...none, round, visitedAt: retired, beganAt: at, lastAt: at };
     if (judgement.kind !== "rounds" || round !== undefined) return;
     const { exactly = 0n } = owedExecutions(judgement.rounds);
     this.execution.failed = true;

@@ -5,7 +5,7 @@ import { imaging, type Diagnostic, type Span } from "../../base/index.js";
 import { controlWords, exceptionByName, exceptions, findVmxControl, type Platform } from "../../isa/index.js";
 import type { EventPattern, Segment, SegmentState } from "../../program/index.js";
 import type { ResolvedCase, ResolvedGuest } from "../../resolve/index.js";
-import { DEFAULT_VECTORS, environmentOf, tableSegments, type GuestSetup } from "../environment/index.js";
+import { defaultVectors, environmentOf, tableSegments, type GuestSetup } from "../environment/index.js";
 import type { Encode } from "../encoding.js";
 import { startValue, type GuestStart } from "../values.js";
 import { monitorBodySource } from "./body-source.js";
@@ -88,7 +88,7 @@ export interface GuestHandlers {
 /** VMCALL and IRET, four bytes, take the place of each stop of the bundled lowering. */
 export function handlersOf({ environment }: GuestSetup): GuestHandlers {
   const { defaultHandlers, handlerStep } = environment.addresses;
-  const count = environment.row.protectedMode ? DEFAULT_VECTORS : 256;
+  const count = defaultVectors(environment.row);
   return { address: defaultHandlers, step: Math.max(handlerStep, 4), count };
 }
 

@@ -22,8 +22,13 @@ import type { Gate } from "./descriptors.js";
 import { controlState, hasLargePages, modeRows, type ModeRow } from "./modes.js";
 import { openRights, PageTables } from "./page-tables.js";
 
-/** Vectors that have a default handler: the architecture's own. */
+/** Vectors that have a default handler: the architecture's own, and in real mode, whose table has no limit below, all. */
 export const DEFAULT_VECTORS = 32;
+const REAL_MODE_VECTORS = 256;
+
+export function defaultVectors({ protectedMode }: ModeRow): number {
+  return protectedMode ? DEFAULT_VECTORS : REAL_MODE_VECTORS;
+}
 
 /** Highest offset of the real-mode interrupt table. */
 const IVT_LIMIT_BYTES = 0x3ff;
@@ -142,7 +147,7 @@ export function pushesErrorCode(row: ModeRow, vector: number): boolean {
 function makeEnvironment(place: GuestPlace): Environment {
   const row = modeRows[place.mode];
   const addresses = addressesOf(row, place.slot);
-  const gates = Array.from({ length: DEFAULT_VECTORS }, (_, vector) => defaultGate(addresses, vector));
+  const gates = Array.from({ length: defaultVectors(row) }, (_, vector) => defaultGate(addresses, vector));
   const idt = interruptTableBytes(gates, row.gates);
   const tss = tssBytes(row.longMode ? "tss64" : "tss32", addresses.tssStack, loadedSegment(row.stack).selector);
   const tables = row.paging && identityTables(place, row, addresses);

@@ -7,6 +7,7 @@ import { interruptTableBytes, type Gate } from "./descriptors.js";
 import {
   DEFAULT_VECTORS,
   defaultGate,
+  defaultVectors,
   environmentOf,
   mappedTables,
   pageSegment,
@@ -64,7 +65,7 @@ export function tableSegments(
 function gateBytes(setup: GuestSetup, entries: ReadonlyMap<number, bigint>, open: ReadonlySet<number>): Uint8Array {
   const { addresses, row } = setup.environment;
   const gates: Gate[] = [];
-  for (let vector = 0; vector < DEFAULT_VECTORS; vector++) {
+  for (let vector = 0; vector < defaultVectors(row); vector++) {
     if (!entries.has(vector)) gates.push(defaultGate(addresses, vector));
   }
   for (const [vector, target] of entries) {
@@ -90,7 +91,7 @@ export function handlerPoints(setup: GuestSetup, entries: ReadonlyMap<number, bi
 
 function defaultPoints(environment: Environment, guest: string): readonly Point[] {
   const { addresses, row } = environment;
-  return Array.from({ length: DEFAULT_VECTORS }, (_, vector): Point => {
+  return Array.from({ length: defaultVectors(row) }, (_, vector): Point => {
     const address = defaultGate(addresses, vector).target;
     return { kind: "handler", address, guest, vector, hasErrorCode: pushesErrorCode(row, vector) };
   });
