@@ -8,7 +8,15 @@ import { MachinePool } from "./machine-pool.js";
 import type { RunOptions } from "./options.js";
 import { renderCase } from "./report.js";
 import type { CaseResult } from "./result.js";
-import { diagnosticsOf, prepare, runCase, type FileRequest, type PreparedCase } from "./run-file.js";
+import {
+  diagnosticsOf,
+  prepare,
+  runCase,
+  testsOfFile,
+  type FileRequest,
+  type FileTest,
+  type PreparedCase,
+} from "./run-file.js";
 
 /** A test that noticed a fault, by the first of its cells that did. */
 export interface Notice {
@@ -57,9 +65,11 @@ export function runMutants(
   const measure = new Measure(options);
   const failing = tests.flatMap((test) => measure.whatFails(test));
   if (failing.length > 0 || tests.length === 0) return { mutants: [], diagnostics, failing, status: 2 };
+  const carried = new CarriedTests(requests, options, measure);
   const mutants = rows.map((row) => {
     const { library } = row.fault;
-    const result = measure.mutant(row, tests, library && changedTests(requests, library, options));
+    const plain = measure.mutant(row, tests, library && changedTests(requests, library, options));
+    const result = library ? carried.add(row, library, plain) : plain;
     onMutant(result);
     return result;
   });
@@ -92,15 +102,99 @@ function* changedTests(
   { module, text, becomes }: NonNullable<FaultRow["fault"]["library"]>,
   options: MutantOptions,
 ): Iterable<readonly PreparedTest[]> {
-  const source = options.modules.get(module);
-  if (source === undefined || source.text.split(text).length !== 2) {
-    throw new Error(`internal error: a fault of the catalogue finds its text in ${module} not exactly once`);
-  }
-  const changed = { ...source, text: source.text.replace(text, () => becomes) };
-  const modules = new Map([...options.modules, [module, changed]]);
+  const modules = changedModules({ module, text, becomes }, options);
   for (const request of requests.filter(usesHv)) {
     yield testsOf(prepare(request, { ...options, modules }).cases, true);
   }
+}
+
+type LibraryFault = NonNullable<FaultRow["fault"]["library"]>;
+
+/** The library with a fault in it. */
+function changedModules({ module, text, becomes }: LibraryFault, { modules }: MutantOptions): RunOptions["modules"] {
+  const source = modules.get(module);
+  if (source === undefined || source.text.split(text).length !== 2) {
+    throw new Error(`internal error: a fault of the catalogue finds its text in ${module} not exactly once`);
+  }
+  return new Map([...modules, [module, { ...source, text: source.text.replace(text, () => becomes) }]]);
+}
+
+/**
+ * Tests under `vmm hardware` as images, whose VMM is the library's: each on one platform of a vendor's generation. Each
+ * costs a boot, so they are looked at where nothing else has noticed a fault.
+ */
+class CarriedTests {
+  /** Cells that pass with the right library, by what they are; the others measure nothing. */
+  private readonly passing = new Map<string, boolean>();
+
+  private readonly right: readonly (readonly FileTest[])[];
+
+  constructor(
+    private readonly requests: readonly FileRequest[],
+    private readonly options: MutantOptions,
+    private readonly measure: Measure,
+  ) {
+    this.right = requests.map((request) => testsOfFile(request, { ...options, lowering: "carried" }));
+  }
+
+  /** What these tests add to what others have noticed. */
+  add(row: FaultRow, fault: LibraryFault, plain: MutantResult): MutantResult {
+    const { all } = this.options;
+    const noticed = [...plain.noticed];
+    const modules = changedModules(fault, this.options);
+    const concerns = (test: FileTest): boolean => carriedCells(row, test.cells).length > 0;
+    for (const [index, tests] of this.right.entries()) {
+      const request = this.requests[index];
+      if (!request || !tests.some(concerns) || (noticed.length > 0 && !all)) continue;
+      const wrong = testsOfFile(request, { ...this.options, modules, lowering: "carried" });
+      for (const [number, test] of tests.entries()) {
+        const faulty = wrong[number];
+        if (!faulty || (noticed.length > 0 && !all)) continue;
+        const notice = this.notice(row, test, faulty);
+        if (notice) noticed.push({ ...notice, vmmText: `${notice.vmmText}, carried` });
+      }
+    }
+    const concerned = this.right.flat().filter(concerns).length;
+    return { ...plain, concerned: plain.concerned + concerned, noticed };
+  }
+
+  /** The first cell of a test that passes with the right library and does not with the wrong one. */
+  private notice(row: FaultRow, right: FileTest, wrong: FileTest): Notice | undefined {
+    for (const cell of carriedCells(row, right.cells)) {
+      const faulty = wrong.cells.find((one) => nameOf(one) === nameOf(cell));
+      if (!faulty || !this.passes(cell, right)) continue;
+      const notice = this.measure.firstNotice([wrong.compile(faulty)], this.options);
+      if (notice) return notice;
+    }
+    return undefined;
+  }
+
+  private passes(cell: PreparedCase["cell"], test: FileTest): boolean {
+    const name = nameOf(cell);
+    let passes = this.passing.get(name);
+    if (passes === undefined) {
+      const one = test.compile(cell);
+      passes = one.program !== undefined && this.measure.firstNotice([one], this.options) === undefined;
+      this.passing.set(name, passes);
+    }
+    return passes;
+  }
+}
+
+const nameOf = ({ file, title, platform }: PreparedCase["cell"]): string => `${file} ${title} ${platform.name}`;
+
+/** The cells under `vmm hardware` alone that a fault can show in, one of each generation. */
+function carriedCells(row: FaultRow, cells: readonly PreparedCase["cell"][]): readonly PreparedCase["cell"][] {
+  const found = new Map<string, PreparedCase["cell"]>();
+  for (const cell of cells) {
+    const [vmm, outer] = cell.vmm;
+    if (cell.skip !== undefined || vmm?.kind !== "hardware" || vmm.nested || outer) continue;
+    if (!concernsCase(row, { platform: cell.platform, stack: cell.vmm, usesHv: true })) continue;
+    const { generation } = cell.platform.cpu;
+    // Later platforms of a generation lack less of what an image needs.
+    found.set(`${generation} ${cell.title}`, cell);
+  }
+  return [...found.values()];
 }
 
 /** Of the tests that run the VMM which a fault makes wrong, the cells where they do. */
@@ -155,7 +249,7 @@ class Measure {
     return [];
   }
 
-  private firstNotice(cells: readonly PreparedCase[], options: RunOptions): Notice | undefined {
+  firstNotice(cells: readonly PreparedCase[], options: RunOptions): Notice | undefined {
     for (const one of cells) {
       const { outcome, detail } = this.runUnderFault(one, options);
       const { file, title, vmmText, platform } = one.cell;

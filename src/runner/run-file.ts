@@ -65,6 +65,19 @@ export function runFile(request: FileRequest, options: RunOptions, pool: Machine
 
 export type PrepareOptions = Pick<RunOptions, "modules" | "platforms" | "lowering"> & Partial<Pick<RunOptions, "ci">>;
 
+/** A test with its cells, which are compiled as they are asked for. */
+export interface FileTest {
+  readonly cells: readonly ResolvedCase[];
+  readonly compile: (cell: ResolvedCase) => PreparedCase;
+}
+
+/** The tests of a file that was found right. */
+export function testsOfFile({ source }: FileRequest, options: PrepareOptions): readonly FileTest[] {
+  const platforms = options.platforms && { platforms: options.platforms };
+  const { output } = resolve(parse(source).output, options.modules, { ...platforms });
+  return output.tests.map(({ cases }) => ({ cells: cases, compile: (cell) => compileCell(cell, options) }));
+}
+
 /** A cell with its program; a skipped one has none. */
 export interface PreparedCase {
   readonly cell: ResolvedCase;

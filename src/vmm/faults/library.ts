@@ -57,3 +57,33 @@ export const registersLost = inModule(
   "    mov   [vmx.guest_rbx], rbx\n  }\n  on svm1, svm2 {\n    mov   [svm.vmcb + VMCB.RAX], rax",
   "  }\n  on svm1, svm2 {\n    mov   [svm.vmcb + VMCB.RAX], rax",
 );
+
+export const portsOpen = inModule("  cmp   byte [is_closed], 0\n  jne   .io_emulated\n", "");
+
+export const deliveryLost = inModule("  deliver\n  jmp   .settled\n.moved:\n", "  jmp   .settled\n.moved:\n");
+
+export const doubleFaultMissed = inModule("  mov   dword [event], 0x8000_0b08\n", "");
+
+export const stepLost = inModule("    or    eax, DR6.BS\n", "");
+
+export const ownMsrsExit = inModule("  guard_msr\n  add   rsi, 4\n", "  add   rsi, 4\n");
+
+export const featureStale = inModule("  or    ecx, CPUID_1_ECX.OSXSAVE\n", "");
+
+export const hiddenBitShown = inModule(
+  "    vmx.write CR4_GUEST_HOST_MASK, CR4.VMXE | CR4.SMXE\n",
+  "    vmx.write CR4_GUEST_HOST_MASK, 0\n",
+);
+
+export const instructionThere = inModule(
+  ".undefined:\n  mov   dword [event], 0x8000_0306\n",
+  ".undefined:\n  skip\n  jmp   .settled\n",
+);
+
+export const partIsOpen = inModule("  cmp   [rdi + RULE.first], rax\n  ja    .part\n", "");
+
+export const pageStaysOpen = inModule("    mov   rax, [opened_entry]\n    mov   [rcx], rax\n", "");
+
+export const codeInRealMode = inModule("  and   dword [event], ~(1 << 11)\n", "");
+
+export const addressOfFaultLost = inModule("    jne   .passed\n    mov   cr2, rax\n", "    jne   .passed\n");
