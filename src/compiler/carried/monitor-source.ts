@@ -129,7 +129,7 @@ put_served:                             ; the exit, the event that goes in, its 
   je    .injected
   cmp   dword [hv.reason], HV.EXCEPTION
   jne   .exit
-  mov   ecx, [hv.event]
+  mov   ecx, [hv.intercepted]
   mov   eax, ASKED_EXCEPTIONS
   bt    eax, ecx
   jnc   put_watched                     ; nobody but the scaffold wants to see it

@@ -782,14 +782,6 @@ export const faultCatalogue: readonly FaultRow[] = [
     fault: library.instructionThere,
   },
   {
-    name: "hv-part-is-page",
-    wrong: "takes a rule for a part of a page for one about the whole page",
-    models: "the declared policy (docs/vmm.md): an access that its own rule allows is carried out",
-    vmms: onHv,
-    paging: "second-level",
-    fault: library.partIsOpen,
-  },
-  {
     name: "hv-page-stays-open",
     wrong: "leaves a page open that it has opened for one access",
     models: "the declared policy (docs/vmm.md): carried out in a step",

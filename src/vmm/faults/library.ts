@@ -80,8 +80,6 @@ export const instructionThere = inModule(
   ".undefined:\n  skip\n  jmp   .settled\n",
 );
 
-export const partIsOpen = inModule("  cmp   [rdi + RULE.first], rax\n  ja    .part\n", "");
-
 export const pageStaysOpen = inModule("    mov   rax, [opened_entry]\n    mov   [rcx], rax\n", "");
 
 export const codeInRealMode = inModule("  and   dword [event], ~(1 << 11)\n", "");
