@@ -181,6 +181,29 @@ export const faultCatalogue: readonly FaultRow[] = [
     vmms: onHardware,
     fault: hardware.translationsKept,
   },
+  {
+    name: "task-not-saved",
+    wrong: "does not write the state of the task that a switch leaves, nor the busy bits and the link",
+    models: 'Intel SDM vol. 3A, "Task Switching"',
+    vmms: onHardware,
+    fault: hardware.taskNotSaved,
+  },
+  {
+    name: "task-nesting-lost",
+    wrong: "leaves NT clear in a task that was called",
+    models: 'Intel SDM vol. 3A, "Task Linking"',
+    vmms: onHardware,
+    fault: hardware.taskNestingLost,
+  },
+  {
+    name: "real-mode-limits",
+    wrong: "gives its guest in real mode limits of FFFFH, whatever protected mode has left",
+    models: 'Intel SDM vol. 3A, "Switching Back to Real-Address Mode": the limits stay',
+    vmms: onHardware,
+    vendor: "intel",
+    fault: hardware.realModeLimits,
+  },
+
   // Declared policy ----------------------------------------------------------------------------------------------------
   {
     name: "last-address-free",
@@ -281,6 +304,23 @@ export const faultCatalogue: readonly FaultRow[] = [
     paging: "shadow",
     fault: paging.reservedNotTold,
   },
+  {
+    name: "fetch-not-told",
+    wrong: "gives its guest the page fault of a fetch without I/D in the error code",
+    models: 'Intel SDM vol. 3A, "Page-Fault Exceptions"',
+    vmms: onHardware,
+    paging: "shadow",
+    fault: paging.fetchNotTold,
+  },
+  {
+    name: "pointers-unchecked",
+    wrong: "lets a MOV to CR3 pass that loads page-directory-pointer entries with reserved bits",
+    models: 'Intel SDM vol. 3A, "PDPTE Registers"',
+    vmms: onHardware,
+    paging: "shadow",
+    fault: paging.pointersUnchecked,
+  },
+
   // Nesting ------------------------------------------------------------------------------------------------------------
   {
     name: "cpuid-kept",
@@ -534,6 +574,37 @@ export const faultCatalogue: readonly FaultRow[] = [
     vendor: "amd",
     fault: nested.nextRipLost,
   },
+  {
+    name: "first-root-kept",
+    wrong: "runs every inner guest on the tables that were merged for the first",
+    models: 'Intel SDM vol. 3C, "Extended-Page-Table Pointer (EPTP)"; AMD APM vol. 2, "Nested Paging"',
+    vmms: onNested,
+    fault: nested.firstRootKept,
+  },
+  {
+    name: "inner-shadow-lost",
+    wrong: "enters an inner guest without the blocking by STI or MOV SS that its VMM has given it",
+    models: 'Intel SDM vol. 3C, "Guest Non-Register State"; AMD APM vol. 2, "Interrupt Shadows"',
+    vmms: onNested,
+    fault: nested.innerShadowLost,
+  },
+  {
+    name: "asid-flush-lost",
+    wrong: "does not flush the translations of an inner guest where its VMM asks for it",
+    models: 'AMD APM vol. 2, "TLB Control"',
+    vmms: onNested,
+    vendor: "amd",
+    fault: nested.asidFlushLost,
+  },
+  {
+    name: "virtual-gif-lost",
+    wrong: "does not pass the virtual GIF of an inner guest on",
+    models: 'AMD APM vol. 2, "Virtual GIF"',
+    vmms: onNested,
+    vendor: "amd",
+    fault: nested.virtualGifLost,
+  },
+
   // Without hardware assist --------------------------------------------------------------------------------------------
   {
     name: "cli-lost",
@@ -633,6 +704,21 @@ export const faultCatalogue: readonly FaultRow[] = [
     vmms: onTranslation,
     fault: software.larUntranslated,
   },
+  {
+    name: "return-unchecked",
+    wrong: "takes every return for one behind the call that its translation has followed",
+    models: "docs/decisions/0010-software-vmms.md: the return compares the address on the stack",
+    vmms: onTranslation,
+    fault: software.returnUnchecked,
+  },
+  {
+    name: "jump-unchecked",
+    wrong: "takes any translation for the wanted one whose address has the same lower half",
+    models: "docs/decisions/0010-software-vmms.md: the block looks whether it is the one that is wanted",
+    vmms: onTranslation,
+    fault: software.jumpUnchecked,
+  },
+
   // The carried VMM -----------------------------------------------------------------------------------------------------
   {
     name: "hv-skip-lost",

@@ -1,6 +1,6 @@
 // What faults of the `hardware` VMM do, where one guest runs and nothing is nested.
 
-import { vmcbOffset } from "../../isa/index.js";
+import { cr0Bits, flagBits, vmcbOffset } from "../../isa/index.js";
 import { gpr } from "../hardware/exited-guest.js";
 import { field } from "../hardware/vmx/vmcs-fields.js";
 import type { Fault, Seat } from "./fault.js";
@@ -23,6 +23,7 @@ const activityHlt = 1n;
 const virtualizationBit = { intel: { leaf: 1, bit: 1 << 5 }, amd: { leaf: 0x8000_0001, bit: 1 << 2 } } as const;
 const osxsave = 1 << 27;
 const usualLength = 2n;
+const realModeLimit = 0xffffn;
 
 /** The same done to the answer of a CPUID that the VMM has carried out. */
 function cpuidAnswer(change: (at: Seat, leaf: number) => void): Fault {
@@ -273,3 +274,38 @@ export const upperHalfKept: Fault = {
 };
 
 export const translationsKept: Fault = { vmx: { keepsTranslations: true }, svm: { keepsTranslations: true } };
+
+/** A switch writes the guest's memory in its TSSs, in its descriptor table and on the new stack. */
+export const taskNotSaved: Fault = {
+  processor: (real, at) => ({
+    writePhysical: (address, bytes) => {
+      const isGuests = address < BigInt(real.platform.memoryBytes);
+      if (at.lastExit !== "TASK_SWITCH" || !isGuests) real.writePhysical(address, bytes);
+    },
+  }),
+};
+
+export const taskNestingLost: Fault = {
+  vmx: {
+    entry: ({ vmx, lastExit }) => {
+      if (lastExit === "TASK_SWITCH") vmx.write(field.rflags, vmx.read(field.rflags) & ~flagBits.NT);
+    },
+  },
+  svm: {
+    entry: ({ vmcb, lastExit }) => {
+      if (lastExit === "TASK_SWITCH") vmcb.set("rflags", vmcb.get("rflags") & ~flagBits.NT);
+    },
+  },
+};
+
+/** The guest believes that it is in real mode, and runs in steps: with segments that virtual-8086 mode does not have. */
+export const realModeLimits: Fault = {
+  vmx: {
+    entry: (seat) => {
+      const isReal = (seat.vmx.read(field.cr0Shadow) & cr0Bits.PE) === 0n;
+      const isVirtual = (seat.vmx.read(field.rflags) & flagBits.VM) !== 0n;
+      if (isReal && !isVirtual)
+        for (const name of ["DS", "ES", "FS", "GS"]) seat.write(`GUEST_${name}_LIMIT`, realModeLimit);
+    },
+  },
+};

@@ -17,6 +17,8 @@ const at = {
   iopm: vmcbOffset("IOPM_BASE_PA"),
   msrpm: vmcbOffset("MSRPM_BASE_PA"),
   tsc: vmcbOffset("TSC_OFFSET"),
+  tlbControl: vmcbOffset("TLB_CONTROL"),
+  root: vmcbOffset("N_CR3"),
 } as const;
 const pageFault = 14n;
 const cpuidBytes = 2n;
@@ -26,6 +28,8 @@ const loadAndSave = 0b1100;
 const innerVpid = 2n;
 const virtualIrq = 1n << 8n;
 const interruptMasking = 1n << 24n;
+/** V_GIF and its enable bit. */
+const virtualGif = (1n << 9n) | (1n << 25n);
 const avicEnable = 1n << 31n;
 const invalid = 0xffff_ffff_ffff_ffffn;
 const failedEntry = 1n << 31n;
@@ -307,3 +311,41 @@ export const virtualInterruptLost = entering(undefined, ({ vmcb }) => {
 });
 
 export const nextRipLost = reflected(undefined, ({ vmcb12 }) => vmcb12.set("nrip", 0n));
+
+export const virtualGifLost = entering(undefined, ({ vmcb }) => {
+  vmcb.set("vintr", vmcb.get("vintr") & ~virtualGif);
+});
+
+export const asidFlushLost: Fault = {
+  svm: {
+    keepsTranslations: true,
+    entry: ({ inner, vmcb }) => {
+      if (inner) vmcb.writeU32(at.tlbControl, 0);
+    },
+  },
+};
+
+/** Tables that were chosen for the first of the inner guests, for every other too. */
+export const firstRootKept: Fault = (() => {
+  const first = new WeakMap<VmxSeat | SvmSeat, bigint>();
+  return entering(
+    (seat) => {
+      if (!first.has(seat)) first.set(seat, seat.read("EPT_POINTER"));
+      seat.write("EPT_POINTER", first.get(seat) ?? 0n);
+    },
+    (seat) => {
+      if (!first.has(seat)) first.set(seat, seat.vmcb.readU64(at.root));
+      seat.vmcb.writeU64(at.root, first.get(seat) ?? 0n);
+    },
+  );
+})();
+
+/** Only where its VMM has just entered it: what an exit to this VMM leaves stays. */
+export const innerShadowLost = entering(
+  ({ vmx, last }) => {
+    if (last?.inner !== true) vmx.write(field.interruptibility, 0n);
+  },
+  ({ vmcb, last }) => {
+    if (last?.inner !== true) vmcb.set("interruptShadow", 0n);
+  },
+);

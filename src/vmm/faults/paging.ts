@@ -12,6 +12,8 @@ const hardwareException = 3n;
 const eptMemoryType = 0x38n;
 const eptRights = 7n;
 const pageBytes = 0x1000;
+/** MOV with a control register, without prefixes. */
+const movBytes = 3n;
 
 /** An entry of the VMM's own that maps a page: filled ones are always accessed and dirty. */
 const mapsPage = (entry: bigint): boolean => (entry & (P | D)) === (P | D);
@@ -64,17 +66,41 @@ export const invlpgDoesNothing = keptAfter("INVLPG");
 export const translationsKept = keptAfter("CR_ACCESS", "CR3_WRITE");
 export const innerTranslationsKept = keptAfter("INVEPT", "VMLAUNCH", "VMRESUME", "VMRUN");
 
-export const reservedNotTold: Fault = {
+/** Page faults that the VMM gives its guest lack a bit of their error code. */
+function errorBitLost(bit: bigint): Fault {
+  return {
+    vmx: {
+      entry: ({ vmx }) => {
+        if (!isInjected(vmx.read(field.entryInterruption), hardwareException)) return;
+        vmx.write(field.entryErrorCode, vmx.read(field.entryErrorCode) & ~bit);
+      },
+    },
+    svm: {
+      entry: ({ vmcb }) => {
+        const event = vmcb.get("eventinj");
+        if (isInjected(event, hardwareException)) vmcb.set("eventinj", event & ~(bit << 32n));
+      },
+    },
+  };
+}
+
+export const reservedNotTold = errorBitLost(pageFaultBits.RSVD);
+export const fetchNotTold = errorBitLost(pageFaultBits.I);
+
+/** A MOV to CR3 that faults has no effect instead. */
+export const pointersUnchecked: Fault = {
   vmx: {
-    entry: ({ vmx }) => {
-      if (!isInjected(vmx.read(field.entryInterruption), hardwareException)) return;
-      vmx.write(field.entryErrorCode, vmx.read(field.entryErrorCode) & ~pageFaultBits.RSVD);
+    entry: ({ vmx, last }) => {
+      if (last?.name !== "CR_ACCESS" || !isInjected(vmx.read(field.entryInterruption), hardwareException)) return;
+      vmx.write(field.entryInterruption, 0n);
+      vmx.write(field.rip, last.rip + BigInt(last.lengthBytes));
     },
   },
   svm: {
-    entry: ({ vmcb }) => {
-      const event = vmcb.get("eventinj");
-      if (isInjected(event, hardwareException)) vmcb.set("eventinj", event & ~(pageFaultBits.RSVD << 32n));
+    entry: ({ vmcb, last }) => {
+      if (last?.name !== "CR3_WRITE" || !isInjected(vmcb.get("eventinj"), hardwareException)) return;
+      vmcb.set("eventinj", 0n);
+      vmcb.set("rip", last.rip + movBytes);
     },
   },
 };

@@ -2,12 +2,11 @@
 // #VMEXIT before the VMM does.
 
 import { svmExitByCode } from "../../isa/index.js";
-import type { LevelStop } from "../bundled.js";
 import { Vmcb, vmcbBytes } from "../hardware/svm/vmcb.js";
-import type { Processor, SvmOperations } from "../virtualization.js";
-import { EntryLimit } from "./entry-limit.js";
-import type { Hooks, Seat } from "./fault.js";
+import type { EntryFailure, Processor, SvmOperations } from "../virtualization.js";
+import type { Hooks } from "./fault.js";
 import { over } from "./over.js";
+import { VendorSeat } from "./vendor-seat.js";
 
 /** What is remembered of an exit. */
 export interface SvmExit {
@@ -26,23 +25,17 @@ export interface SvmExit {
 const pageMask = ~0xfffn;
 const longestInstruction = 15n;
 
-export class SvmSeat implements Seat {
-  /** The last exit. */
-  last: SvmExit | undefined;
+export class SvmSeat extends VendorSeat<SvmExit> {
   private own: bigint | undefined;
   private current = 0n;
   private address12 = 0n;
-  private injected = 0n;
-  private readonly limit = new EntryLimit();
 
   constructor(
     readonly svm: SvmOperations,
-    readonly processor: Processor,
+    processor: Processor,
     private readonly hooks: Hooks<SvmSeat>,
-  ) {}
-
-  get lastExit(): string | undefined {
-    return this.last?.name;
+  ) {
+    super(processor);
   }
 
   /** A guest's guest is the one that is entered or has exited. */
@@ -91,30 +84,31 @@ export class SvmSeat implements Seat {
     });
   }
 
-  /** Runs the guest that was entered, up to an exit that the VMM is to see. */
-  run(budgetInstructions: number): LevelStop {
-    for (;;) {
-      const stop = this.processor.run(budgetInstructions);
-      if (stop.kind !== "vm-exit") return stop;
-      this.remember();
-      if (this.hooks.exit?.(this) !== "again") return stop;
-      this.svm.save(this.current);
-      if (this.enter()) throw new Error("the processor refuses the guest's state as the fault leaves it");
-    }
+  protected entryHook(): void {
+    this.hooks.entry?.(this);
   }
 
-  private enter(): ReturnType<SvmOperations["enter"]> {
-    this.limit.count();
-    this.hooks.entry?.(this);
-    this.injected = this.vmcb.get("eventinj");
+  protected exitHook(): "again" | undefined {
+    return this.hooks.exit?.(this);
+  }
+
+  protected get injection(): bigint {
+    return this.vmcb.get("eventinj");
+  }
+
+  protected enterProcessor(): EntryFailure | undefined {
     return this.svm.enter(this.current);
   }
 
-  private remember(): void {
+  protected putBack(): void {
+    this.svm.save(this.current);
+  }
+
+  protected remember(): SvmExit {
     const { vmcb, processor } = this;
     const name = svmExitByCode(vmcb.get("exitcode"))?.name ?? "";
     if (name === "VMRUN" && !this.inner) this.address12 = vmcb.get("rax") & pageMask;
-    this.last = {
+    return {
       name,
       rip: vmcb.get("rip"),
       interruptShadow: vmcb.get("interruptShadow"),

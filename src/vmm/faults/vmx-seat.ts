@@ -3,11 +3,10 @@
 
 import { slotOffsetBytes, vmcsEncoding, vmxExitByNumber } from "../../isa/index.js";
 import { field } from "../hardware/vmx/vmcs-fields.js";
-import type { LevelStop } from "../bundled.js";
-import type { Processor, VmxOperations } from "../virtualization.js";
-import { EntryLimit } from "./entry-limit.js";
-import type { Hooks, Seat } from "./fault.js";
+import type { EntryFailure, Processor, VmxOperations } from "../virtualization.js";
+import type { Hooks } from "./fault.js";
 import { over } from "./over.js";
+import { VendorSeat } from "./vendor-seat.js";
 
 /** What is remembered of an exit. */
 export interface VmxExit {
@@ -28,25 +27,19 @@ export interface VmxExit {
 const noShadow = 0xffff_ffff_ffff_ffffn;
 const slotOf = (name: string): bigint => BigInt(slotOffsetBytes(vmcsEncoding(name)));
 
-export class VmxSeat implements Seat {
-  /** The last exit. */
-  last: VmxExit | undefined;
+export class VmxSeat extends VendorSeat<VmxExit> {
   /** The VMCS of the guest's own VMM whose entry was checked last. */
   vmcs12 = 0n;
   private own: bigint | undefined;
   private innerVmcs: bigint | undefined;
   private current = 0n;
-  private injected = 0n;
-  private readonly limit = new EntryLimit();
 
   constructor(
     readonly vmx: VmxOperations,
-    readonly processor: Processor,
+    processor: Processor,
     private readonly hooks: Hooks<VmxSeat>,
-  ) {}
-
-  get lastExit(): string | undefined {
-    return this.last?.name;
+  ) {
+    super(processor);
   }
 
   /** A guest's guest is the one that is entered or has exited. */
@@ -102,28 +95,29 @@ export class VmxSeat implements Seat {
     });
   }
 
-  /** Runs the guest that was entered, up to an exit that the VMM is to see. */
-  run(budgetInstructions: number): LevelStop {
-    for (;;) {
-      const stop = this.processor.run(budgetInstructions);
-      if (stop.kind !== "vm-exit") return stop;
-      this.remember();
-      if (this.hooks.exit?.(this) !== "again") return stop;
-      if (this.enter()) throw new Error("the processor refuses the guest's state as the fault leaves it");
-    }
+  protected entryHook(): void {
+    this.hooks.entry?.(this);
   }
 
-  private enter(): ReturnType<VmxOperations["enter"]> {
-    this.limit.count();
-    this.hooks.entry?.(this);
-    this.injected = this.vmx.read(field.entryInterruption);
+  protected exitHook(): "again" | undefined {
+    return this.hooks.exit?.(this);
+  }
+
+  protected get injection(): bigint {
+    return this.vmx.read(field.entryInterruption);
+  }
+
+  protected enterProcessor(): EntryFailure | undefined {
     return this.vmx.enter();
   }
 
-  private remember(): void {
+  /** The VMCS has the guest's state already. */
+  protected putBack(): void {}
+
+  protected remember(): VmxExit {
     const { vmx, processor } = this;
     const reason = vmx.read32(field.exitReason) & 0xffff;
-    this.last = {
+    return {
       name: vmxExitByNumber(reason)?.name ?? "",
       rip: vmx.read(field.rip),
       lengthBytes: vmx.read32(field.exitInstructionLength),

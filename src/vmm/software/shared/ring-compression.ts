@@ -51,6 +51,11 @@ function cutLimit({ base, limitBytes, rights }: Descriptor): number | undefined 
   return cut >= 0 ? cut : undefined;
 }
 
+/** Whether a segment may have reached into the window before its limit was cut. */
+export function isCut({ base, limitBytes }: SegmentState): boolean {
+  return Number(base) + limitBytes >= windowBase - page;
+}
+
 /** A segment register of the guest as the processor holds it. */
 export function compressSegment(name: SegmentRegisterName, segment: SegmentState): SegmentState {
   if (segment.rights === 0) return segment;

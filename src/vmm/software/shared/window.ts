@@ -24,11 +24,20 @@ export const vmmSelectors = {
 export const tableLimits = { gdt: 0xffff, idt: 0x7ff } as const;
 
 const tssLimit = 0x67;
-const tssBusy = 0x8b;
-const ldtPresent = 0x82;
-const flatCode = 0xc09b;
-const flatData = 0xc093;
-const ring1 = 0x20;
+const flat = { base: 0n, limitBytes: 0xffff_ffff } as const;
+const rights = { code: 0xc09b, data: 0xc093, tss: 0x8b, ldt: 0x82, ring1: 0x20 } as const;
+const linear = (offset: number): bigint => BigInt(windowBase + offset);
+
+/** What the VMM's own selectors name. Ring 1 could load the first two; but no code of a kernel runs there as it is. */
+export const ownSegments = {
+  data: { ...flat, rights: rights.data | rights.ring1 },
+  translated: { ...flat, rights: rights.code | rights.ring1 },
+  code: { ...flat, rights: rights.code },
+  stack: { ...flat, rights: rights.data },
+  ldt: { base: linear(offsets.ldt), limitBytes: tableLimits.gdt, rights: rights.ldt },
+  tss: { base: linear(offsets.tss), limitBytes: tssLimit, rights: rights.tss },
+} as const satisfies Record<keyof typeof vmmSelectors, Descriptor>;
+
 /** Bytes between the entries of two vectors in the VMM's code. */
 const entryStep = 8;
 
@@ -61,8 +70,8 @@ export class Window {
     this.writeOwnDescriptors(morePages > 0);
   }
 
-  static readonly gdt = BigInt(windowBase + offsets.gdt);
-  static readonly idt = BigInt(windowBase + offsets.idt);
+  static readonly gdt = linear(offsets.gdt);
+  static readonly idt = linear(offsets.idt);
 
   /** Linear and physical address of the pages after the tables. */
   get more(): { readonly linear: number; readonly physical: number } {
@@ -76,8 +85,7 @@ export class Window {
     processor.setRegister("GDTR.LIMIT", BigInt(tableLimits.gdt));
     processor.setRegister("IDTR.BASE", Window.idt);
     processor.setRegister("IDTR.LIMIT", BigInt(tableLimits.idt));
-    const tss = BigInt(windowBase + offsets.tss);
-    processor.setSegment("TR", { selector: vmmSelectors.tss, base: tss, limitBytes: tssLimit, rights: tssBusy });
+    processor.setSegment("TR", { selector: vmmSelectors.tss, ...ownSegments.tss });
     this.loadLdt();
   }
 
@@ -110,9 +118,8 @@ export class Window {
   }
 
   private loadLdt(): void {
-    const base = BigInt(windowBase + offsets.ldt);
     const limitBytes = Math.max(this.ldtEntries * 8 - 1, 0);
-    this.processor.setSegment("LDTR", { selector: vmmSelectors.ldt, base, limitBytes, rights: ldtPresent });
+    this.processor.setSegment("LDTR", { selector: vmmSelectors.ldt, ...ownSegments.ldt, limitBytes });
   }
 
   private writeTable(offset: number, descriptors: readonly Descriptor[], before: number): void {
@@ -127,22 +134,13 @@ export class Window {
   }
 
   private writeOwnDescriptors(translates: boolean): void {
-    const put = (selector: number, descriptor: Descriptor): void => {
-      const [low, high] = encodeDescriptor(descriptor);
-      const at = BigInt(this.physical + offsets.gdt + selector);
+    const ofAll = ["code", "stack", "ldt", "tss"] as const;
+    for (const name of translates ? (["data", "translated", ...ofAll] as const) : ofAll) {
+      const [low, high] = encodeDescriptor(ownSegments[name]);
+      const at = BigInt(this.physical + offsets.gdt + vmmSelectors[name]);
       this.processor.writeU32(at, low);
       this.processor.writeU32(at + 4n, high);
-    };
-    const flat = { base: 0n, limitBytes: 0xffff_ffff };
-    if (translates) {
-      // Ring 1 could load these two; but no code of the guest's kernel runs there as it is.
-      put(vmmSelectors.data, { ...flat, rights: flatData | ring1 });
-      put(vmmSelectors.translated, { ...flat, rights: flatCode | ring1 });
     }
-    put(vmmSelectors.code, { ...flat, rights: flatCode });
-    put(vmmSelectors.stack, { ...flat, rights: flatData });
-    put(vmmSelectors.ldt, { base: BigInt(windowBase + offsets.ldt), limitBytes: 0xffff, rights: ldtPresent });
-    put(vmmSelectors.tss, { base: BigInt(windowBase + offsets.tss), limitBytes: tssLimit, rights: tssBusy });
     // The stack of ring 0 is the rest of the entry page; the I/O permission bitmap lies beyond the limit: no port.
     const tss = BigInt(this.physical + offsets.tss);
     this.processor.writeU32(tss + 4n, windowBase + offsets.more);

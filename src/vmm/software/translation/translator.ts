@@ -11,6 +11,7 @@ import { linearOf } from "../../emulation/operands.js";
 import type { SoftwareGuest } from "../shared/software-guest.js";
 import type { SoftwareVcpuParts } from "../shared/software-vcpu.js";
 import { cacheLayout, type Block, type CodeCache, type Emitted, type Place } from "./code-cache.js";
+import { isCut } from "../shared/ring-compression.js";
 import { isSensitive } from "./sensitive.js";
 
 /** Instructions of the guest in a block at most, pages of its code, and calls within calls that it follows. */
@@ -114,7 +115,8 @@ export class Translator {
     const [operand] = operands;
     const isDirect = operand?.kind === "immediate" && !mnemonic.startsWith("ret");
     const furthest = isDirect ? Number(operand.value) : highestOffset;
-    return furthest > this.guest.segment("CS").limitBytes;
+    const cs = this.guest.segment("CS");
+    return furthest > cs.limitBytes && !isCut(cs);
   }
 
   /** Emits one instruction; where the block goes on, undefined where it ends. */

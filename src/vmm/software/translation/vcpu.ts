@@ -12,7 +12,7 @@ import { fetchInstruction, type GuestInstruction } from "../../emulation/instruc
 import { linearOf } from "../../emulation/operands.js";
 import { kernelRing } from "../shared/ring-compression.js";
 import { SoftwareVcpu, type GuestRun, type SoftwareVcpuParts } from "../shared/software-vcpu.js";
-import { vmmSelectors } from "../shared/window.js";
+import { ownSegments, vmmSelectors } from "../shared/window.js";
 import { cacheLayout, CodeCache, type Block, type Place } from "./code-cache.js";
 import { isSensitive } from "./sensitive.js";
 import { missCode, Translator } from "./translator.js";
@@ -24,10 +24,9 @@ const hardwareException = 3;
 const breakpointsEnabled = 0xffn;
 /** Below so many instructions a translation is not worth entering, and may not fit. */
 const leastBudget = 64;
-const flat = { base: 0n, limitBytes: 0xffff_ffff } as const;
 /** The segments of translated code: they reach the window, which those of the guest do not. */
-const ownCode: SegmentState = { ...flat, selector: vmmSelectors.translated | kernelRing, rights: 0xc0bb };
-const ownData: SegmentState = { ...flat, selector: vmmSelectors.data | kernelRing, rights: 0xc0b3 };
+const ownCode: SegmentState = { selector: vmmSelectors.translated | kernelRing, ...ownSegments.translated };
+const ownData: SegmentState = { selector: vmmSelectors.data | kernelRing, ...ownSegments.data };
 
 export class TranslationVcpu extends SoftwareVcpu {
   private readonly cache: CodeCache;
