@@ -35,6 +35,14 @@ On SVM CPUID reports SVM with the processor's features but AVIC; EFER.SVME can b
 VM_HSAVE_PA and TSC_RATIO are the guest's own. Where the processor virtualizes VMLOAD and VMSAVE, those of the guest's
 VMM do not exit.
 
+| feature of SVM | for the guest's VMM |
+|---|---|
+| virtual GIF | its guests have it. Its own STGI and CLGI exit: GIF holds back physical interrupts, which this VMM lets its guest take itself, and a virtual GIF holds back virtual ones only |
+| VMCB clean bits | it may set them; each VMRUN reads all of its VMCB, so that nothing old is ever used |
+| ASIDs, flush by ASID | an ASID with its nested tables has one of the processor's; TLB_CONTROL drops what it names |
+| next RIP, decode assists, pause filter, LBR virtualization, TSC ratio, virtual VMLOAD and VMSAVE | as the processor has them |
+| AVIC | withheld: its tables name physical APICs and pages that the processor writes without asking the nested tables of its guest's VMM, so that they would have to be shadowed (CVE-2021-3653) |
+
 INIT waits while the guest's VMM is in root operation and is an exit of its next guest.
 
 Instructions of VMX and SVM of that guest exit as class *assist*. An exit of its own guest is one to \`vmm\` first and,
