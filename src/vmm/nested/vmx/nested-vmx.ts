@@ -66,6 +66,7 @@ const reasons = {
 const ofVirtualApic: ReadonlySet<number> = new Set([43, 44, 45, 56]);
 const ept = { violation: 48, misconfiguration: 49 } as const;
 const entryFailed = 0x8000_0000n;
+const longModeActive = Number(eferBits.LMA);
 const vmxMsrs = { cr0Fixed0: 0x486, cr4Fixed0: 0x488 } as const;
 const vmxFeature = 1n << 5n;
 const nmiType = 2;
@@ -84,6 +85,8 @@ export class NestedVmx {
   private readonly vmcs02: Vmcs02;
   private readonly hostState: HostStateLoader;
   private readonly shadow: ShadowVmcs | undefined;
+  /** EFER of this VMM itself. */
+  private readonly rootEfer: number;
   private inner: Vmcs12 | undefined;
   private initWaits = false;
   /** The guest's VMM is a bundled one: what comes back to it stops the run. */
@@ -97,6 +100,7 @@ export class NestedVmx {
     private readonly queueInterrupt: (vector: number) => void,
   ) {
     const { processor, vmx, setup } = parts;
+    this.rootEfer = Number(processor.register("EFER"));
     this.held = new VmxMsrs(guest, parts);
     this.instructions = new VmxInstructions(guest, processor, this.held, () => this.memory.drop());
     this.memory = new InnerMemory(parts, guest, (pointer) => this.instructions.isEptPointer(pointer));
@@ -227,7 +231,9 @@ export class NestedVmx {
       instructions.conclude(refused ?? { kind: "fail", error: 0, rule: "vmx.no_current_vmcs" });
       return {};
     }
-    const failure = this.check(vmcs);
+    this.vmcs02.inherit();
+    const failure = this.ask(vmcs);
+    if (failure) this.parts.vmx.load(this.parts.regions[0]);
     this.brokenRule = failure?.rule;
     if (failure?.kind === "fail") {
       instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
@@ -248,15 +254,19 @@ export class NestedVmx {
 
   /** The processor's own checks, asked of the VMCS of the guest's VMM in that one's mode. */
   private check(vmcs: Vmcs12): EntryFailure | undefined {
-    const { processor, vmx, regions } = this.parts;
-    const efer = processor.register("EFER");
-    const theirs = this.guest.register("EFER");
-    const isOther = ((efer ^ theirs) & eferBits.LMA) !== 0n;
-    if (isOther) processor.setRegister("EFER", theirs);
+    const failure = this.ask(vmcs);
+    this.parts.vmx.load(this.parts.regions[0]);
+    return failure;
+  }
+
+  /** As `check`, and leaves the VMCS current. */
+  private ask(vmcs: Vmcs12): EntryFailure | undefined {
+    const { processor, vmx } = this.parts;
+    const isOther = ((this.rootEfer ^ vmx.read32(field.efer)) & longModeActive) !== 0;
+    if (isOther) processor.setRegister("EFER", this.guest.register("EFER"));
     vmx.load(vmcs.address);
     const failure = vmx.check();
-    vmx.load(regions[0]);
-    if (isOther) processor.setRegister("EFER", efer);
+    if (isOther) processor.setRegister("EFER", BigInt(this.rootEfer));
     return failure;
   }
 

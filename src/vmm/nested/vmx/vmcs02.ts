@@ -123,10 +123,14 @@ export class Vmcs02 {
     this.memoryBytes = processor.platform.memoryBytes;
   }
 
-  /** Makes 02 current and writes everything into it; 01 is current before. */
+  /** Takes what the inner guest has of its VMM from 01, which is current. */
+  inherit(): void {
+    this.parts.vmx.readFields(this.fields.inherited, this.image);
+  }
+
+  /** Makes 02 current and writes everything into it. */
   enter(vmcs12: Vmcs12, memory: InnerMemory): void {
     const { vmx, region } = this.parts;
-    vmx.readFields(this.fields.inherited, this.image);
     vmx.load(region);
     vmx.writeFields(this.fields.entered, vmcs12.image);
     this.mergeControls(vmcs12);
