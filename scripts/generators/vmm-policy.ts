@@ -37,11 +37,7 @@ VMM do not exit.
 
 | feature of SVM | for the guest's VMM |
 |---|---|
-| virtual GIF | its guests have it. Its own STGI and CLGI exit: GIF holds back physical interrupts, which this VMM lets its guest take itself, and a virtual GIF holds back virtual ones only |
-| VMCB clean bits | it may set them; each VMRUN reads all of its VMCB, so that nothing old is ever used |
-| ASIDs, flush by ASID | an ASID with its nested tables has one of the processor's; TLB_CONTROL drops what it names |
-| next RIP, decode assists, pause filter, LBR virtualization, TSC ratio, virtual VMLOAD and VMSAVE | as the processor has them |
-| AVIC | withheld: its tables name physical APICs and pages that the processor writes without asking the nested tables of its guest's VMM, so that they would have to be shadowed (CVE-2021-3653) |
+${svmFeatureLines()}
 
 INIT waits while the guest's VMM is in root operation and is an exit of its next guest.
 
@@ -60,6 +56,32 @@ ${software()}
 Of several rules that hold an address the last one counts. A page that rules cover in part allows what they have in
 common; an access to it that its own rule allows is carried out in a step (an internal exit).
 `;
+
+/** What a guest's VMM has of the features of SVM. */
+function svmFeatureLines(): string {
+  const features: readonly (readonly [feature: string, meaning: string])[] = [
+    [
+      "virtual GIF",
+      "its guests have it. Its own STGI and CLGI exit: GIF holds back physical interrupts, which this VMM lets its guest take " +
+        "itself, and a virtual GIF holds back virtual ones only",
+    ],
+    ["VMCB clean bits", "it may set them; each VMRUN reads all of its VMCB, so that nothing old is ever used"],
+    [
+      "ASIDs, flush by ASID",
+      "an ASID with its nested tables has one of the processor's; TLB_CONTROL drops what it names",
+    ],
+    [
+      "next RIP, decode assists, pause filter, LBR virtualization, TSC ratio, virtual VMLOAD and VMSAVE",
+      "as the processor has them",
+    ],
+    [
+      "AVIC",
+      "withheld: its tables name physical APICs and pages that the processor writes without asking the nested tables of its " +
+        "guest's VMM, so that they would have to be shadowed (CVE-2021-3653)",
+    ],
+  ];
+  return features.map(([feature, meaning]) => `| ${feature} | ${meaning} |`).join("\n");
+}
 
 function software(): string {
   return `

@@ -83,6 +83,11 @@ export class GuestMemory {
     return bytes.subarray(0, known);
   }
 
+  /** Whether code may be fetched from an address: it is mapped, and not as no-execute. */
+  isCode(linear: bigint): boolean {
+    return walkGuest(this.entries, this.paging, linear)?.executable === true;
+  }
+
   /** Marks what maps an address as accessed: the processor would have used it. */
   touch(linear: bigint): void {
     const mapping = walkGuest(this.entries, this.paging, linear);

@@ -231,16 +231,15 @@ export class NestedVmx {
       instructions.conclude(refused ?? { kind: "fail", error: 0, rule: "vmx.no_current_vmcs" });
       return {};
     }
+    const { rip } = guest;
     this.vmcs02.inherit();
     const failure = this.ask(vmcs);
-    if (failure) this.parts.vmx.load(this.parts.regions[0]);
     this.brokenRule = failure?.rule;
-    if (failure?.kind === "fail") {
-      instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
-      return {};
-    }
-    if (failure) return this.reject(vmcs, BigInt(failure.qualification ?? 0), failure.rule ?? "");
-    return this.run(vmcs, guest.rip);
+    if (failure === undefined) return this.run(vmcs, rip);
+    this.parts.vmx.load(this.parts.regions[0]);
+    if (failure.kind === "reject") return this.reject(vmcs, BigInt(failure.qualification ?? 0), failure.rule ?? "");
+    instructions.conclude({ kind: "fail", error: failure.number, rule: failure.rule ?? "" });
+    return {};
   }
 
   private basicFailure(vmcs: Vmcs12 | undefined, resume: boolean) {

@@ -103,7 +103,7 @@ export class Translator {
 
   private mustCallOut(instruction: GuestInstruction, at: number): boolean {
     if (isSensitive(instruction, this.parts.instructions) || usesOwnSegment(instruction)) return true;
-    if (this.mayLeaveSegment(instruction)) return true;
+    if (this.mayLeaveSegment(instruction) || !mayExecute(this.guest, instruction)) return true;
     const physical = this.physicalAt(at);
     return physical === undefined || this.parts.ringZero.hasPoint(physical);
   }
@@ -157,6 +157,14 @@ export class Translator {
     } else draft.put(at, "start", instruction.bytes);
     return next;
   }
+}
+
+/** Whether the guest's tables let the instruction be fetched, from its first byte to its last. */
+export function mayExecute(guest: SoftwareGuest, { rip, decoded }: GuestInstruction): boolean {
+  return [rip, rip + BigInt(decoded.length - 1)].every((each) => {
+    const at = linearOf(guest, "CS", each, 1);
+    return !("fault" in at) && guest.memory.isCode(at.linear);
+  });
 }
 
 /** The bytes from the opcode on. */

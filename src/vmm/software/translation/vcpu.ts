@@ -15,7 +15,7 @@ import { SoftwareVcpu, type GuestRun, type SoftwareVcpuParts } from "../shared/s
 import { ownSegments, vmmSelectors } from "../shared/window.js";
 import { cacheLayout, CodeCache, type Block, type Place } from "./code-cache.js";
 import { isSensitive } from "./sensitive.js";
-import { missCode, Translator } from "./translator.js";
+import { mayExecute, missCode, Translator } from "./translator.js";
 
 const handled = { kind: "handled" } as const;
 const pageShift = 12n;
@@ -179,7 +179,9 @@ export class TranslationVcpu extends SoftwareVcpu {
   /** One instruction of the kernel: where it is, unless it is sensitive. */
   private step(): GuestRun {
     const instruction = fetchInstruction(this.guest, this.guest.rip);
-    if (instruction === undefined || !isSensitive(instruction, this.instructions)) return this.stepInPlace();
+    // The processor finds out what is wrong with an instruction that cannot be fetched.
+    if (instruction === undefined || !mayExecute(this.guest, instruction)) return this.stepInPlace();
+    if (!isSensitive(instruction, this.instructions)) return this.stepInPlace();
     return this.carryOutAt(instruction) ?? this.stepInPlace();
   }
 
