@@ -125,6 +125,7 @@ export const softwarePolicy: readonly SoftwareRow[] = [
     what: "CLI, STI, HLT, CLTS, LMSW, LGDT, LIDT, LLDT, LTR, MOV of CRn and DRn, INVLPG, INVD, WBINVD, RDMSR, WRMSR",
     trapAndEmulate: "fault in ring 1 (`trap #GP(0) to vmm`) and are emulated by the manual's rules",
   },
+  { what: "STAC, CLAC", trapAndEmulate: "likewise, with `#UD`" },
   {
     what: "IN, OUT, INS, OUTS",
     trapAndEmulate: "fault; the guest's IOPL and I/O bitmap decide, then the serial port COM1 or nothing answers",

@@ -16,6 +16,15 @@ export interface PagingState {
   readonly efer: bigint;
   /** The page-directory-pointer entries that PAE paging has loaded; without them they are read from memory. */
   readonly pdptes?: readonly bigint[] | undefined;
+  /** RFLAGS.AC of a supervisor: it may use data of user pages in spite of CR4.SMAP. Absent: it may not. */
+  readonly overridesSmap?: boolean;
+}
+
+/** "Determination of Access Rights": whether SMEP or SMAP keeps a supervisor from a page of a user. */
+export function isKeptFromSupervisor(state: PagingState, { user }: GuestMapping, access: "data" | "fetch"): boolean {
+  if (!user) return false;
+  if (access === "fetch") return (state.cr4 & cr4Bits.SMEP) !== 0n;
+  return (state.cr4 & cr4Bits.SMAP) !== 0n && state.overridesSmap !== true;
 }
 
 /** Reads an aligned entry of guest-physical memory. */

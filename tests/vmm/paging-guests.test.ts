@@ -23,6 +23,8 @@ const places: readonly { readonly platform: string; readonly vmm: string; readon
     { platform: "pentium4", vmm: "binary_translation", modes: ["paged32", "pae32"] },
     { platform: "athlon64", vmm: "trap_and_emulate", modes: ["paged32", "pae32"] },
     { platform: "athlon64", vmm: "binary_translation", modes: ["paged32", "pae32"] },
+    { platform: "zen", vmm: "trap_and_emulate", modes: ["paged32", "pae32"] },
+    { platform: "zen", vmm: "binary_translation", modes: ["paged32", "pae32"] },
     { platform: "haswell", vmm: "hardware", modes: ["paged32", "pae32", "long64"] },
   ];
 
@@ -31,6 +33,7 @@ const withoutNoExecute: ReadonlySet<string> = new Set(["pentium4"]);
 describe.each(places)("$platform under $vmm", ({ platform, vmm, modes: known }) => {
   const rows = series
     .filter((one) => one.noExecute !== true || !withoutNoExecute.has(platform))
+    .filter((one) => one.platforms?.includes(platform) ?? true)
     .flatMap((one) => known.filter((mode) => one.modes?.includes(mode) ?? true).map((mode) => [one, mode] as const))
     .map(([one, mode]) => ({ title: `${mode}: ${one.title}`, one, mode }));
   test.each(rows)("$title", ({ one, mode }) => {

@@ -4,6 +4,7 @@
 import { cr0Bits, eferBits, pageFaultBits } from "../../isa/index.js";
 import {
   guestEntries,
+  isKeptFromSupervisor,
   markUsed,
   walkGuest,
   type EntryReader,
@@ -83,9 +84,10 @@ export class GuestMemory {
     return bytes.subarray(0, known);
   }
 
-  /** Whether code may be fetched from an address: it is mapped, and not as no-execute. */
+  /** Whether a supervisor may fetch code from an address. */
   isCode(linear: bigint): boolean {
-    return walkGuest(this.entries, this.paging, linear)?.executable === true;
+    const mapping = walkGuest(this.entries, this.paging, linear);
+    return mapping?.executable === true && !isKeptFromSupervisor(this.paging, mapping, "fetch");
   }
 
   /** Marks what maps an address as accessed: the processor would have used it. */
@@ -98,7 +100,7 @@ export class GuestMemory {
   private place(linear: bigint, kind: AccessKind): bigint | InjectedEvent {
     const mapping = walkGuest(this.entries, this.paging, linear);
     const write = kind.write === true;
-    if (mapping && allows(mapping, kind, (this.paging.cr0 & cr0Bits.WP) !== 0n)) {
+    if (mapping && allows(mapping, kind, this.paging)) {
       markUsed(this.processor, mapping, write);
       return this.backing(mapping.physical);
     }
@@ -129,7 +131,8 @@ export class GuestMemory {
   }
 }
 
-function allows(mapping: GuestMapping, kind: AccessKind, writeProtect: boolean): boolean {
-  if (kind.user && !mapping.user) return false;
-  return kind.write !== true || mapping.writable || (!kind.user && !writeProtect);
+function allows(mapping: GuestMapping, kind: AccessKind, paging: PagingState): boolean {
+  if (kind.user ? !mapping.user : isKeptFromSupervisor(paging, mapping, "data")) return false;
+  const writesAll = !kind.user && (paging.cr0 & cr0Bits.WP) === 0n;
+  return kind.write !== true || mapping.writable || writesAll;
 }

@@ -8,6 +8,7 @@
 import { cr0Bits, eferBits, pageEntryBits, pageFaultBits } from "../../isa/index.js";
 import {
   guestEntries,
+  isKeptFromSupervisor,
   markUsed,
   pointersAt,
   reloadsPointers,
@@ -105,10 +106,11 @@ export class ShadowTables {
     }
     const write = has(errorCode, pageFaultBits.W);
     const user = has(errorCode, pageFaultBits.U);
+    const fetch = has(errorCode, pageFaultBits.I);
     const denied =
-      (user && !mapping.user) ||
+      (user ? !mapping.user : isKeptFromSupervisor(state, mapping, fetch ? "fetch" : "data")) ||
       (write && !mapping.writable && (user || has(state.cr0, cr0Bits.WP))) ||
-      (has(errorCode, pageFaultBits.I) && !mapping.executable);
+      (fetch && !mapping.executable);
     if (denied) return { kind: "guest", errorCode: Number(own | pageFaultBits.P) };
     return { kind: "physical", mapping };
   }

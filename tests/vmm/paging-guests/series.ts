@@ -5,6 +5,8 @@ import { entry, page, user, type Guest, type Mode } from "./guest.js";
 export interface Series {
   readonly title: string;
   readonly modes?: readonly Mode["name"][];
+  /** Only on these. */
+  readonly platforms?: readonly string[];
   /** Only where the processor has no-execute. */
   readonly noExecute?: true;
   readonly build: (guest: Guest) => void;
@@ -246,7 +248,7 @@ export const series: readonly Series[] = [
     title: "reserved bits of entries",
     modes: ["pae32", "long64"],
     build: (g) => {
-      g.high(page.a, 0x0000_0800).map(page.a, page.a, user).forget(page.a).read(page.a).write(page.a, 1);
+      g.high(page.a, 0x0008_0000).map(page.a, page.a, user).forget(page.a).read(page.a).write(page.a, 1);
       g.inRing3((in3) => void in3.read(page.a).write(page.a, 1));
       g.high(page.a, 0).forget(page.a).read(page.a);
       const at = `[esi + ${(0x180_0000 / g.mode.largeBytes) * 8}]`;
@@ -321,6 +323,40 @@ export const series: readonly Series[] = [
         "jmp " + (g.mode.name === "long64" ? "rax" : "eax"),
         "caught_d:",
       );
+    },
+  },
+  {
+    title: "pages of the user that SMEP and SMAP keep from the supervisor",
+    platforms: ["zen"],
+    modes: ["paged32", "pae32"],
+    build: (g) => {
+      const linear = 0x180_0000;
+      const { entryBytes, largeBytes } = g.mode;
+      const runs = (label: string): Guest => g.do(`mov ebp, ${label}`, `mov eax, ${linear}`, "call eax", `${label}:`);
+      [page.code, page.a].forEach((to, i) => g.do(`mov dword [${page.tables + i * entryBytes}], ${to | user}`));
+      if (entryBytes === 8) for (const i of [0, 1]) g.do(`mov dword [${page.tables + i * 8 + 4}], 0`);
+      g.do(
+        `mov byte [${page.code}], 0xc3`,
+        `mov dword [esi + ${(linear / largeBytes) * entryBytes}], ${page.tables | user}`,
+      );
+      // What the guest itself uses is the supervisor's.
+      for (let at = 0; at < 0x40_0000; at += largeBytes) {
+        g.do(`and dword [esi + ${(at / largeBytes) * entryBytes}], ~${entry.US}`);
+      }
+      g.loadCr3().write(page.a, 0x71);
+      runs("before").control("cr4", "or REG, CR4.SMEP");
+      runs("under_smep").read(linear + 0x1000);
+      g.control("cr4", "or REG, CR4.SMAP")
+        .read(linear + 0x1000)
+        .write(linear + 0x1000, 0x72);
+      g.do("stac")
+        .read(linear + 0x1000)
+        .write(linear + 0x1000, 0x73)
+        .do("clac")
+        .read(linear + 0x1000)
+        .read(page.a);
+      g.control("cr4", "and REG, ~(CR4.SMEP | CR4.SMAP)");
+      runs("after").read(linear + 0x1000);
     },
   },
 ];

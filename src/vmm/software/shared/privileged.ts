@@ -41,6 +41,16 @@ function interruptFlag(value: boolean): Emulator {
   };
 }
 
+/** STAC and CLAC; elsewhere than in ring 0 and without SMAP they are undefined. */
+function accessFlag(value: boolean): Emulator {
+  return (guest) => {
+    if (!guest.platform.cpu.features.includes("SMAP")) return undefined;
+    const flags = guest.register("RFLAGS") & ~flagBits.AC;
+    guest.setRegister("RFLAGS", value ? flags | flagBits.AC : flags);
+    return "done";
+  };
+}
+
 const hlt: Emulator = (guest, { rip }) => {
   guest.halted = rip;
   return "done";
@@ -215,6 +225,8 @@ const rows: readonly (readonly [mnemonics: string, subject: string, run: Emulato
   ["rdmsr", "RDMSR", kernelOnly(rdmsr)],
   ["wrmsr", "WRMSR", kernelOnly(wrmsr)],
   ["rdtsc rdtscp", "RDTSC", kernelOnly(rdtsc)],
+  ["stac", "STAC", kernelOnly(accessFlag(true))],
+  ["clac", "CLAC", kernelOnly(accessFlag(false))],
   ["xsetbv", "XSETBV", kernelOnly(xsetbv)],
   ["lgdt", "LGDT", kernelOnly(loadTableRegister("gdtr"))],
   ["lidt", "LIDT", kernelOnly(loadTableRegister("idtr"))],

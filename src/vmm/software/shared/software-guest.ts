@@ -30,7 +30,8 @@ const transferMsrs: ReadonlySet<number> = new Set([
 /** Bits of CR0 and CR4 that are the guest's in the processor too. */
 const ownCr0 = cr0Bits.MP | cr0Bits.EM | cr0Bits.TS | cr0Bits.AM;
 const ownCr4 =
-  cr4Bits.TSD | cr4Bits.DE | cr4Bits.PCE | cr4Bits.OSFXSR | cr4Bits.OSXMMEXCPT | cr4Bits.OSXSAVE | cr4Bits.MCE;
+  cr4Bits.TSD | cr4Bits.DE | cr4Bits.PCE | cr4Bits.OSFXSR | cr4Bits.OSXMMEXCPT | cr4Bits.OSXSAVE | cr4Bits.MCE |
+  cr4Bits.SMEP | cr4Bits.SMAP; // prettier-ignore
 const hostCr0 = cr0Bits.PE | cr0Bits.PG | cr0Bits.WP | cr0Bits.NE | cr0Bits.ET;
 const defaultSize = 1 << 14;
 const efer = 0xc000_0080;
@@ -108,6 +109,10 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
     for (const { address, value } of start.msrs) if (transferMsrs.has(address)) this.msrs.set(address, value);
     this.enterDeprivileged(start);
     this.shadow.follow(this, this, true);
+  }
+
+  get overridesSmap(): boolean {
+    return (this.processor.register("RFLAGS") & flagBits.AC) !== 0n;
   }
 
   get pageEntries(): EntryReader {

@@ -20,6 +20,8 @@ import { SoftwareGuest, type SoftwareGuestParts } from "./software-guest.js";
 import { systemCall, systemEnter } from "./system-calls.js";
 
 const vectors = { undefinedOpcode: 6, protection: 13, page: 14 } as const;
+/** They raise #UD in place of #GP(0) where ring 0 is wanted. */
+const undefinedInOuterRings: ReadonlySet<string> = new Set(["stac", "clac"]);
 const idtBit = 2;
 const longestInstruction = 15n;
 
@@ -146,11 +148,13 @@ export abstract class SoftwareVcpu implements BundledVmm {
   /** A privileged instruction that faulted; "not ours" where the fault is the guest's own. */
   private emulateFaulting(raised: InjectedEvent, place: EventPlace): VmmStop | "done" | "not ours" {
     const { guest } = this;
-    if (raised.vector !== vectors.protection) return "not ours";
+    if (raised.vector !== vectors.protection && raised.vector !== vectors.undefinedOpcode) return "not ours";
     const instruction = fetchInstruction(guest, place.rip);
     if (instruction === undefined) return "not ours";
     const code = raised.errorCode ?? 0;
     const { mnemonic } = instruction.decoded.value;
+    const isUndefined = raised.vector === vectors.undefinedOpcode;
+    if (isUndefined !== undefinedInOuterRings.has(mnemonic)) return "not ours";
     if (mnemonic === "int" && (code & idtBit) !== 0) {
       // The guest may have opened the gate since the VMM last looked.
       const ring = guest.cpl === 3 ? 3 : 1;
