@@ -39,9 +39,11 @@ export function main(argv: readonly string[]): void {
   }
   console.log("one core; loops as ratios to our machine, which is 1");
   console.log(`trapline run on one file       ${round(start.run)} ms, of which Node itself ${round(start.node)} ms`);
-  console.log(
-    `10 000 instructions to an image ${round(compiling.later)} ms, the first time in a process ${round(compiling.first)} ms`,
-  );
+  for (const { file, build, later } of compiling) {
+    console.log(
+      `10 000 instructions, ${file.padEnd(10)}${round(build)} ms by trapline build, ${round(later)} ms in a warm process`,
+    );
+  }
   console.log(`tiny tests, text to verdict    ${round(tests)} a second`);
   for (const [name, perSecond] of Object.entries(exits)) {
     console.log(

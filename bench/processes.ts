@@ -1,4 +1,4 @@
-// Other programs as they are measured: by the processor time that they take, so that other load counts less.
+// Other programs as they are measured: mostly by the processor time that they take, so that other load counts less.
 
 import { spawnSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
@@ -27,6 +27,15 @@ export function processorSeconds(command: readonly string[]): number {
     });
     return secondsOfChildren(readFileSync(times, "utf8"));
   });
+}
+
+/** Runs a command and gives the seconds until it ended. */
+export function elapsedSeconds(command: readonly string[]): number {
+  const [program = "", ...args] = command;
+  const start = performance.now();
+  const { status } = spawnSync(program, args, { timeout: 120_000, stdio: "ignore" });
+  if (status !== 0) throw new Error(`${command.join(" ")} ends with ${status}`);
+  return (performance.now() - start) / 1000;
 }
 
 /** The second line of the shell's `times`: user and system time of its children, as 1m2.345s. */

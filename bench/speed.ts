@@ -14,7 +14,8 @@ import { resolve } from "../src/resolve/index.js";
 import { execute, MachinePool, runFile } from "../src/runner/index.js";
 import { engines, type Engine } from "./engines.js";
 import { loopImage, loops } from "./loops.js";
-import { processorSeconds, withFolder } from "./processes.js";
+import { longFiles } from "./long-files.js";
+import { elapsedSeconds, processorSeconds, withFolder } from "./processes.js";
 
 export interface LoopSpeed {
   readonly loop: string;
@@ -149,33 +150,40 @@ export function measureStart(): StartTime {
   });
 }
 
-/** Kinds of instruction in the file that is compiled, one after the other. */
-const lines = [
-  ...["mov   eax, [rbx + 4*rcx + 8]", "add   eax, 5", "mov   dword [0x9000], 1", "cpuid", "xor   edx, edx"],
-  ...["push  rax", "pop   rbx", "lea   rsi, [rdi + 4]", "cmp   eax, ecx", "jne   .next"],
-];
-
 export interface CompileSpeed {
-  /** Milliseconds of processor time from the text of 10 000 instructions to their image: the first time in a process, and later. */
-  readonly first: number;
+  readonly file: string;
+  /** Milliseconds of `trapline build FILE`, the start of Node included: what a user waits. */
+  readonly build: number;
+  /** Milliseconds of processor time from the text to the image, in a process that has done it before. */
   readonly later: number;
 }
 
-/** A file of 10 000 instructions with 1000 labels, read, resolved and laid out. */
-export function measureCompile(): CompileSpeed {
-  const blocks = Array.from({ length: 1000 }, (_, i) => `  block${i}:\n${lines.join("\n")}\n  .next:\n`);
-  const text = `test "long" {\n  on haswell\n  guest long64 {\n${blocks.join("")}    hlt => halt\n  }\n}\n`;
-  const compileOnce = (): number => {
-    const before = cpuUsage();
-    const resolved = resolve(parse({ name: "long.trap", text }).output, noModules);
-    const [cell] = resolved.output.tests[0]?.cases ?? [];
-    if (!cell) throw new Error(`the long test does not resolve: ${JSON.stringify(resolved.diagnostics)}`);
-    const { diagnostics } = compile(cell, { lowering: "bundled", encode });
-    if (diagnostics.length > 0) throw new Error("the long test does not compile");
-    const { user, system } = cpuUsage(before);
-    return (user + system) / 1000;
-  };
-  return { first: compileOnce(), later: best(10, compileOnce) };
+/** Files of 10 000 instructions, read, resolved and laid out. */
+export function measureCompile(): CompileSpeed[] {
+  return Object.entries(longFiles).map(([file, text]) => {
+    const later = best(10, () => compileOnce(text));
+    return { file, build: measureBuild(text), later };
+  });
+}
+
+function measureBuild(text: string): number {
+  return withFolder((folder) => {
+    const file = join(folder, "long.trap");
+    writeFileSync(file, text);
+    const output = join(folder, "listing");
+    return best(7, () => elapsedSeconds([execPath, "dist/cli.cjs", "build", file, "-o", output]) * 1000);
+  });
+}
+
+function compileOnce(text: string): number {
+  const before = cpuUsage();
+  const resolved = resolve(parse({ name: "long.trap", text }).output, noModules);
+  const [cell] = resolved.output.tests[0]?.cases ?? [];
+  if (!cell) throw new Error(`the long test does not resolve: ${JSON.stringify(resolved.diagnostics)}`);
+  const { diagnostics } = compile(cell, { lowering: "bundled", encode });
+  if (diagnostics.length > 0) throw new Error("the long test does not compile");
+  const { user, system } = cpuUsage(before);
+  return (user + system) / 1000;
 }
 
 /** The least of several measurements: what the machine can do when nothing else disturbs it. */

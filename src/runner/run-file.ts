@@ -4,7 +4,7 @@
 import { hasErrors, imaging, inSourceOrder, positionAt, running, type Diagnostic, type Source } from "../base/index.js";
 import { checkEncoding, compile } from "../compiler/index.js";
 import { variationTexts, varyPlatform } from "../isa/index.js";
-import type { Program, RunLog } from "../program/index.js";
+import type { Lowering, Program, RunLog } from "../program/index.js";
 import { resolve, type ResolvedCase, type ResolvedFile, type ResolvedTest } from "../resolve/index.js";
 import { parse } from "../syntax/index.js";
 import {
@@ -75,8 +75,11 @@ export interface FileTest {
 export function testsOfFile({ source }: FileRequest, options: PrepareOptions): readonly FileTest[] {
   const platforms = options.platforms && { platforms: options.platforms };
   const { output } = resolve(parse(source).output, options.modules, { ...platforms });
-  return output.tests.map(({ cases }) => ({ cells: cases, compile: (cell) => compileCell(cell, options) }));
+  return output.tests.map(({ cases }) => ({ cells: cases, compile: (cell) => compileCell(cell, options, true) }));
 }
+
+/** Programs that are kept from the check of a file to its run; more are made once more, so that memory stays in hand. */
+const mostKeptPrograms = 10_000;
 
 /** A cell with its program; a skipped one has none. */
 export interface PreparedCase {
@@ -115,7 +118,8 @@ export function prepare(request: FileRequest, options: PrepareOptions): Prepared
   }
   const tests = wantedTests(resolved.output, request.line);
   if (options.ci === true) diagnostics.push(...refusedOnly(resolved.output));
-  const cases = tests.flatMap((test) => test.cases).map((cell) => compileCell(cell, options));
+  const cells = tests.flatMap((test) => test.cases);
+  const cases = cells.map((cell, i) => compileCell(cell, options, i < mostKeptPrograms));
   return { cases, partial: tests.length < resolved.output.tests.length, diagnostics };
 }
 
@@ -149,16 +153,29 @@ function testsOnLine(file: ResolvedFile, line: number): readonly ResolvedTest[] 
   return found ? [found] : [];
 }
 
-function compileCell(cell: ResolvedCase, { lowering = "bundled" }: PrepareOptions): PreparedCase {
+function compileCell(cell: ResolvedCase, options: PrepareOptions, isKept: boolean): PreparedCase {
+  const { lowering = "bundled" } = options;
   if (cell.skip !== undefined) return { cell, diagnostics: [] };
   const { output, diagnostics } = compile(cell, { lowering });
   const refused = lowering === "carried" ? diagnostics.filter(isBundledOnly) : [];
-  if (refused.length === 0) return { cell, program: output, diagnostics };
+  if (refused.length === 0)
+    return isKept ? { cell, program: output, diagnostics } : remade(cell, lowering, diagnostics);
   const reasons = refused.map(({ message, span }) => {
     const line = span && positionAt(span.source, span.start).line;
     return line === undefined ? message : `line ${line}: ${message}`;
   });
   return { cell, bundledOnly: reasons.join("; "), diagnostics: diagnostics.filter((found) => !isBundledOnly(found)) };
+}
+
+/** A cell whose program is made when it is asked for. */
+function remade(cell: ResolvedCase, lowering: Lowering, diagnostics: readonly Diagnostic[]): PreparedCase {
+  return {
+    cell,
+    diagnostics,
+    get program() {
+      return compile(cell, { lowering }).output;
+    },
+  };
 }
 
 const isBundledOnly = ({ code }: Diagnostic): boolean => code === imaging.bundledOnly.entry.code;

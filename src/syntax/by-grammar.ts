@@ -68,7 +68,7 @@ export function statementsByGrammar(
   const canRead = mayRead && diagnostics.length === 0;
   for (const tokens of inChunks(single.tokens)) {
     const read = canRead ? readStatements(source, docs, tokenColumns(tokens)) : undefined;
-    if (read !== undefined) {
+    if (read !== undefined && !("failedAt" in read)) {
       for (const statement of read) statements.push(statement);
       continue;
     }

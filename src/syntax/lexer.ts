@@ -132,7 +132,7 @@ class Lexer {
   /** Nothing is read of a file that is too long: a part of it would only bring mistakes of its own. */
   private tooLong(): Lexed {
     const span = { source: this.source, start: this.at, end: this.at };
-    const diagnostics = [syntactic.tooLong({ limit: mostTokens }, { span })];
+    const diagnostics = [syntactic.tooLong({ limit: mostTokens, isWrong: false }, { span })];
     return { tokens: new Tokens(0).close(), comments: [], docs: new Map(), diagnostics };
   }
 

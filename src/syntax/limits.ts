@@ -9,8 +9,11 @@ export const mostOperators = 100;
 /** Mistakes in one file after which the rest is not read: it is probably no source. */
 export const mostMistakes = 100;
 
-/** Words, signs and comments in one file, some three hundred thousand lines; no phase is slow with so many. */
-export const mostTokens = 1_000_000;
+/** Words, signs and comments in one file, a million lines: generated files of a hundred thousand tests have fewer. */
+export const mostTokens = 4_000_000;
+
+/** The same where something in the file is wrong: recovery takes many times the memory of reading. */
+export const mostTokensWithMistakes = 1_000_000;
 
 /** Tokens of statements at file level that are parsed in one go; the parser's own tree of them is dropped then. */
 export const tokensAtOnce = 2000;

@@ -3,8 +3,8 @@
 
 import { inSourceOrder, syntactic, type Diagnostic, type Phase, type Source } from "../base/index.js";
 import { statementsByGrammar } from "./by-grammar.js";
-import { lex } from "./lexer.js";
-import { mostMistakes } from "./limits.js";
+import { lex, type Lexed } from "./lexer.js";
+import { mostMistakes, mostTokensWithMistakes } from "./limits.js";
 import { readStatements } from "./read-statements.js";
 import type { SourceFile, Statement } from "./tree.js";
 
@@ -20,15 +20,29 @@ export function parseByGrammar(source: Source): Phase<SourceFile> {
 
 function parseWith(source: Source, mayRead: boolean): Phase<SourceFile> {
   const lexed = lex(source);
-  const canRead = mayRead && lexed.diagnostics.length === 0;
-  const read = canRead ? readStatements(source, lexed.docs, lexed.tokens) : undefined;
-  const { statements, diagnostics } = read
-    ? { statements: read, diagnostics: [] }
-    : statementsByGrammar(source, lexed, mayRead);
+  const { statements, diagnostics } = statementsOf(source, lexed, mayRead);
   const { comments, fileDoc } = lexed;
   const span = { source, start: 0, end: source.text.length };
   const output = { statements, ...(fileDoc !== undefined && { doc: fileDoc }), comments, span };
   return { output, diagnostics: atMost(mostMistakes, diagnostics) };
+}
+
+interface Parsed {
+  readonly statements: readonly Statement[];
+  readonly diagnostics: readonly Diagnostic[];
+}
+
+function statementsOf(source: Source, lexed: Lexed, mayRead: boolean): Parsed {
+  const { docs, tokens, diagnostics } = lexed;
+  const isLong = tokens.count > mostTokensWithMistakes;
+  if (diagnostics.length > 0)
+    return isLong ? { statements: [], diagnostics } : statementsByGrammar(source, lexed, mayRead);
+  const read = mayRead || isLong ? readStatements(source, docs, tokens) : { failedAt: 0 };
+  if (!("failedAt" in read)) return { statements: read, diagnostics };
+  if (!isLong) return statementsByGrammar(source, lexed, mayRead);
+  const span = { source, start: tokens.starts[read.failedAt] ?? 0, end: tokens.ends[read.failedAt] ?? 0 };
+  const wrong = syntactic.tooLong({ limit: mostTokensWithMistakes, isWrong: true }, { span });
+  return { statements: [], diagnostics: [wrong] };
 }
 
 /** Parses one statement, as `trapline asm -e` takes it; absent when the text holds none. */

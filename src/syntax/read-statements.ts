@@ -29,17 +29,18 @@ import type {
 /** The parts that most statements do not have. */
 const none: readonly never[] = [];
 
-/** The statements of whole lines; undefined where anything does not fit. */
+/** The statements of whole lines; where anything does not fit, the first token that does not. */
 export function readStatements(
   source: Source,
   docs: ReadonlyMap<number, string>,
   tokens: Tokens,
-): Mutable<Statement>[] | undefined {
+): Mutable<Statement>[] | { readonly failedAt: number } {
+  const reader = new Reader(source, docs, tokens);
   try {
-    return new Reader(source, docs, tokens).file();
+    return reader.file();
   } catch (thrown) {
     if (thrown !== doesNotFit) throw thrown;
-    return undefined;
+    return { failedAt: reader.place };
   }
 }
 
@@ -53,6 +54,11 @@ class Reader extends Cursor {
     tokens: Tokens,
   ) {
     super(source, tokens);
+  }
+
+  /** Index of the token that is looked at. */
+  get place(): number {
+    return this.at;
   }
 
   file(): Mutable<Statement>[] {

@@ -50,15 +50,30 @@ describe("programs that would never end", () => {
   });
 });
 
+const tests = (count: number): string =>
+  'test "t" {\n  on haswell\n  guest long64 {\n    hlt => halt\n  }\n}\n'.repeat(count);
+
 describe("files that are too long", () => {
   test.each([
-    ["words", "nop\n".repeat(600_000)],
-    ["comments", "; nothing\n".repeat(1_100_000)],
+    ["words", "nop\n".repeat(2_100_000)],
+    ["comments", ";\n".repeat(4_100_000)],
     ["braces", "{\n".repeat(600_000)],
-    ["100 000 tests", 'test "t" {\n  on haswell\n  guest long64 {\n    hlt => halt\n  }\n}\n'.repeat(100_000)],
+    ["60 000 tests with a mistake", `${tests(60_000)}=> halt => halt\n`],
   ])("%s are one mistake", (_, text) => {
     const { diagnostics } = parse({ name: "long.trap", text });
     expect(diagnostics.map(({ code }) => code)).toEqual(["E2025"]);
+  });
+
+  test("100 000 tests are not: they are read", () => {
+    const { output, diagnostics } = parse({ name: "many.trap", text: tests(100_000) });
+    expect(diagnostics).toEqual([]);
+    expect(output.statements).toHaveLength(100_000);
+  });
+
+  test("the first place that does not fit is told, however long the file", () => {
+    const text = `${tests(60_000)}test "wrong" {\n  on haswell, ,\n}\n${tests(10_000)}`;
+    const { diagnostics } = parse({ name: "wrong.trap", text });
+    expect(diagnostics.map(({ span }) => span?.start)).toEqual([text.indexOf(", ,") + 2]);
   });
 });
 

@@ -223,16 +223,20 @@ export const tooManyMistakes = diagnostic<{ limit: number }>({
   help: () => "mend the mistakes above first",
 });
 
-export const tooLong = diagnostic<{ limit: number }>({
+export const tooLong = diagnostic<{ limit: number; isWrong: boolean }>({
   code: "E2025",
   severity: "error",
   title: "A file that is too long",
   explanation:
-    "A file may have a million words, signs and comments, some three hundred thousand lines. Longer ones are not read, " +
-    "so that time and memory stay in hand; a folder may hold any number of files.",
-  message: (f) => `the file has more than ${f.limit} words, signs and comments, and is not read`,
-  label: () => "so many stand before this place",
-  help: () => "split it into several files",
+    "A file may have four million words, signs and comments, some million lines. Longer ones are not read, so that " +
+    "time and memory stay in hand; a folder may hold any number of files. Where something in a file is wrong, finding " +
+    "out what takes many times the memory of reading it: of a file of more than a million words only the place is told.",
+  message: (f) =>
+    f.isWrong
+      ? `this does not fit; of a file of more than ${f.limit} words, signs and comments no more is said`
+      : `the file has more than ${f.limit} words, signs and comments, and is not read`,
+  label: (f) => (f.isWrong ? "the first place that could not be read" : "so many stand before this place"),
+  help: (f) => (f.isWrong ? "put the test around this place into a file of its own" : "split it into several files"),
 });
 
 export const onWithoutNames = diagnostic({
