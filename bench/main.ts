@@ -3,7 +3,15 @@
 import { measureCore } from "./core.js";
 import { measureNested } from "./nested.js";
 import { measurePairs } from "./pairs.js";
-import { measureCompile, measureExits, measureLoops, measureStart, measureTests, type LoopSpeed } from "./speed.js";
+import {
+  measureCompile,
+  measureExits,
+  measureLoops,
+  measureStart,
+  measureTests,
+  type CompileSpeed,
+  type LoopSpeed,
+} from "./speed.js";
 import { measureTranslation, type TranslationSpeed } from "./translation.js";
 
 /** Everything measured in one run. */
@@ -39,11 +47,7 @@ export function main(argv: readonly string[]): void {
   }
   console.log("one core; loops as ratios to our machine, which is 1");
   console.log(`trapline run on one file       ${round(start.run)} ms, of which Node itself ${round(start.node)} ms`);
-  for (const { file, build, later } of compiling) {
-    console.log(
-      `10 000 instructions, ${file.padEnd(10)}${round(build)} ms by trapline build, ${round(later)} ms in a warm process`,
-    );
-  }
+  for (const each of compiling) console.log(compileLine(each));
   console.log(`tiny tests, text to verdict    ${round(tests)} a second`);
   for (const [name, perSecond] of Object.entries(exits)) {
     console.log(
@@ -69,6 +73,9 @@ export function main(argv: readonly string[]): void {
   for (const each of translation) console.log(translationLine(each));
   for (const loop of new Set(loops.map((each) => each.loop))) console.log(loopLine(loop, loops));
 }
+
+const compileLine = ({ file, build, later }: CompileSpeed): string =>
+  `10 000 instructions, ${file.padEnd(10)}${round(build)} ms by trapline build, ${round(later)} ms in a warm process`;
 
 const translationLine = ({ loop, ratio }: TranslationSpeed): string =>
   `binary_translation, ${loop.padEnd(11)}${ratio.toFixed(2)} of the bare machine's speed`;

@@ -11,7 +11,7 @@ void main(process.argv);
 async function main(argv: readonly string[]): Promise<void> {
   process.on("uncaughtException", (error) => process.exit(report(error)));
   try {
-    await createProgram(manifest.version).parseAsync(argv);
+    await createProgram(manifest.version, argv[2]).parseAsync(argv);
   } catch (error) {
     process.exitCode = report(error);
   }

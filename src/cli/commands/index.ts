@@ -1,4 +1,4 @@
-// All commands, in the order in which help shows them.
+// All commands by their names, in the order in which help shows them.
 
 import type { Command } from "commander";
 import { register as asm } from "./asm.js";
@@ -15,18 +15,18 @@ import { register as platforms } from "./platforms.js";
 import { register as run } from "./run.js";
 import { register as tryIt } from "./try.js";
 
-export const commands: readonly ((program: Command) => void)[] = [
-  run,
-  check,
-  cost,
-  mutate,
-  fmt,
-  build,
-  tryIt,
-  init,
-  platforms,
-  asm,
-  disasm,
-  boot,
-  explain,
-];
+export const commands: ReadonlyMap<string, (program: Command) => void> = new Map([
+  ["run", run],
+  ["check", check],
+  ["cost", cost],
+  ["mutate", mutate],
+  ["fmt", fmt],
+  ["build", build],
+  ["try", tryIt],
+  ["init", init],
+  ["platforms", platforms],
+  ["asm", asm],
+  ["disasm", disasm],
+  ["boot", boot],
+  ["explain", explain],
+]);
