@@ -56,5 +56,11 @@ export function runCarried(one: ResolvedCase, machine: BootMachine): Verdict {
 
 /** Whether the case has a carried lowering at all. */
 export function canBeCarried(one: ResolvedCase): boolean {
-  return !compile(one, { lowering: "carried" }).diagnostics.some((found) => found.code === "E5010");
+  return bundledOnly(one).length === 0;
+}
+
+/** Why a case has no carried lowering, thing by thing. */
+export function bundledOnly(one: ResolvedCase): readonly string[] {
+  const { diagnostics } = compile(one, { lowering: "carried" });
+  return diagnostics.filter((found) => found.code === "E5010").map(({ message }) => message);
 }

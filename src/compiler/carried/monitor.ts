@@ -2,10 +2,18 @@
 // under the declared policy and tells what exits. It is one more guest to the memory map, in the slot behind the test's.
 
 import { imaging, type Diagnostic, type Span } from "../../base/index.js";
-import { controlWords, exceptionByName, exceptions, findVmxControl, type Platform } from "../../isa/index.js";
+import {
+  controlWords,
+  cr4Allowed,
+  cr4Bits,
+  exceptionByName,
+  exceptions,
+  findVmxControl,
+  type Platform,
+} from "../../isa/index.js";
 import type { EventPattern, Segment, SegmentState } from "../../program/index.js";
 import type { ResolvedCase, ResolvedGuest } from "../../resolve/index.js";
-import { defaultVectors, environmentOf, tableSegments, type GuestSetup } from "../environment/index.js";
+import { defaultVectors, environmentOf, tableSegments, type GuestSetup, type ModeRow } from "../environment/index.js";
 import type { Encode } from "../encoding.js";
 import { startValue, type GuestStart } from "../values.js";
 import { monitorBodySource } from "./body-source.js";
@@ -32,9 +40,8 @@ export function monitorRefusals(input: ResolvedCase, { guest, environment, start
   }
   if (!input.library.has("hv")) return [refuse(`\`${input.vmmText}\``, "the library has no module hv here")];
   const found = policyProblems(vmm.policy, platform, span);
-  const isPaged = environment.row.paging !== undefined;
-  if (platform.cpu.vendor === "intel" && !isPaged && !allows("UNRESTRICTED_GUEST", platform)) {
-    const why = `${platform.name} has no unrestricted guest, and the library's hv lends no page tables`;
+  if (needsTables(environment.row, platform) && !environment.row.protectedMode) {
+    const why = `${platform.name} has no unrestricted guest, and the library's hv carries out no code in real mode`;
     found.push(refuse(`a guest in ${guest.mode}`, why, guest.span));
   }
   const partial = guest.starts.find(({ target }) => target.kind === "register" && target.name === "CR8");
@@ -42,6 +49,11 @@ export function monitorRefusals(input: ResolvedCase, { guest, environment, start
   return start.rip > 0xffff_ffffn
     ? [...found, refuse("a guest above 4 GiB", "the points of an image lie below")]
     : found;
+}
+
+/** Whether a guest starts without paging where the processor runs guests only with it. */
+function needsTables(row: ModeRow, platform: Platform): boolean {
+  return platform.cpu.vendor === "intel" && row.paging === undefined && !allows("UNRESTRICTED_GUEST", platform);
 }
 
 function allows(name: string, { cpu }: Platform): boolean {
@@ -175,7 +187,8 @@ function svmSegment({ selector, base, limitBytes, rights }: SegmentState): strin
 }
 
 /** The start state beyond what `hv.guest` sets: general registers, CR2, MSRs, and the pointers of PAE paging. */
-function startText({ start, environment }: GuestSetup, { cpu }: Platform): string {
+function startText({ start, environment }: GuestSetup, platform: Platform): string {
+  const { cpu } = platform;
   const isIntel = cpu.vendor === "intel";
   const lines: string[] = [];
   for (const [name, value] of Object.entries(start.registers)) {
@@ -186,6 +199,8 @@ function startText({ start, environment }: GuestSetup, { cpu }: Platform): strin
     else lines.push(`mov [${name === "RAX" && !isIntel ? "svm.vmcb + VMCB.RAX" : own}], rax`);
   }
   for (const { address, value } of start.msrs) lines.push(`mov ecx, ${address}`, `mov rdx, ${value}`, "hv.write_msr");
+  if (isIntel) lines.push(`hv.cr4_bits ${cr4Allowed(cpu.features) & ~(cr4Bits.VMXE | cr4Bits.SMXE)}`);
+  if (needsTables(environment.row, platform)) lines.push("hv.lend_tables");
   const isPae = environment.place.mode === "pae32";
   if (isPae && cpu.generation === "vtx2") lines.push(`hv.load_pointers ${startValue(start, "CR3")}`);
   return lines.map((line) => `  ${line}\n`).join("");

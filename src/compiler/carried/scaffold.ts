@@ -33,7 +33,7 @@ const plainParts: Parts = {
 };
 /** With a VMM, whose maps and tables lie among the body's data. */
 const monitorParts: Parts = {
-  ...{ bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x8000, tables: 0x2_8000, marks: 0x3_0000 },
+  ...{ bootCode: 0, bootData: 0x0200, bodyCode: 0x0400, bodyData: 0x8000, tables: 0x2_9000, marks: 0x3_1000 },
 };
 
 /** Assembled scaffold: bytes by address, and the addresses of its labels. */

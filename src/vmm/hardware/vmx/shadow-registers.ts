@@ -23,6 +23,8 @@ const pageFaultBit = 1n << 14n;
 export class ShadowRegisters implements ControlRegisters {
   private guestCr3: bigint;
   private guestEfer: bigint;
+  /** Bits of CR0 that the guest has to itself: none where the test asks for every access. */
+  private readonly owned: bigint;
 
   constructor(
     private readonly processor: Processor,
@@ -31,9 +33,10 @@ export class ShadowRegisters implements ControlRegisters {
     private readonly tables: ShadowTables,
     start: StartState,
   ) {
+    this.owned = setup.watchesCr3 ? 0n : guestOwned;
     this.guestCr3 = start.cr3;
     this.guestEfer = start.efer;
-    vmx.write(field.cr0Mask, allBits & ~guestOwned);
+    vmx.write(field.cr0Mask, allBits & ~this.owned);
     vmx.write(field.cr4Mask, allBits);
     const exceptions = vmcsEncoding("EXCEPTION_BITMAP");
     vmx.write(exceptions, vmx.read(exceptions) | pageFaultBit);
@@ -45,7 +48,7 @@ export class ShadowRegisters implements ControlRegisters {
 
   get cr0(): bigint {
     const { vmx } = this;
-    return (vmx.read(field.cr0) & guestOwned) | (vmx.read(field.cr0Shadow) & ~guestOwned);
+    return (vmx.read(field.cr0) & this.owned) | (vmx.read(field.cr0Shadow) & ~this.owned);
   }
 
   set cr0(value: bigint) {
@@ -107,7 +110,7 @@ export class ShadowRegisters implements ControlRegisters {
   running(name: ControlRegisterName, real: bigint): bigint {
     switch (name) {
       case "CR0":
-        return (real & guestOwned) | (this.vmx.read(field.cr0Shadow) & ~guestOwned);
+        return (real & this.owned) | (this.vmx.read(field.cr0Shadow) & ~this.owned);
       case "CR3":
         return this.guestCr3;
       case "CR4":
