@@ -5,10 +5,11 @@ import {
   ATTENTION_VIRTUALIZATION, Cpu, cpu, MSR_RECORD_SIZE, MsrRecord, MSRS_BASE, SEGMENT_FS, SEGMENT_GS,
 } from "./layout.generated"; // prettier-ignore
 import {
-  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_SVME, END, isCanonicalBase, NEXT, refresh, segment, updateAttention,
-  updateCodeKey,
+  ABORT, CR0_PG, EFER_LMA, EFER_LME, EFER_LMSLE, EFER_SVME, END, isCanonicalBase, NEXT, refresh, segment,
+  updateAttention, updateCodeKey,
 } from "./state"; // prettier-ignore
-import { raiseProtection } from "./faults";
+import { EXEC_WRMSR } from "./decode-table.generated";
+import { raiseProtection, stopUnsupported } from "./faults";
 import {
   RULE_ADDRESS_CANONICAL, RULE_EFER_PAGING, RULE_INSTRUCTION_PRIVILEGE, RULE_MSR_LOCKED, RULE_MSR_RESERVED,
   RULE_MSR_UNKNOWN, RULE_VM_CR_SVMDIS,
@@ -177,8 +178,11 @@ export function writeMsr(): u32 {
     const outcome = guestWritesApicMsr(address, value);
     if (outcome != MSR_NORMAL) return outcome == MSR_DONE ? END : raiseProtection(RULE_MSR_RESERVED);
   }
+  const limits = address == IA32_EFER && (value & ~cpu.efer & EFER_LMSLE) != 0;
   const rule = writeMsrChecked(address, value);
-  return rule == 0 ? END : raiseProtection(rule);
+  if (rule != 0) return raiseProtection(rule);
+  // Segment limits of 64-bit mode are not looked at here: who asks for them learns it.
+  return limits ? stopUnsupported(EXEC_WRMSR) : END;
 }
 
 /** Writes an MSR with all checks of WRMSR; the number of the rule that it breaks, or 0. Also loads of MSR areas. */
