@@ -394,9 +394,12 @@ const CODE64: u32 = 0xa09b;
 const DATA: u32 = 0xc093;
 const RING3: u32 = 0x60;
 
-/** SYSCALL. Intel has it in 64-bit mode only; AMD also in compatibility and legacy protected mode. */
+/**
+ * SYSCALL. Intel has it in 64-bit mode only; AMD in every mode, virtual-8086 and real mode included (APM vol. 3,
+ * "SYSCALL", its table of exceptions).
+ */
 export function systemCall(): u32 {
-  if ((cpu.efer & EFER_SCE) == 0 || !protectedMode() || virtual8086()) return raiseUndefined();
+  if ((cpu.efer & EFER_SCE) == 0) return raiseUndefined();
   if (!code64() && cpu.vendor == 0) return raiseUndefined();
   if (entersHost(0)) return stopBeforeRing0(TRANSFER_SYSCALL);
   const selector = (<u32>(cpu.star >> 32)) & 0xfffc;
@@ -420,11 +423,11 @@ export function systemCall(): u32 {
   return END;
 }
 
-/** SYSRET; `wide` returns to 64-bit code. */
+/** SYSRET, of ring 0 in protected mode; `wide` returns to 64-bit code. */
 export function systemReturn(wide: bool): u32 {
-  if ((cpu.efer & EFER_SCE) == 0 || !protectedMode() || virtual8086()) return raiseUndefined();
+  if ((cpu.efer & EFER_SCE) == 0) return raiseUndefined();
   if (!code64() && cpu.vendor == 0) return raiseUndefined();
-  if (cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
+  if (!protectedMode() || cpu.cpl != 0) return raiseProtection(RULE_INSTRUCTION_PRIVILEGE);
   // Intel checks the target in ring 0; AMD lets ring 3 fault on the fetch.
   if (wide && cpu.vendor == 0 && !isCanonical(cpu.rcx)) return raiseProtection(RULE_ADDRESS_CANONICAL);
   const base = <u32>(cpu.star >> 48);

@@ -24,6 +24,8 @@ const machines = [...bootMachines().filter(({ name }) => name !== "QEMU"), ...(h
 
 const slot = "the slot of a segment register on a 32-bit stack";
 const detectSavesRf = "general detect saves RF as 1";
+const enters = "AMD: SYSENTER and SYSEXIT are undefined in compatibility mode";
+const calls = "a near CALL to an address that is not canonical pushes nothing";
 const stepped = "single step between the iterations of REP";
 const implicit = "AC does not lift SMAP from implicit accesses";
 
@@ -44,8 +46,12 @@ const mistakes: Readonly<Record<string, Readonly<Record<string, readonly string[
     "the page fault of a reserved bit says that the page is present": ["skylake", "zen"],
     "page-directory-pointer-table entries of PAE paging are not marked accessed": ["skylake", "zen"],
     [implicit]: ["skylake", "zen"],
+    [enters]: ["zen"],
+    [calls]: ["skylake"],
   },
   Bochs: {
+    [enters]: ["zen"],
+    [calls]: ["skylake"],
     [detectSavesRf]: ["skylake"],
     [slot]: ["zen"],
     [stepped]: ["skylake", "zen"],

@@ -1,6 +1,17 @@
 // A case: the state in which some instructions start, and what may differ from the usual tables and memory.
 
-import { caseBytes, field, kernel, modes, patchBytes, recordBytes, recordFields, type RecordField } from "./places.js";
+import {
+  caseBytes,
+  field,
+  kernel,
+  modes,
+  mostMsrs,
+  msrBytes,
+  patchBytes,
+  recordBytes,
+  recordFields,
+  type RecordField,
+} from "./places.js";
 
 export type ModeName =
   | "real16" | "bigreal" | "prot16" | "prot32" | "paged32" | "pae32" | "v86" | "compat16" | "compat32" | "long64"; // prettier-ignore
@@ -35,6 +46,8 @@ export interface Case {
   /** ES, DS, FS, GS. */
   readonly segments: readonly number[];
   readonly patches: readonly Patch[];
+  /** MSRs that are written before the case; those of system calls keep what the last such case left. */
+  readonly msrs?: readonly (readonly [address: number, value: bigint])[];
 }
 
 /** What a machine says of a case; undefined fields do not exist, `shutdown` and `silent` are ends without a record. */
@@ -61,6 +74,13 @@ export function encodeCase(one: Case): Uint8Array {
   const frame = [one.rip, BigInt(one.cs), one.rflags, one.registers[4] ?? 0n, BigInt(one.ss)];
   frame.forEach((value, i) => u64(field.frame + i * 8, value));
   one.segments.forEach((value, i) => u32(field.segments + i * 4, value));
+  const msrs = one.msrs ?? [];
+  if (msrs.length > mostMsrs) throw new Error("a case has too many MSRs");
+  u32(field.msrCount, msrs.length);
+  msrs.forEach(([address, value], i) => {
+    u32(field.msrs + i * msrBytes, address);
+    u64(field.msrs + i * msrBytes + 4, value);
+  });
   const patches = patchesOf(one);
   u32(field.patchCount, patches.length);
   patches.forEach(({ address, bytes: own }, i) => {

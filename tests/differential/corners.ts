@@ -16,6 +16,8 @@ export interface Corner {
   readonly memory: Readonly<Record<number, number | undefined>>;
   /** Machines that do something else. */
   readonly wrong: readonly string[];
+  /** Machines that do not come back from it, which is wrong too, and takes long to find out. */
+  readonly lost: readonly string[];
   readonly processor: string;
 }
 
@@ -27,6 +29,7 @@ interface Options {
   readonly expected?: Corner["expected"];
   readonly memory?: Corner["memory"];
   readonly wrong?: readonly string[];
+  readonly lost?: readonly string[];
   readonly processor?: string;
 }
 
@@ -35,11 +38,21 @@ const eight = (value: bigint): Uint8Array => {
   new DataView(bytes.buffer).setBigUint64(0, value, true);
   return bytes;
 };
-const patch = (address: number, value: bigint): Patch => ({ address, bytes: eight(value) });
+export const patch = (address: number, value: bigint): Patch => ({ address, bytes: eight(value) });
 const entry = (page: number, flags: bigint): Patch => patch(tables.table + (page >> 12) * 8, BigInt(page) | flags);
 
-function corner(title: string, options: Options): Corner {
-  const { ring = 0, mode, code, change = {}, expected = {}, memory = {}, wrong = [], processor = "skylake" } = options;
+export function corner(title: string, options: Options): Corner {
+  const {
+    ring = 0,
+    mode,
+    code,
+    change = {},
+    expected = {},
+    memory = {},
+    wrong = [],
+    lost = [],
+    processor = "skylake",
+  } = options;
   const { ring: _ring, dataOffset: _data, stackPointer, ...start } = startOf(mode, ring);
   const registers = Array.from({ length: 16 }, (_, i) => (i === 4 ? BigInt(stackPointer) : 0n));
   const one = {
@@ -49,11 +62,11 @@ function corner(title: string, options: Options): Corner {
     patches: [],
     ...change,
   };
-  return { title, one, expected, memory, wrong, processor };
+  return { title, one, expected, memory, wrong, lost, processor };
 }
 
 const at = (offset: number): bigint => BigInt(room.code + offset);
-const withRegisters = (mode: ModeName, values: Readonly<Record<number, bigint>>, ring = 0): readonly bigint[] =>
+export const withRegisters = (mode: ModeName, values: Readonly<Record<number, bigint>>, ring = 0): readonly bigint[] =>
   Array.from({ length: 16 }, (_, i) => values[i] ?? (i === 4 ? BigInt(startOf(mode, ring).stackPointer) : 0n));
 const [gp, db, pf] = [13n, 1n, 14n];
 const step = 0x4000n;

@@ -1,11 +1,13 @@
 // `npm run fuzz`: the long form of all comparisons. Ring 3 on the host's processor, then every mode and ring on the
 // emulators that are installed.
 //
-//   npm run fuzz -- [--seed N] [--count N] [--limit N] [--only host|emulators|rights] [--processor zen|skylake|haswell]
+//   npm run fuzz -- [--seed N] [--count N] [--limit N] [--only host|emulators|rights|system] [--processor zen|skylake|haswell]
 //                   [--machines QEMU,Bochs,KVM] [--modes real16,v86,...] [--all]
 
 import { fuzzHost, type FuzzReport } from "../hostcpu/fuzz.js";
 import { matrixCases, rightsOn } from "./matrix.js";
+import { findPlatform } from "../../src/isa/index.js";
+import { systemCase } from "./system-cases.js";
 import { compare, type SessionOptions } from "./session.js";
 
 const hostSnippetsPerCase = 100;
@@ -40,6 +42,11 @@ export function main(argv: readonly string[]): number {
   };
   if (only === undefined || only === "emulators") {
     tell("emulators", { processor: platform, ...(modes && { modes }) });
+  }
+  if (only === undefined || only === "system") {
+    const cpu = findPlatform(platform)?.cpu;
+    if (cpu !== undefined)
+      tell("system", { processor: platform, next: (random) => systemCase(random, cpu), minimize: false });
   }
   if (only === undefined || only === "rights") {
     for (const { processor, machine, model } of rightsOn) {

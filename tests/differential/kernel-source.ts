@@ -2,7 +2,7 @@
 // registers and changed memory over the serial port. It uses nothing of the machine but COM1 and the interrupt masks.
 
 import { field, kernel, modes, recordAt, recordBytes, room, selector, tables } from "./places.js";
-import { caseBytes, changesLimit, mark, patchBytes } from "./places.js";
+import { caseBytes, changesLimit, mark, msrBytes, patchBytes } from "./places.js";
 
 const names32 = ["eax", "ecx", "edx", "ebx", "esp", "ebp", "esi", "edi"] as const;
 const names64 = ["rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"] as const; // prettier-ignore
@@ -140,6 +140,18 @@ export const mainSource = (count: number): string => `
   mov   eax, [${at(field.efer)}]
   xor   edx, edx
   wrmsr
+  mov   esi, ${at(field.msrs)}
+  mov   edi, [${at(field.msrCount)}]
+.msr:
+  sub   edi, 1
+  jb    .written
+  mov   ecx, [esi]
+  mov   eax, [esi + 4]
+  mov   edx, [esi + 8]
+  add   esi, ${msrBytes}
+  wrmsr
+  jmp   .msr
+.written:
   lgdt  [live_gdt]
   cmp   byte [${at(field.mode)}], ${modes.long}
   je    .long
@@ -381,6 +393,8 @@ export const finishSource = `
   mov   [${record("cr2")}], eax
   mov   eax, cr4
   mov   [${record("cr4")}], eax
+  btr   eax, 17                         ; with PCIDs paging stays on
+  mov   cr4, eax
   mov   eax, dr6
   mov   [${record("dr6")}], eax
   str   [${record("tr")}]

@@ -119,9 +119,14 @@ export const field = {
   frame: 0xa8,
   /** ES, DS, FS, GS: four bytes each. */
   segments: 0xd0,
-  patchCount: 0xe0,
-  patches: 0xe8,
+  /** Address, value of eight bytes. */
+  msrCount: 0xe0,
+  msrs: 0xe4,
+  patchCount: 0x158,
+  patches: 0x15c,
 } as const;
+export const msrBytes = 12;
+export const mostMsrs = 9;
 export const patchBytes = 16;
 
 export const modes = { legacy: 0, real: 1, long: 2, bigReal: 3 } as const;
