@@ -227,7 +227,7 @@ const controls: Kind = (random, { features }) => {
   if (register === "cr4" && bit >= 20 && bit <= 22) return undefined;
   if (random.chance(30) && features.includes("NX")) {
     const low = `mov ecx, 0xc0000080\nrdmsr\n${bit < 32 ? `btc eax, ${bit}` : `btc edx, ${bit - 32}`}\nwrmsr`;
-    return bit === 13 || bit === 15 || bit > 15 ? undefined : { mode, ring: 0, code: low };
+    return bit === 13 || bit > 14 ? undefined : { mode, ring: 0, code: low };
   }
   return { mode, ring: 0, code: `mov ${wide}, ${register}\n${flip}\nmov ${register}, ${wide}\nnop` };
 };
