@@ -146,7 +146,8 @@ const addresses: Kind = (random, { features }) => {
   const frame = `mov rax, ${start.ss}\npush rax\npush rbx\npushfq\nmov rax, ${start.cs}\npush rax\npush rbx`;
   const code = random.pick([
     ...["mov rax, [rbx]", "mov [rbx], eax", "jmp rbx", "push rbx\nret", "mov rsp, rbx\npush rax", "lea rax, [rbx]"],
-    ...["mov rsp, rbx\npop rcx", "mov rbp, rbx\nmov eax, [rbp]", "prefetcht0 [rbx]", "movzx eax, word [rbx]", "add [rbx], ecx"],
+    ...["mov rsp, rbx\npop rcx", "mov rbp, rbx\nmov eax, [rbp]", "prefetcht0 [rbx]", "movzx eax, word [rbx]"],
+    "add [rbx], ecx",
     ...["mov rsp, rbx\nint 0x21", `mov rbp, rbx\nleave`, `mov rsi, rbx\nlodsb`, "xlatb", "cmpxchg16b [rbx]", "invlpg [rbx]"],
     ...[frame.replace("push rbx\npushfq", "mov rax, rsp\npush rax\npushfq") + "\niretq", frame.replace(/push rbx$/, `mov rax, ${room.code + 0x60}\npush rax`) + "\niretq"],
   ]); // prettier-ignore
@@ -237,8 +238,9 @@ const interrupts: Kind = (random) => {
   const pending = [0x30, 0x31].filter(() => random.chance(70));
   const send = pending.map((vector) => `mov dword [0xfee00300], ${0x4_4000 | vector}`);
   const end = random.pick([
-    ...["sti\nnop\nnop", "sti\nnop\nint 0x21", "push dword 0x202\npopfd\nnop", "sti\nmov ss, ax\nnop\nnop", "sti\nsti\nnop"],
-    ...["push dword 0x202\npush dword 8\npush dword 0x10070\niretd", "sti\ncli\nnop\nsti\nnop\nnop", "mov ss, ax\nsti\nnop\nnop"],
+    ...["sti\nnop\nnop", "sti\nnop\nint 0x21", "push dword 0x202\npopfd\nnop", "sti\nmov ss, ax\nnop\nnop"],
+    ...["sti\nsti\nnop", "mov ss, ax\nsti\nnop\nnop"],
+    ...["push dword 0x202\npush dword 8\npush dword 0x10070\niretd", "sti\ncli\nnop\nsti\nnop\nnop"],
     ...["sti\nhlt\nnop", "sti\nmov edx, cr0\nnop", "sti\nud2", "sti\npushfd\npopfd\nnop"],
   ]); // prettier-ignore
   const code = [
