@@ -195,7 +195,8 @@ function readRule(statement: Statement, frame: Frame, max: bigint): ReadRule | u
   const rights = rightsWord === undefined ? undefined : rightsOf(rightsWord);
   if (!rights) {
     const at = rest[0]?.term.span ?? span;
-    if (rightsWord === undefined || rightsWord === "") return misshapen(statement, "vmm", frame, at);
+    if (rightsWord === undefined || rightsWord === "" || rightsWord === "denied")
+      return misshapen(statement, "vmm", frame, at);
     report(frame, resolving.unknownRights, { name: rightsWord, names: ["none", "r", "rw", "rx", "rwx"] }, at);
     return undefined;
   }
