@@ -89,8 +89,25 @@ export function askedExits(policy: VmmPolicy): readonly string[] {
   return [...rows.flatMap((row) => row.amd ?? []), ...policy.intercepts];
 }
 
+/** Where an intercept bit stands. */
+interface InterceptBit {
+  readonly offset: number;
+  readonly mask: number;
+}
+
+const knownBits = new Map<string, readonly InterceptBit[]>();
+
 /** Intercept bits of one exit; none for exits without a bit of their own. */
-export function interceptBits(name: string): readonly { readonly offset: number; readonly mask: number }[] {
+export function interceptBits(name: string): readonly InterceptBit[] {
+  let bits = knownBits.get(name);
+  if (bits === undefined) {
+    bits = findBits(name);
+    knownBits.set(name, bits);
+  }
+  return bits;
+}
+
+function findBits(name: string): readonly InterceptBit[] {
   // NMI has a vector too, and an intercept of its own.
   const vector = name.startsWith("#") ? exceptionByName(name)?.vector : undefined;
   const names = vector === undefined ? (bitOfExit[name] ?? [name]) : [`EXCP${vector}`];

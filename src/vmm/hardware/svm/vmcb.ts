@@ -56,10 +56,14 @@ export const vmcbBytes = 0x1000;
  * of the hot path then cost no more than those of an array.
  */
 export class Vmcb {
+  private readonly bytes: Uint8Array;
+
   constructor(
     readonly address: bigint,
     private readonly view: DataView,
-  ) {}
+  ) {
+    this.bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+  }
 
   get(name: VmcbName): bigint {
     return this.view.getBigUint64(at[name], true);
@@ -96,8 +100,10 @@ export class Vmcb {
 
   /** Copies a run of bytes from another VMCB. */
   copy(from: Vmcb, offsetBytes: number, lengthBytes: number): void {
-    const bytes = new Uint8Array(from.view.buffer, from.view.byteOffset + offsetBytes, lengthBytes);
-    new Uint8Array(this.view.buffer, this.view.byteOffset + offsetBytes, lengthBytes).set(bytes);
+    const source = from.bytes;
+    const target = this.bytes;
+    const end = offsetBytes + lengthBytes;
+    for (let i = offsetBytes; i < end; i++) target[i] = source[i] ?? 0;
   }
 
   segment(name: SegmentRegisterName): SegmentState {

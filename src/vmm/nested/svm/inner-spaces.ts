@@ -48,11 +48,16 @@ export class InnerSpaces {
     isStale: false,
   }));
 
+  /** TLB_CONTROL that drops what the processor knows of one ASID. */
+  private readonly flush: number;
+
   constructor(
     private readonly processor: Processor,
     private readonly pages: PageAllocator,
     private readonly rules: readonly MemoryPolicy[],
-  ) {}
+  ) {
+    this.flush = processor.platform.cpu.features.includes("FLUSH_BY_ASID") ? tlb.guest : tlb.all;
+  }
 
   /** The merged tables of the guest that runs, or that ran last. */
   get tables(): MergedNpt {
@@ -75,8 +80,7 @@ export class InnerSpaces {
       },
     );
     if (space.merged?.revalidate() === true) space.isStale = true;
-    const flush = this.processor.platform.cpu.features.includes("FLUSH_BY_ASID") ? tlb.guest : tlb.all;
-    const asked = space.isStale ? flush : 0;
+    const asked = space.isStale ? this.flush : 0;
     space.isStale = false;
     const root = cr3 === undefined ? undefined : this.mergedOf(space).root;
     return { root, asid: space.asid, tlbControl: tlbControl === tlb.all ? tlb.all : asked };

@@ -59,6 +59,10 @@ const ownParameters = [
   { at: vmcbOffset("GUEST_INST_LENGTH"), bytes: 16 },
 ];
 
+/** From 12 to 02 at an entry, and back at an exit. */
+const enteredRuns = [...guestState, ...ownParameters];
+const exitedRuns = [...guestState, ...exitInformation];
+
 const at = {
   misc2: vmcbOffset("INTERCEPT_MISC2"),
   misc1: vmcbOffset("INTERCEPT_MISC1"),
@@ -179,7 +183,7 @@ export interface InnerSetting {
 
 /** Writes the inner guest's state and parameters into 02. */
 export function writeInner(own: Vmcb, vmcb12: Vmcb, vmcb02: Vmcb, setting: InnerSetting): void {
-  for (const part of [...guestState, ...ownParameters]) vmcb02.copy(vmcb12, part.at, part.bytes);
+  for (const part of enteredRuns) vmcb02.copy(vmcb12, part.at, part.bytes);
   for (const part of furtherState) vmcb02.copy(own, part.at, part.bytes);
   vmcb02.copy(usesNestedPaging(vmcb12) ? vmcb12 : own, at.pat, 8);
   vmcb02.set("vintr", setting.vintr);
@@ -200,7 +204,7 @@ export function tlbControl(vmcb12: Vmcb): number {
 
 /** Saves the inner guest's state and what the exit tells from 02, as #VMEXIT does. */
 export function saveInner(own: Vmcb, vmcb12: Vmcb, vmcb02: Vmcb, virtualGif: boolean): void {
-  for (const part of [...guestState, ...exitInformation]) vmcb12.copy(vmcb02, part.at, part.bytes);
+  for (const part of exitedRuns) vmcb12.copy(vmcb02, part.at, part.bytes);
   for (const part of furtherState) own.copy(vmcb02, part.at, part.bytes);
   const nested = usesNestedPaging(vmcb12);
   (nested ? vmcb12 : own).copy(vmcb02, at.pat, 8);

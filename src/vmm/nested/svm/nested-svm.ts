@@ -1,7 +1,7 @@
 // SVM for the guest of the `hardware` VMM: the guest's VMM enters and leaves guests of its own, and never knows that the
 // processor runs them on a VMCB of this VMM. docs/decisions/0009-nesting.md. AMD APM vol. 2, "Secure Virtual Machine".
 
-import { cr0Bits, flagBits, msrAddresses, svmExitCode, vmcbOffset } from "../../../isa/index.js";
+import { cr0Bits, flagBits, msrAddresses, svmExitCode, vmcbOffset, type CpuModel } from "../../../isa/index.js";
 import type { ReflectedExit } from "../../bundled.js";
 import { emulateCpuid } from "../../hardware/cpuid.js";
 import { gpr, type InjectedEvent } from "../../hardware/exited-guest.js";
@@ -58,6 +58,14 @@ const svmFeature = 1 << 2;
 const leaves = { extended: 0x8000_0001, svm: 0x8000_000a } as const;
 const generalProtection: InjectedEvent = { vector: 13, errorCode: 0 };
 
+const featuresOf = (cpu: CpuModel) => ({
+  virtualLoads: cpu.features.includes("V_VMSAVE_VMLOAD"),
+  branches: cpu.features.includes("LBRVIRT"),
+  virtualGif: cpu.features.includes("VGIF"),
+  /** Bits of VINTR that a guest's VMM may use. */
+  vintr: offeredVintr(cpu),
+});
+
 export class NestedSvm {
   private readonly own: Vmcb;
   private readonly vmcb02: Vmcb;
@@ -71,6 +79,8 @@ export class NestedSvm {
   /** Id of the rule that the last refused VMRUN broke. */
   brokenRule: string | undefined;
   private lastVmcb = 0n;
+  /** The VMCB of the guest's VMM that was found last. */
+  private inner12: Vmcb | undefined;
   /** The guest's global interrupt flag, and an NMI that it holds back. */
   private gif = true;
   private nmiHeld = false;
@@ -78,6 +88,8 @@ export class NestedSvm {
   /** VINTR as it is without what GIF = 0 puts there. */
   private heldVintr = 0n;
   readonly held: SvmMsrs;
+  /** What the processor has, as far as entries ask. */
+  private readonly has: ReturnType<typeof featuresOf>;
 
   constructor(
     private readonly parts: NestedSvmParts,
@@ -85,6 +97,7 @@ export class NestedSvm {
   ) {
     const { processor, pages, store } = parts;
     this.own = store.vmcb;
+    this.has = featuresOf(guest.platform.cpu);
     const address = BigInt(pages.take());
     processor.writePhysical(address, new Uint8Array(vmcbBytes));
     this.vmcb02 = new Vmcb(address, processor.window(address, vmcbBytes));
@@ -182,6 +195,18 @@ export class NestedSvm {
 
   /** A VMCB in the guest's memory, ready to be written. Where the guest has none it reads as ones. */
   private inMemory(address: bigint): Vmcb {
+    const { inner12 } = this;
+    if (inner12?.address === address) {
+      // It goes through the door again, as it may have been reset since.
+      this.parts.processor.writeU64(address, this.parts.processor.readU64(address));
+      return inner12;
+    }
+    const found = this.findInMemory(address);
+    if (this.guest.isMemory(address)) this.inner12 = found;
+    return found;
+  }
+
+  private findInMemory(address: bigint): Vmcb {
     const { processor } = this.parts;
     const isMemory = this.guest.isMemory(address);
     const at = isMemory ? address : this.nobody;
@@ -229,7 +254,7 @@ export class NestedSvm {
     const { policy, setIntercept } = this.parts;
     setIntercept("#GP", !isEnabled || policy.intercepts.includes("#GP"));
     // What a bundled VMM executes takes no time of its guest, as long as it exits.
-    const virtualizes = this.guest.platform.cpu.features.includes("V_VMSAVE_VMLOAD") && !this.handsOver;
+    const virtualizes = this.has.virtualLoads && !this.handsOver;
     if (virtualizes) merge.virtualizeLoads(this.own, isEnabled);
   }
 
@@ -264,9 +289,8 @@ export class NestedSvm {
     guest.advance();
     const failure = this.check(address);
     if (failure) return this.reject(vmcb12, failure.rule ?? "", rip);
-    const { cpu } = guest.platform;
     this.setGif(true);
-    merge.mergeIntercepts({ own, vmcb12, vmcb02 }, this.maps, offeredVintr(cpu));
+    merge.mergeIntercepts({ own, vmcb12, vmcb02 }, this.maps, this.has.vintr);
     const space = this.spaces.choose({
       asid: vmcb12.readU32(place.asid),
       cr3: merge.usesNestedPaging(vmcb12) ? this.tablesOf(vmcb12).cr3 : undefined,
@@ -275,9 +299,9 @@ export class NestedSvm {
     merge.writeInner(own, vmcb12, vmcb02, {
       ...space,
       root: space.root ?? root,
-      vintr: vmcb12.get("vintr") & offeredVintr(cpu),
-      virtualLoads: cpu.features.includes("V_VMSAVE_VMLOAD"),
-      branches: cpu.features.includes("LBRVIRT"),
+      vintr: vmcb12.get("vintr") & this.has.vintr,
+      virtualLoads: this.has.virtualLoads,
+      branches: this.has.branches,
     });
     // Under V_INTR_MASKING the flag of the guest's VMM decides whether physical interrupts are taken.
     this.setOuterFlag(own.get("rflags") & flagBits.IF);
@@ -396,11 +420,11 @@ export class NestedSvm {
 
   /** The state of the inner guest goes into 12, and 01 is in use again. */
   private putBack(vmcb12: Vmcb): void {
-    const { guest, own, vmcb02 } = this;
+    const { own, vmcb02 } = this;
     const { processor, store } = this.parts;
     this.setGif(true);
     // The window was made ready at VMRUN; what the guest's VMM runs on is written now.
-    merge.saveInner(own, vmcb12, vmcb02, guest.platform.cpu.features.includes("VGIF"));
+    merge.saveInner(own, vmcb12, vmcb02, this.has.virtualGif);
     if (this.held.ratio !== noRatio) processor.writeMsr(msrAddresses.TSC_RATIO, noRatio);
     this.setOuterFlag(0n);
     store.vmcb = own;
