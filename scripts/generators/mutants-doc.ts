@@ -22,7 +22,8 @@ same files give the same report. The project's own suite, \`tests/conformance\`,
 A fault stands between the VMM and the virtualization interface that the VMM drives (\`src/vmm/virtualization.ts\`): it
 sees each entry before the processor does and each exit before the VMM does, and changes them. So the VMM's own code
 knows nothing of faults, and a run without one has nothing in between. Faults of the carried VMM are changes of the text
-of its module (\`stdlib/hv.trap\`).
+of its module (\`stdlib/hv.trap\`); where no test that uses the module notices one, tests under \`vmm hardware\` are carried
+with it ([carried.md](carried.md)).
 
 `;
 

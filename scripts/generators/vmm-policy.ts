@@ -53,8 +53,11 @@ ${software()}
 | \`memory RANGE rights denied stop\` | a denied access ends the guest |
 | \`ports RANGE rights denied …\`, \`msrs RANGE rights denied …\` | the same for ports and MSRs; a fault is \`#GP(0)\`. What both directions allow is the machine's own and does not exit |
 
-Of several rules that hold an address the last one counts. A page that rules cover in part allows what they have in
-common; an access to it that its own rule allows is carried out in a step (an internal exit).
+Of several rules that hold an address the last one counts. What a rule allows and no entry of a table can say, such as
+writes without reads, is carried out in a step (an internal exit).
+
+An image brings the VMM of its test along, with the same policy ([carried.md](carried.md) says what that one cannot do):
+\`trapline build --format multiboot\`, \`trapline run --lowering carried\`.
 `;
 
 /** What a guest's VMM has of the features of SVM. */

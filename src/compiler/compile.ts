@@ -130,7 +130,7 @@ function carryUnder(
   const own = [...placed.diagnostics, ...checkPlaces(input, [...setups, host], placed.layout)];
   const wrong = [...checked, ...own].slice(0, checked.length > 0 ? checked.length : undefined);
   if (hasErrors(wrong)) return { output: bundledProgram(bundled), diagnostics: wrong };
-  const carrier = monitorCarrier(input, outermost, host, encode);
+  const carrier = monitorCarrier(input, outermost, host, plan.lines, encode);
   const entries = placed.entries.map((declared, guest) =>
     guest === outermost.index ? new Map([...handlerGates(outermost), ...declared]) : declared,
   );

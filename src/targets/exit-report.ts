@@ -22,7 +22,7 @@ const reasonMachineCheck = 41;
 export function vmxOutcome(words: readonly bigint[]): EntryOutcome {
   const [reason = 0n, qualification = 0n, guestPhysical = 0n, guestLinear = 0n, ...more] = words;
   const [interruptionInfo = 0n, interruptionError = 0n, idtVectoringInfo = 0n, idtVectoringError = 0n, ...rest] = more;
-  const [instructionLength = 0n, instructionInfo = 0n, rip = 0n] = rest;
+  const [instructionLength = 0n, instructionInfo = 0n, rip = 0n, rcx = 0n] = rest;
   const number = Number(reason & basicReason);
   if ((reason & entryFailed) !== 0n) return { entered: false, event: rejection(number, qualification), rip };
   const raw: RawWords = {
@@ -36,6 +36,7 @@ export function vmxOutcome(words: readonly bigint[]): EntryOutcome {
     idtVectoringError,
     instructionLength,
     instructionInfo,
+    rcx,
   };
   const known = vmxExitByNumber(number);
   if (!known) return { entered: true, event: exit("unknown", { code: reason & basicReason }), rip };
@@ -44,13 +45,13 @@ export function vmxOutcome(words: readonly bigint[]): EntryOutcome {
 
 /** From the words of a `y` line: fields of the VMCB. */
 export function svmOutcome(words: readonly bigint[]): EntryOutcome {
-  const [exitcode = 0n, exitinfo1 = 0n, exitinfo2 = 0n, exitintinfo = 0n, rip = 0n] = words;
+  const [exitcode = 0n, exitinfo1 = 0n, exitinfo2 = 0n, exitintinfo = 0n, rip = 0n, rcx = 0n] = words;
   if (BigInt.asIntN(64, exitcode) === -1n) {
     return { entered: false, event: { kind: "reject", subject: "INVALID", fields: {} }, rip };
   }
   const known = svmExitByCode(exitcode);
   if (!known) return { entered: true, event: exit("unknown", { code: exitcode }), rip };
-  const raw: RawWords = { ...noRawWords, exitcode, exitinfo1, exitinfo2, exitintinfo };
+  const raw: RawWords = { ...noRawWords, exitcode, exitinfo1, exitinfo2, exitintinfo, rcx };
   return { entered: true, event: exit(known.name, decodeFields(known.exit.fields, raw)), rip };
 }
 

@@ -11,9 +11,9 @@ import { gdtBytes } from "../environment/descriptors.js";
 import { DEFAULT_VECTORS, loadedSegment, type GuestSetup } from "../environment/index.js";
 import type { Encode } from "../encoding.js";
 import type { PlacedSection } from "../layout.js";
-import type { Assembly } from "../pieces.js";
+import type { Assembly, Piece } from "../pieces.js";
 import { lowTable, type LowSegment } from "./low-memory.js";
-import { monitorRefusals, whyUnseen } from "./monitor.js";
+import { isOfSvm, monitorRefusals, whyUnseen } from "./monitor.js";
 import { records } from "./records.js";
 import { savedOffset, scaffoldOf, type Scaffold } from "./scaffold.js";
 import { canRead, pointTable, readTables, resumeTable, Table, type ReadPlaces } from "./tables.js";
@@ -75,10 +75,20 @@ export function unseenProblems(assembly: Assembly, plan: EventPlan): Diagnostic[
     }
   }
   for (const piece of assembly.sections.flatMap((section) => section.pieces)) {
+    if (isUncarriedIo(piece, assembly.case)) {
+      found.push(problem(piece.info.span, `\`${piece.info.text}\``, "the library's hv carries out no string I/O"));
+    }
     if (piece.kind !== "mark" || piece.mark.kind !== "raise") continue;
     found.push(problem(piece.mark.span, "`raise`", "the image cannot raise events in itself yet"));
   }
   return found;
+}
+
+/** INS and OUTS exit to the image's VMM, unless the test opens ports to the machine. */
+function isUncarriedIo(piece: Piece, { vmm }: ResolvedCase): piece is Extract<Piece, { kind: "instruction" }> {
+  if (piece.kind !== "instruction" || vmm.length === 0) return false;
+  const isOpen = vmm.some(({ policy }) => policy.ports.some(({ rights }) => rights.read && rights.write));
+  return !isOpen && /^(?:ins|outs)[bwd]$/.test(piece.instruction.mnemonic);
 }
 
 /** What a case asks for that the image's own code cannot do. */
@@ -188,12 +198,13 @@ function withTables(
 function lengthTable({ served }: Carrier, plan: EventPlan): Table | undefined {
   if (served === undefined) return undefined;
   const table = new Table(records.LENGTH.BYTES);
-  for (const { guest, address, lengthBytes } of plan.lines) {
+  for (const line of plan.lines) {
+    const { guest, address, lengthBytes } = line;
     if (guest !== served) continue;
     table.add(
       new Map([
         [records.LENGTH.ADDRESS, Number(address)],
-        [records.LENGTH.LENGTH, lengthBytes],
+        [records.LENGTH.LENGTH, lengthBytes | (isOfSvm(line) ? records.LENGTH.OF_SVM : 0)],
       ]),
     );
   }

@@ -233,5 +233,7 @@ put_vm_exit:
     mov   esi, hv.exited_at
     call  put_number
   }
+  mov   esi, saved_cx
+  call  put_number
   jmp   put_newline
 `;

@@ -11,7 +11,7 @@ import {
   findVmxControl,
   type Platform,
 } from "../../isa/index.js";
-import type { EventPattern, Segment, SegmentState } from "../../program/index.js";
+import type { EventPattern, PlannedLine, Segment, SegmentState } from "../../program/index.js";
 import type { ResolvedCase, ResolvedGuest } from "../../resolve/index.js";
 import { defaultVectors, environmentOf, tableSegments, type GuestSetup, type ModeRow } from "../environment/index.js";
 import type { Encode } from "../encoding.js";
@@ -120,6 +120,11 @@ export function handlerGates(setup: GuestSetup): Map<number, bigint> {
   return new Map(Array.from({ length: count }, (_, vector) => [vector, address + BigInt(vector * step)]));
 }
 
+/** Whether a statement is an instruction of SVM, which its guest does not have. */
+export function isOfSvm({ text }: Pick<PlannedLine, "text">): boolean {
+  return /^(?:vmrun|vmload|vmsave|stgi|clgi|skinit|invlpga)\b/i.test(text);
+}
+
 /** Exceptions that the test handles itself: the VMM watches them, and passes them on. */
 function watchedExceptions(guest: ResolvedGuest): number {
   const isException = (vector: number): boolean =>
@@ -128,15 +133,22 @@ function watchedExceptions(guest: ResolvedGuest): number {
 }
 
 /** The scaffold of an image with a VMM, once the guest's own state is known. */
-export function monitorCarrier(input: ResolvedCase, guest: GuestSetup, host: GuestSetup, encode: Encode): Carrier {
+export function monitorCarrier(
+  input: ResolvedCase,
+  guest: GuestSetup,
+  host: GuestSetup,
+  lines: readonly PlannedLine[],
+  encode: Encode,
+): Carrier {
   const { platform, library } = input;
   const policy = input.vmm[0]?.policy ?? { intercepts: [], memory: [], ports: [], msrs: [] };
   const { address, step, count } = handlersOf(guest);
   const { cs, ss } = guest.environment.ring3;
   const asked = askedExceptions(policy);
   const watched = watchedExceptions(guest.guest);
-  const exits = (asked | watched) >>> 0;
   const isIntel = platform.cpu.vendor === "intel";
+  const generalProtection = 1 << (exceptionByName("#GP")?.vector ?? 0);
+  const exits = (asked | watched | (!isIntel && lines.some(isOfSvm) ? generalProtection : 0)) >>> 0;
   const segmentText = isIntel ? vmxSegment : svmSegment;
   const constants = {
     HANDLERS: address,

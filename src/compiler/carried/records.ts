@@ -28,7 +28,7 @@ export const records = {
     ...{ MEMORY: 0, MSR: 1, NOTHING: 2, CONTROL: 3, OWN: 1, NONE: 0xffff_ffff },
   },
   /** One for each line of a guest that the image's VMM runs: address and length. */
-  LENGTH: { ADDRESS: 0, LENGTH: 4, BYTES: 8 },
+  LENGTH: { ADDRESS: 0, LENGTH: 4, BYTES: 8, OF_SVM: 0x100 },
   /** One for each line: how often it ran since the last report, and room for the register that counts. */
   MARK: { COUNT: 0, KEPT: 8, BYTES: 16 },
   /** One for each segment that boot code copies below 1 MiB: loaders have their own data there. */
