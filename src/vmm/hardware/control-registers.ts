@@ -3,9 +3,10 @@
 //
 // `setRegister` of the guest takes the value as the guest means it; bits that the hardware needs are added there.
 
-import { cr0Bits, cr4Bits, eferBits, type CpuFeature, type CpuModel } from "../../isa/index.js";
+import { cr0Bits, cr4Bits, eferBits, msrAddresses, type CpuFeature, type CpuModel } from "../../isa/index.js";
 import { arePointersValid, pointersAt, reloadsPointers, usesPae, type PagingState } from "../guest-paging.js";
 import type { ExitedGuest } from "./exited-guest.js";
+import { msrOf } from "./model-msrs.js";
 
 const has = (value: bigint, bit: bigint): boolean => (value & bit) !== 0n;
 
@@ -114,6 +115,7 @@ export function loadCr4(guest: ExitedGuest, value: bigint): boolean {
 /** WRMSR to EFER. False where the guest gets #GP(0) instead. */
 export function loadEfer(guest: ExitedGuest, value: bigint): boolean {
   const { features } = guest.platform.cpu;
+  if (msrOf(guest.platform.cpu, msrAddresses.IA32_EFER) === undefined) return false;
   const old = guest.register("EFER");
   let allowed = 0n;
   if (features.includes("SYSCALL")) allowed |= eferBits.SCE;

@@ -8,6 +8,7 @@ import { guestEntries, translateGuest, type EntryReader, type PagingState } from
 import type { VmmPolicy } from "../policy.js";
 import type { Processor, SegmentRegisterName } from "../virtualization.js";
 import type { PortDevices } from "./devices.js";
+import { msrOf } from "./model-msrs.js";
 import { heldMsrTakes } from "./msr.js";
 import type { CrRules, ExitedGuest, InjectedEvent } from "./exited-guest.js";
 
@@ -140,8 +141,10 @@ export abstract class GuestBase implements ExitedGuest {
   }
 
   rdmsr(address: number): bigint | undefined {
-    if (address === eferMsr) return this.registers.efer;
+    // What the VMCS or VMCB holds anyway is there only where the processor has it as an MSR.
+    if (address === eferMsr) return msrOf(this.platform.cpu, eferMsr) && this.registers.efer;
     const place = this.store.msrs.get(address);
+    if (place !== undefined && msrOf(this.platform.cpu, address) === undefined) return undefined;
     return place === undefined ? this.processor.rdmsr(address) : this.store.get(place);
   }
 

@@ -1,9 +1,10 @@
 // RDMSR and WRMSR of a guest: its own MSRs directly, those of virtualization as a processor without it has them.
 
-import { vmCrBits, type CpuModel, type MsrModel } from "../../isa/index.js";
+import { vmCrBits, type CpuModel } from "../../isa/index.js";
 import { findRange, type DeniedAction } from "../policy.js";
 import { gpr, type ExitedGuest } from "./exited-guest.js";
 import { loadEfer } from "./control-registers.js";
+import { msrOf } from "./model-msrs.js";
 
 /** MSRs that are the guest's own: every one of them is the guest's value while the guest runs, so none needs an exit. */
 export const ownMsrs: readonly number[] = [
@@ -81,14 +82,3 @@ function holdsAddress({ vendor }: CpuModel, address: number): boolean {
 }
 
 const patEntries = (value: bigint): bigint[] => Array.from({ length: 8 }, (_, i) => (value >> BigInt(8 * i)) & 0xffn);
-
-const msrsOf = new WeakMap<CpuModel, ReadonlyMap<number, MsrModel>>();
-
-function msrOf(cpu: CpuModel, address: number): MsrModel | undefined {
-  let known = msrsOf.get(cpu);
-  if (known === undefined) {
-    known = new Map(cpu.msrs.map((msr) => [msr.address, msr]));
-    msrsOf.set(cpu, known);
-  }
-  return known.get(address);
-}

@@ -7,6 +7,7 @@ import type { GuestProcessor, VmmEvents } from "../../bundled.js";
 import { guestEntries, type EntryReader } from "../../guest-paging.js";
 import type { PortDevices } from "../../hardware/devices.js";
 import { gpr, type ExitedGuest, type InjectedEvent } from "../../hardware/exited-guest.js";
+import { msrOf } from "../../hardware/model-msrs.js";
 import { heldMsrTakes } from "../../hardware/msr.js";
 import type { ShadowTables } from "../../hardware/shadow-paging.js";
 import type { VmmPolicy } from "../../policy.js";
@@ -169,7 +170,7 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
 
   /** RDMSR; undefined where it faults. */
   rdmsr(address: number): bigint | undefined {
-    if (address === efer) return this.efer;
+    if (address === efer) return msrOf(this.platform.cpu, efer) && this.efer;
     const own = this.processor.rdmsr(address);
     if (own === undefined || !transferMsrs.has(address)) return own;
     return this.msrs.get(address) ?? 0n;
