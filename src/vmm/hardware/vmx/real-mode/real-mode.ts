@@ -14,6 +14,7 @@ import { eventTypes, type InjectedEvent } from "../../exited-guest.js";
 import { readEvent } from "../delivery.js";
 import { field } from "../vmcs-fields.js";
 import type { VmxVcpu } from "../vcpu.js";
+import { Blocks } from "./blocks.js";
 import { castsShadow, interruptVector, realModeInstructions } from "./instructions.js";
 import { RealGuest } from "./real-guest.js";
 import { fitsVirtual8086, needsProtectedSeat, Seat, type SeatKind } from "./seat.js";
@@ -39,6 +40,7 @@ export type Prepared = "enter" | "again" | LevelStop;
 export class RealMode {
   private readonly seat: Seat;
   private readonly real: RealGuest;
+  private readonly blocks: Blocks;
   /** RIP of an instruction that virtual-8086 mode could not do. */
   private unfit: bigint | undefined;
   /** The instruction to which a trap belongs that waits for its delivery. */
@@ -51,6 +53,7 @@ export class RealMode {
   ) {
     this.seat = new Seat(vcpu.guest, vcpu.setup.vectoredEvents);
     this.real = new RealGuest(vcpu.guest, processor);
+    this.blocks = new Blocks(this.real, processor, BigInt(vcpu.guest.platform.memoryBytes));
   }
 
   get isSeated(): boolean {
@@ -76,8 +79,12 @@ export class RealMode {
     if (vmx.read(field.activity) === haltActivity) return this.sit("wait");
     const flags = vmx.read(field.rflags);
     const isWatched = (flags & flagBits.TF) !== 0n || (vmx.read(field.dr7) & breakpointsEnabled) !== 0n;
-    if (this.unfit !== guest.rip && !isWatched && fitsVirtual8086(guest)) return this.sit("virtual8086");
-    return this.doNext();
+    const fits = fitsVirtual8086(guest);
+    if (this.unfit !== guest.rip && !isWatched && fits) return this.sit("virtual8086");
+    const stops = isWatched || fits || !this.isFree ? undefined : this.blocks.stopsFrom(guest.rip);
+    if (stops === undefined) return this.doNext();
+    this.seat.takeUntil(stops);
+    return "enter";
   }
 
   /** After a VM exit or a suspension: the VMCS holds the guest's own state again. */
@@ -95,7 +102,7 @@ export class RealMode {
     if (vmx.read(field.exitQualification) !== singleStep || (vmx.read32(field.interruptibility) & 3) !== 0)
       return false;
     const rip = guest.rip;
-    if (!this.isPlain(rip)) return false;
+    if (!this.isPlain(rip) || this.blocks.stopsFrom(rip) !== undefined) return false;
     guest.classify("internal");
     seat.keep();
     this.unfit = rip;
@@ -147,6 +154,10 @@ export class RealMode {
     }
     const name = exceptionByVector(vector)?.name;
     const isAsked = name !== undefined && guest.policy.intercepts.includes(name);
+    if (vector === vectors.debug && kind === "run") {
+      guest.classify("internal");
+      return true;
+    }
     if (vector === vectors.debug && !softwareTypes.has(event.type ?? 0)) {
       this.atDebug(vmx.read(field.exitQualification), isAsked);
       return true;
@@ -154,6 +165,11 @@ export class RealMode {
     guest.classify(isAsked ? "public" : "internal");
     guest.inject({ vector, ...(event.type !== undefined && { type: event.type }) });
     return true;
+  }
+
+  /** Nothing waits for the end of an instruction. */
+  private get isFree(): boolean {
+    return (this.vcpu.guest.vmx.read(field.interruptibility) & 3n) === 0n;
   }
 
   private sit(kind: SeatKind): "enter" {

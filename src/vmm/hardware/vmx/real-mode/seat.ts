@@ -15,10 +15,11 @@ import type { VmxGuest } from "../vmx-guest.js";
  * - `virtual8086`: real mode at full speed, while each segment is one of virtual-8086 mode. What the two modes do in
  *   different ways faults there, because IOPL is 0 and CPL is 3.
  * - `step`: one instruction of real mode in ring 0 of protected mode, with whatever segments the guest has.
+ * - `run`: the same without a stop, up to instruction breakpoints (blocks.ts); DR0 to DR3 and DR7 are lent for it.
  * - `wait`: the same without the end after one instruction, for a processor that waits in HLT.
  * - `protected`: a guest that has set CR0.PE and still has segments of real mode.
  */
-export type SeatKind = "virtual8086" | "step" | "wait" | "protected";
+export type SeatKind = "virtual8086" | "step" | "run" | "wait" | "protected";
 
 const names = ["ES", "CS", "SS", "DS", "FS", "GS"] as const;
 const rightsCode = 0x08;
@@ -42,12 +43,16 @@ const everyException = 0xffff_ffffn;
 
 /** Fields that a seat changes for its time; the guest cannot change them while it sits. */
 const lentFields = [exceptionBitmap, field.pinControls, field.cr4, field.debugctl, field.interruptibility] as const;
+const breakpoints = ["DR0", "DR1", "DR2", "DR3"] as const;
+const noBreakpoints = 0x400n;
 interface Held {
   readonly kind: SeatKind;
   readonly own: ReadonlyMap<SegmentRegisterName, SegmentState>;
   readonly lent: ReadonlyMap<SegmentRegisterName, SegmentState>;
   readonly fields: ReadonlyMap<number, bigint>;
   readonly rflags: bigint;
+  /** The guest's DR0 to DR3 and DR7, where they are lent. */
+  debug?: readonly bigint[];
   rip: bigint;
 }
 
@@ -68,6 +73,8 @@ export class Seat {
   ownFlags(real: bigint): bigint {
     const { held } = this;
     if (held?.kind === "step") return (real & ~flagBits.TF) | (held.rflags & flagBits.TF);
+    // A breakpoint sets RF in what the exit saves.
+    if (held?.kind === "run") return real & ~flagBits.RF;
     if (held?.kind !== "virtual8086") return real;
     return (real & ~(hiddenFlags | flagBits.VM)) | (held.rflags & hiddenFlags);
   }
@@ -103,6 +110,15 @@ export class Seat {
     }
   }
 
+  /** Takes a seat in which the guest runs up to instruction breakpoints at linear addresses, four at most. */
+  takeUntil(stops: readonly bigint[]): void {
+    const { guest } = this;
+    this.take("run");
+    if (this.held) this.held.debug = [...breakpoints, "DR7"].map((name) => guest.register(name));
+    stops.forEach((at, i) => guest.setRegister(breakpoints[i] ?? "DR3", at));
+    guest.setRegister("DR7", stops.reduce((enabled, _, i) => enabled | (1n << BigInt(2 * i)), noBreakpoints));
+  }
+
   /** The seat stays for another step, of the instruction at RIP. */
   keep(): void {
     if (this.held) this.held.rip = this.guest.rip;
@@ -120,6 +136,10 @@ export class Seat {
     const { vmx } = guest;
     const { kind, own } = held;
     for (const [name, lent] of held.lent) guest.setSegment(name, this.after(name, lent, own.get(name)));
+    [...breakpoints, "DR7"].forEach((name, i) => {
+      const value = held.debug?.[i];
+      if (value !== undefined) guest.setRegister(name, value);
+    });
     if (kind !== "protected") {
       vmx.write(field.rflags, this.ownFlags(vmx.read(field.rflags)));
       const shadows = vmx.read(field.interruptibility);
