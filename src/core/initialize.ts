@@ -5,10 +5,13 @@ import {
   ACTIVITY_ACTIVE, ACTIVITY_WAIT_FOR_SIPI, CPU_BASE, Cpu, cpu, SEGMENT_CS, SEGMENT_GS, SEGMENT_LDTR,
   SEGMENT_TR,
 } from "./layout.generated"; // prettier-ignore
+import { physicalRead } from "./physical";
 import { CR0_CD, CR0_ET, CR0_NW, refresh, segment, setRegister, updateAttention, writeFlags } from "./state";
 import { familyModelStepping } from "./system";
 import { flushTlb } from "./tlb";
 
+/** CS:IP after INIT is F000:FFF0 with a base of FFFF_0000H. */
+const RESET_VECTOR: u64 = 0xfffffff0;
 const DATA: u32 = 0x93;
 const LDT: u32 = 0x82;
 const TSS: u32 = 0x8b;
@@ -45,6 +48,14 @@ export function initializeProcessor(): void {
   flushTlb();
   writeFlags(2);
   refresh();
+}
+
+/** The bootstrap processor goes on at the reset vector after INIT; false where nothing answers there. */
+export function enterFirmware(): bool {
+  if (physicalRead(RESET_VECTOR, 8) == ~(<u64>0)) return false;
+  cpu.activity = ACTIVITY_ACTIVE;
+  updateAttention();
+  return true;
 }
 
 /** A start-up IPI: real-mode code at the page that its vector names. */

@@ -13,7 +13,7 @@ import { raiseDebugTrap } from "./debug";
 import { deliver, settle, tripleFault } from "./exceptions";
 import { IA32_MCG_STATUS, msrValue, setMsrValue } from "./msr";
 import { acknowledgeInterrupt, mayWake } from "./host";
-import { initializeProcessor, startProcessor } from "./initialize";
+import { enterFirmware, initializeProcessor, startProcessor } from "./initialize";
 import {
   guestTakesInterrupts, guestTimerRuns, interceptInterrupt, interceptNmi, interceptSignal, virtualizationBoundary,
 } from "./virtualization"; // prettier-ignore
@@ -68,8 +68,8 @@ function takeMachineCheck(): bool {
 }
 
 /**
- * INIT or a start-up IPI. In a guest they exit; outside, INIT makes an application processor wait for a start-up IPI.
- * The bootstrap processor it would take to firmware that this machine does not have: the run ends as by a shutdown.
+ * INIT or a start-up IPI. In a guest they exit; outside, INIT makes an application processor wait for a start-up IPI and
+ * takes the bootstrap processor to its firmware; a machine that has none ends the run as by a shutdown.
  */
 function takeSignal(): bool {
   const isInit = cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
@@ -89,9 +89,9 @@ function takeSignal(): bool {
     settle();
     return cpu.stopKind == 0;
   }
-  if (!isInit) startProcessor(vector);
-  else if ((cpu.apicBase & BOOTSTRAP) == 0) initializeProcessor();
-  else tripleFault();
+  if (isInit) initializeProcessor();
+  else startProcessor(vector);
+  if (isInit && (cpu.apicBase & BOOTSTRAP) != 0 && !enterFirmware()) tripleFault();
   return cpu.stopKind == 0;
 }
 

@@ -10,8 +10,8 @@ export type Stop =
   | { readonly kind: "vm-exit" }
   /** HLT, and nothing on the machine can end it. */
   | { readonly kind: "halted" }
-  /** A triple fault. */
-  | { readonly kind: "shutdown" }
+  /** A triple fault, or INIT of the first processor where no firmware takes it. */
+  | { readonly kind: "shutdown"; readonly byInit?: true }
   | { readonly kind: "budget-spent" }
   /** The event ring is full: take the events, then run on. */
   | { readonly kind: "events-full" }

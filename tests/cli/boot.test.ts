@@ -131,6 +131,41 @@ test.each([
   expect(cli.trapline("boot", "rom.bin", ...how.split(" ")).status).toBe((9 << 1) | 1);
 });
 
+test("INIT takes the first processor to its firmware again", () => {
+  const rom = new Uint8Array(256);
+  const lines = [
+    "fa 31c0 8ed8", // at F000:FF00: CLI; DS is 0
+    "803e00055a 7439", // CMP BYTE [500H], 5AH; JE to the end
+    "c60600055a", // MOV BYTE [500H], 5AH: memory outlives INIT
+    "2e660f011660ff 0f20c0 0c01 0f22c0", // LGDT; into protected mode
+    "bb0800 8ee3 24fe 0f22c0", // FS is flat; and back
+    "66bf1003e0fe 646667c70700000000", // to the processor with APIC identifier 0:
+    "646667c747f000450000 ebfe", // INIT; JMP to itself
+    "b049 e6e9 b007 e6f4 f4 9090", // OUT E9H, 'I'; OUT F4H, 7
+    "0000000000000000 ffff00000092cf00 0f00 50ffffff", // GDT and pointer
+  ];
+  rom.set(Buffer.from(lines.join("").replaceAll(" ", ""), "hex"));
+  rom.set([0xe9, 0x0d, 0xff], 0xf0); // at the reset vector: JMP F000:FF00
+  cli.write("rom.bin", rom);
+  expect(cli.trapline("boot", "rom.bin", "--rom", "--budget", "100000")).toEqual({ status: 15, out: "I", err: "" });
+});
+
+test.each(["none", "hardware", "hardware nested", "trap_and_emulate", "binary_translation"])(
+  "INIT of the first processor is a reset where there is no firmware, under vmm %s",
+  (vmm) => {
+    const code = new Assembler(origin).op(32, "xor", "eax", "eax").op(32, "mov", absolute(0xfee0_0310), "eax");
+    code.op(32, "mov", "eax", 0x4500).op(32, "mov", absolute(0xfee0_0300), "eax").label("on").op(32, "jmp", "@on");
+    for (const platform of ["haswell", "zen"]) {
+      const ran = boot(code, "--vmm", vmm, "--platform", platform, "--budget", "100000");
+      expect({ ...ran, err: ran.err.slice(0, 37) }).toEqual({
+        status: 12,
+        out: "",
+        err: "trapline: the guest reset the machine",
+      });
+    }
+  },
+);
+
 test("what the guest strobes out on LPT1 is standard output", () => {
   const code = new Assembler(origin);
   for (const letter of "lpt\n") {

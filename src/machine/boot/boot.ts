@@ -93,8 +93,9 @@ function runSlice({ machine, runner }: Booted, budget: number, powerEnd: PowerQu
       return how ?? { kind: "power-off" };
     }
     case "halted":
+      return { kind: "halted" };
     case "shutdown":
-      return { kind: stop.kind };
+      return { kind: stop.byInit === true || isAtResetVector(machine) ? "reset" : "shutdown" };
     case "unsupported":
       return { kind: "unsupported", what: stop.what };
     case "refused":
@@ -110,6 +111,11 @@ function runSlice({ machine, runner }: Booted, budget: number, powerEnd: PowerQu
     case "stopped":
       throw new Error(`internal error: a booted image met a stop that nobody asked for (${stop.kind})`);
   }
+}
+
+/** INIT has taken the first processor to where a firmware would be. */
+function isAtResetVector(machine: Machine): boolean {
+  return machine.segment("CS").base === 0xffff_0000n && machine.register("RIP") === 0xfff0n;
 }
 
 type PowerQuery = ReturnType<typeof attachPc>["end"];

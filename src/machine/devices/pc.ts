@@ -1,5 +1,6 @@
 // A small PC around a machine: the devices that test kernels expect, wired as on a board (docs/machine.md).
 
+import { vmCrBits } from "../../isa/index.js";
 import type { Machine } from "../machine.js";
 import type { Device } from "../device.js";
 import { ACTIVITY_WAIT_FOR_SIPI, cpuLayout as cpu } from "../layout.generated.js";
@@ -140,7 +141,7 @@ interface Board {
 
 /** A processor as its local APIC sees it; `initialize` is what INIT does to the APIC. */
 function processorOf(index: number, { machine, processors, options, wires }: Board, initialize: () => void) {
-  const field = (name: "cr8" | "apicBase" | "tscOffset" | "activity" | "vmxOperation"): bigint =>
+  const field = (name: "cr8" | "apicBase" | "tscOffset" | "activity" | "vmxOperation" | "guestMode" | "vmCr"): bigint =>
     processors.field(index, cpu[name]);
   const setField = (name: "cr8" | "interruptLine" | "nmiPending" | "initPending" | "sipiPending", value: number) => {
     processors.setField(index, cpu[name], BigInt(value));
@@ -169,7 +170,8 @@ function processorOf(index: number, { machine, processors, options, wires }: Boa
         return;
       }
       const inVmx = field("vmxOperation") !== 0n;
-      if (index > 0 && !inVmx) initialize();
+      const isHeldBack = inVmx || field("guestMode") !== 0n || (field("vmCr") & vmCrBits.R_INIT) !== 0n;
+      if (!isHeldBack) initialize();
       // Who waits for a start-up IPI already is as INIT would leave it.
       if (inVmx || !waits) setField("initPending", 1);
     },

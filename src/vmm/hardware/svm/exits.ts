@@ -119,6 +119,13 @@ function shutdown({ guest }: SvmVcpu): VmmStop {
   return { kind: "shutdown" };
 }
 
+/** INIT takes a bootstrap processor to firmware, which this VMM has none of: the run ends as by a shutdown. */
+function initSignal({ guest }: SvmVcpu): VmmStop {
+  guest.classify("internal");
+  if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
+  return { kind: "shutdown", byInit: true };
+}
+
 /** INTR, NMI: the guest takes the event itself once the intercept is lifted; the next exit sets it again. */
 function passToGuest(name: string): ExitHandler {
   return (vcpu) => {
@@ -267,6 +274,7 @@ const byName = new Map<string, ExitHandler>([
   ["MSR", msr],
   ["XSETBV", xsetbv],
   ["SHUTDOWN", shutdown],
+  ["INIT", initSignal],
   ["TASK_SWITCH", taskSwitch],
   ["INTR", passToGuest("INTR")],
   ["NMI", passToGuest("NMI")],

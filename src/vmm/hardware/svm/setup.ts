@@ -71,6 +71,8 @@ export function setUpSvm(input: SvmSetupInput): SvmSetup {
   vmcb.put("N_CR3", nestedRoot);
   if (hasBranches(processor)) vmcb.put("VIRT_EXT", lbrVirtualization);
   interceptExit(vmcb, "#GP");
+  // Nobody but the machine's own guest can send one.
+  if (policy.passThrough === true) interceptExit(vmcb, "INIT");
   if (!nests) for (const name of shadowExits) interceptExit(vmcb, name);
   vmcb.put("GUEST_ASID", guestAsid);
   svm.save(vmcb.address);

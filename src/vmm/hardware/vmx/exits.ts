@@ -121,11 +121,11 @@ function tripleFault({ guest }: VmxVcpu): VmmStop {
   return { kind: "shutdown" };
 }
 
-/** INIT takes a bootstrap processor to firmware that this machine does not have: the run ends as by a shutdown. */
+/** INIT takes a bootstrap processor to firmware, which this VMM has none of: the run ends as by a shutdown. */
 function initSignal({ guest }: VmxVcpu): VmmStop {
   guest.classify("internal");
   if (guest.events.listening) guest.events.append({ kind: "shutdown", rip: guest.rip });
-  return { kind: "shutdown" };
+  return { kind: "shutdown", byInit: true };
 }
 
 const steppedInstructions = [

@@ -76,6 +76,8 @@ export class TranslationVcpu extends SoftwareVcpu {
     let stop = processor.run(budgetInstructions);
     for (;;) {
       const place = cache.placeAt(processor.register("RIP"));
+      // INIT has taken the processor to its reset state.
+      if (place === undefined && stop.kind === "shutdown") return stop;
       if (place === undefined) throw new Error("internal error: translated code ran out of the cache");
       if (place.kind === "inner") {
         // An event that came in the middle waits until the guest has a state again.
