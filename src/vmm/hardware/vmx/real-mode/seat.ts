@@ -116,7 +116,10 @@ export class Seat {
     this.take("run");
     if (this.held) this.held.debug = [...breakpoints, "DR7"].map((name) => guest.register(name));
     stops.forEach((at, i) => guest.setRegister(breakpoints[i] ?? "DR3", at));
-    guest.setRegister("DR7", stops.reduce((enabled, _, i) => enabled | (1n << BigInt(2 * i)), noBreakpoints));
+    guest.setRegister(
+      "DR7",
+      stops.reduce((enabled, _, i) => enabled | (1n << BigInt(2 * i)), noBreakpoints),
+    );
   }
 
   /** The seat stays for another step, of the instruction at RIP. */
