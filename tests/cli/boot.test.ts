@@ -73,6 +73,9 @@ const underVmms = [
   ["zen", "hardware nested"],
   ["skylake", "hardware under hardware nested"],
   ["phenom", "hardware under hardware nested under hardware nested"],
+  ["pentium4", "trap_and_emulate"],
+  ["haswell", "binary_translation"],
+  ["zen", "binary_translation under hardware"],
 ] as const;
 
 test.each(underVmms)("the 8254 wakes a halted processor through the 8259 pair on %s under %s", (platform, vmm) => {
@@ -105,6 +108,54 @@ test.each(underVmms)("the 8254 wakes a halted processor through the 8259 pair on
   cli.write("guest.bin", image);
   const options = ["--budget", "100000000", "--platform", platform, "--vmm", vmm];
   expect(cli.trapline("boot", "guest.bin", ...flat, ...options).status).toBe((7 << 1) | 1);
+});
+
+/** A GDT with flat code and an IDT with the gates of some labels, behind the code that loads both. */
+function withGates(code: Assembler, gates: Readonly<Record<number, string>>): Uint8Array {
+  const { bytes, labels } = code.assemble();
+  const image = new Uint8Array(0x800);
+  const view = new DataView(image.buffer);
+  image.set(bytes);
+  view.setUint16(0x200, 0x0f, true);
+  view.setUint32(0x202, origin + 0x210, true);
+  view.setUint16(0x206, 0x50 * 8, true);
+  view.setUint32(0x208, origin + 0x240, true);
+  view.setBigUint64(0x218, 0x00cf_9b00_0000_ffffn, true);
+  for (const [vector, label] of Object.entries(gates)) {
+    const target = BigInt(labels.get(label) ?? 0);
+    const gate = (target & 0xffffn) | (8n << 16n) | (0x8en << 40n) | ((target >> 16n) << 48n);
+    view.setBigUint64(0x240 + Number(vector) * 8, gate, true);
+  }
+  return image;
+}
+
+test.each(underVmms)("interrupts and NMIs come in the processor's order on %s under %s", (platform, vmm) => {
+  const code = new Assembler(origin);
+  const apic = (register: number, value: number): Assembler =>
+    code.op(32, "mov", "eax", value).op(32, "mov", absolute(0xfee0_0000 + register), "eax");
+  code
+    .op(32, "lgdt", absolute(origin + 0x200))
+    .op(32, "lidt", absolute(origin + 0x206))
+    .op(32, "mov", "esp", 0x8000);
+  apic(0xf0, 0x1ff);
+  // To itself with interrupts off: the higher one comes first. An NMI in the handler of another one waits for its IRET.
+  apic(0x300, 0x4_4030);
+  apic(0x300, 0x4_4041);
+  code.op(32, "sti").op(32, "nop").op(32, "nop").op(32, "cli");
+  apic(0x310, 0);
+  apic(0x300, 0x4400);
+  exitWith(say(code, 0xe9, "."), 7)
+    .op(32, "cli")
+    .op(32, "hlt");
+  apic((say(code.label("low"), 0xe9, "a"), 0xb0), 0).op(32, "iretd");
+  apic((say(code.label("high"), 0xe9, "b"), 0xb0), 0).op(32, "iretd");
+  code.label("nmi").op(32, "inc", "ebp").op(32, "cmp", "ebp", 1).op(32, "jne", "@second");
+  apic((say(code, 0xe9, "n"), 0x300), 0x4400);
+  say(code, 0xe9, "o").op(32, "iretd");
+  say(code.label("second"), 0xe9, "p").op(32, "iretd");
+  cli.write("guest.bin", withGates(code.op(32, "nop"), { 2: "nmi", 0x30: "low", 0x41: "high" }));
+  const options = ["--budget", "1000000", "--platform", platform, "--vmm", vmm];
+  expect(cli.trapline("boot", "guest.bin", ...flat, ...options)).toEqual({ status: 15, out: "banop.", err: "" });
 });
 
 test("a raw image can start in real mode at the reset vector", () => {

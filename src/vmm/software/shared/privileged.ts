@@ -188,7 +188,9 @@ const iret: Emulator = (guest, instruction) => {
     return "again";
   }
   const fault = interruptReturn(guest, operandBytes(guest, instruction));
-  return fault ? { fault } : "jumped";
+  if (fault) return { fault };
+  guest.onInterruptReturn();
+  return "jumped";
 };
 
 const retf: Emulator = (guest, instruction) => {

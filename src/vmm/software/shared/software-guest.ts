@@ -67,9 +67,11 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   idtr: TableRegister;
   ldtr: SegmentState;
   tr: SegmentState;
-  /** IF and IOPL, which ring 1 cannot change: the processor has IF set and IOPL 0 all the time. */
+  /** IF and IOPL, which ring 1 cannot change: the processor has IOPL 0 all the time, and IF as in followInterruptFlag. */
   interruptFlag: boolean;
   iopl: bigint;
+  /** IF of the processor. */
+  private takesInterrupts = true;
   /** STI and MOV SS hold interrupts back for one instruction. */
   interruptShadow = false;
   /** RIP of the HLT in which the guest waits. */
@@ -82,6 +84,8 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   onWrite: (physical: bigint) => void = (physical) => this.tables.written(physical);
   /** Hears that linear addresses may lead elsewhere. */
   onPagingChange: () => void = () => {};
+  /** IRET has completed. */
+  onInterruptReturn: () => void = () => {};
   private readonly ringZero: RingZero;
   private readonly shadow: ShadowTables;
   private readonly msrs = new Map<number, bigint>();
@@ -190,6 +194,19 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
     return real === 3 || this.isVirtual8086 ? 3 : 0;
   }
 
+  /**
+   * The machine's own controllers keep an interrupt until the guest takes it: there the processor's IF follows the
+   * guest's. True where it has become 1.
+   */
+  followInterruptFlag(): boolean {
+    const takes = this.policy.passThrough !== true || (this.interruptFlag && !this.interruptShadow);
+    if (takes === this.takesInterrupts) return false;
+    this.takesInterrupts = takes;
+    const flags = this.processor.register("RFLAGS") & ~flagBits.IF;
+    this.processor.setRegister("RFLAGS", takes ? flags | flagBits.IF : flags);
+    return takes;
+  }
+
   get isVirtual8086(): boolean {
     return (this.processor.register("RFLAGS") & flagBits.VM) !== 0n;
   }
@@ -252,9 +269,12 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   setRegister(name: string, value: bigint): void {
     switch (name) {
       case "RFLAGS":
-        this.interruptFlag = (value & flagBits.IF) !== 0n;
         this.iopl = value & flagBits.IOPL;
-        this.processor.setRegister(name, (value & ~flagBits.IOPL) | flagBits.IF);
+        this.processor.setRegister(
+          name,
+          (value & ~(flagBits.IOPL | flagBits.IF)) | (this.takesInterrupts ? flagBits.IF : 0n),
+        );
+        this.interruptFlag = (value & flagBits.IF) !== 0n;
         return;
       case "CR0":
         this.setCr0(value);

@@ -7,7 +7,7 @@ import type { BundledVmm, GuestProcessor, GuestState, LevelStop, VmmStop } from 
 import { denyMemory } from "../../hardware/memory-denied.js";
 import { ExitBudget } from "../../hardware/exit-budget.js";
 import { eventTypes, type InjectedEvent } from "../../hardware/exited-guest.js";
-import { allMemoryRights, isGuestMemory } from "../../hardware/identity-tables.js";
+import { allMemoryRights, backingFrame, isGuestMemory } from "../../hardware/identity-tables.js";
 import type { ShadowTables } from "../../hardware/shadow-paging.js";
 import { findMemory } from "../../policy.js";
 import type { GuestMapping } from "../../guest-paging.js";
@@ -49,6 +49,7 @@ export abstract class SoftwareVcpu implements BundledVmm {
     this.ringZero = parts.ringZero;
     this.shadow = parts.shadow;
     this.flow = new EventFlow(this.guest);
+    this.guest.onInterruptReturn = () => this.flow.unblockNmi();
     this.budget = new ExitBudget(parts.processor);
   }
 
@@ -66,7 +67,14 @@ export abstract class SoftwareVcpu implements BundledVmm {
     for (;;) {
       const ended = this.flow.deliverWaiting() ?? this.refused();
       if (ended) return ended;
+      const opens = guest.followInterruptFlag();
       if (guest.halted !== undefined) this.ringZero.halt(guest.halted);
+      // An interrupt that has waited for the guest's IF comes before its next instruction, whoever carries that out.
+      else if (opens && guest.processor.run(0).kind === "privilege") {
+        const over = this.atTransfer() ?? this.refused();
+        if (over) return over;
+        continue;
+      }
       // The instruction in the shadow of STI or MOV SS runs alone, so that what waits comes right behind it.
       const alone = guest.interruptShadow;
       const stop = this.runGuest(alone ? Math.min(1, budget.left) : budget.left);
@@ -210,11 +218,18 @@ export abstract class SoftwareVcpu implements BundledVmm {
       return this.denied(denyMemory(guest, rule, { guestPhysical: physical, linear, access: kind }), place);
     }
     this.flow.tell(raised, place, "internal");
-    if (!isGuestMemory(guest.platform, physical)) {
+    const hasMemory = isGuestMemory(guest.platform, physical);
+    if (!hasMemory && guest.policy.passThrough !== true) {
       guest.refusal = `the guest has no memory at 0x${physical.toString(16)}`;
       return undefined;
     }
     this.beginAgain(place, linear);
+    if (!hasMemory) {
+      // The machine's own bus answers.
+      const bus = { ...mapping, physical: backingFrame(guest.processor, physical) | (physical & 0xfffn) };
+      shadow.fill(guest, linear, errorCode, bus, allMemoryRights);
+      return undefined;
+    }
     const rights = rule?.rights ?? allMemoryRights;
     // No entry says "write and not read".
     if (!rights.read) return this.letThrough(access);
