@@ -9,6 +9,12 @@ import type { LevelStop } from "./bundled.js";
 /** The name of a segment register that a guest state holds. */
 export type SegmentRegisterName = "ES" | "CS" | "SS" | "DS" | "FS" | "GS" | "LDTR" | "TR";
 
+/** Accesses of the processor's to devices, of 1, 2, 4, or 8 bytes. */
+export interface ProcessorBus {
+  memoryRead(address: number, bytes: number): bigint;
+  memoryWrite(address: number, value: bigint, bytes: number): void;
+}
+
 /** The processor and the memory of a VMM's own level; after an exit, general registers are still the guest's. */
 export interface Processor {
   readonly platform: Platform;
@@ -38,6 +44,8 @@ export interface Processor {
   writeU64(address: bigint, value: bigint): void;
   /** Memory as it is, without copies. To be written only where it was written by `writePhysical` since the last reset. */
   window(address: bigint, lengthBytes: number): DataView;
+  /** What answers where no memory is. */
+  readonly bus: ProcessorBus;
   /** Instructions retired: the virtual time. */
   readonly retired: bigint;
   /** Runs the guest that was entered. */

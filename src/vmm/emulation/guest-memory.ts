@@ -14,6 +14,7 @@ import {
 import type { InjectedEvent } from "../hardware/exited-guest.js";
 import { backingFrame } from "../hardware/identity-tables.js";
 import type { Processor } from "../virtualization.js";
+import { loadPhysical, storePhysical } from "./physical.js";
 
 const pageMask = 0xfffn;
 const pageFault = 14;
@@ -50,7 +51,7 @@ export class GuestMemory {
     for (const { at, count, done } of this.pieces(linear, lengthBytes)) {
       const place = this.place(at, kind);
       if (typeof place !== "bigint") return { fault: place };
-      bytes.set(this.processor.readPhysical(place, count), done);
+      bytes.set(loadPhysical(this.processor, place, count), done);
     }
     return { bytes };
   }
@@ -64,9 +65,7 @@ export class GuestMemory {
       found.push({ place, from: done, count });
     }
     for (const { place, from, count } of found) {
-      if (place + BigInt(count) > BigInt(this.processor.memoryBytes)) continue;
-      this.processor.writePhysical(place, bytes.subarray(from, from + count));
-      this.written(place);
+      if (storePhysical(this.processor, place, bytes.subarray(from, from + count))) this.written(place);
     }
     return undefined;
   }

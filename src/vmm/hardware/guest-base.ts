@@ -8,6 +8,7 @@ import { guestEntries, translateGuest, type EntryReader, type PagingState } from
 import type { VmmPolicy } from "../policy.js";
 import type { Processor, SegmentRegisterName } from "../virtualization.js";
 import type { PortDevices } from "./devices.js";
+import { loadPhysical, storePhysical } from "../emulation/physical.js";
 import { msrOf } from "./model-msrs.js";
 import { heldMsrTakes } from "./msr.js";
 import type { CrRules, ExitedGuest, InjectedEvent } from "./exited-guest.js";
@@ -157,11 +158,11 @@ export abstract class GuestBase implements ExitedGuest {
   }
 
   readPhysical(address: bigint, lengthBytes: number): Uint8Array {
-    return this.processor.readPhysical(address, lengthBytes);
+    return loadPhysical(this.processor, address, lengthBytes);
   }
 
   writePhysical(address: bigint, bytes: Uint8Array): void {
-    this.processor.writePhysical(address, bytes);
+    storePhysical(this.processor, address, bytes);
   }
 
   translate(linear: bigint): bigint | undefined {

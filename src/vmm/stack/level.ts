@@ -3,7 +3,7 @@
 
 import type { Machine } from "../../machine/index.js";
 import type { LevelStop } from "../bundled.js";
-import type { Processor, RingZero, SvmOperations, VmxOperations } from "../virtualization.js";
+import type { Processor, ProcessorBus, RingZero, SvmOperations, VmxOperations } from "../virtualization.js";
 import type { ExitedGuest } from "../hardware/exited-guest.js";
 import type { SegmentRegisterName } from "../virtualization.js";
 import type { SegmentState } from "../../program/index.js";
@@ -72,6 +72,9 @@ export class SizedProcessor implements Processor {
     this.platform = sized(base.platform, guestMemoryBytes);
   }
 
+  get bus(): ProcessorBus {
+    return this.base.bus;
+  }
   get retired(): bigint {
     return this.base.retired;
   }

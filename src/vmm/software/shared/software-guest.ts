@@ -7,6 +7,7 @@ import type { GuestProcessor, VmmEvents } from "../../bundled.js";
 import { guestEntries, type EntryReader } from "../../guest-paging.js";
 import type { PortDevices } from "../../hardware/devices.js";
 import { gpr, type ExitedGuest, type InjectedEvent } from "../../hardware/exited-guest.js";
+import { loadPhysical, storePhysical } from "../../emulation/physical.js";
 import { msrOf } from "../../hardware/model-msrs.js";
 import { heldMsrTakes } from "../../hardware/msr.js";
 import type { ShadowTables } from "../../hardware/shadow-paging.js";
@@ -224,7 +225,7 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   }
 
   readPhysical(address: bigint, lengthBytes: number): Uint8Array {
-    return this.processor.readPhysical(address, lengthBytes);
+    return loadPhysical(this.processor, address, lengthBytes);
   }
 
   get stackIsWide(): boolean {
@@ -312,8 +313,7 @@ export class SoftwareGuest implements ExitedGuest, GuestProcessor {
   }
 
   writePhysical(address: bigint, bytes: Uint8Array): void {
-    this.processor.writePhysical(address, bytes);
-    this.onWrite(address);
+    if (storePhysical(this.processor, address, bytes)) this.onWrite(address);
   }
 
   /** The guest's translations are gone, as a TLB's are. */
