@@ -68,8 +68,8 @@ function takeMachineCheck(): bool {
 }
 
 /**
- * INIT or a start-up IPI. In a guest they exit; outside, INIT makes an application processor wait for a start-up IPI and
- * takes the bootstrap processor to its firmware; a machine that has none ends the run as by a shutdown.
+ * INIT or a start-up IPI. In a guest they exit; outside, INIT makes an application processor wait for a start-up IPI
+ * and takes the bootstrap processor to its firmware; a machine that has none ends the run as by a shutdown.
  */
 function takeSignal(): bool {
   const isInit = cpu.activity != ACTIVITY_WAIT_FOR_SIPI;
