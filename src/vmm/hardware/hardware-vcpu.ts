@@ -30,6 +30,8 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
   protected abstract enter(): LevelStop | "again" | undefined;
   /** Deals with the exit that happened; the stop where the guest does not go on. */
   protected abstract handle(): LevelStop | undefined;
+  /** Whether the next entry brings an event. */
+  protected abstract get isInjecting(): boolean;
   abstract levelMsr(address: number): bigint | undefined;
   abstract setLevelMsr(address: number, value: bigint): boolean;
 
@@ -44,8 +46,10 @@ export abstract class HardwareVcpu<Guest extends GuestBase> implements BundledVm
     budget.begin(budgetInstructions);
     for (;;) {
       const stop = this.runToExit(budget.left);
-      if (stop) return stop;
-      if (budget.isSpentAfterExit()) return { kind: "budget-spent" };
+      // What is on its way into the guest belongs to the instruction that exited: a VMM of the level waits for it there.
+      if (stop?.kind === "events-full" && this.isInjecting) this.guest.events.drain();
+      else if (stop) return stop;
+      if (budget.isSpentAfterExit() && !this.isInjecting) return { kind: "budget-spent" };
     }
   }
 

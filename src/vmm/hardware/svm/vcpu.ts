@@ -74,6 +74,10 @@ export class SvmVcpu extends HardwareVcpu<SvmGuest> {
     this.isDelivered = true;
   }
 
+  protected get isInjecting(): boolean {
+    return (this.guest.vmcb.get("eventinj") & valid) !== 0n;
+  }
+
   /** The NMI that the exit took arrives again. */
   putBackNmi(): void {
     this.svm.putBackNmi();

@@ -89,6 +89,10 @@ export class VmxVcpu extends HardwareVcpu<VmxGuest> {
     return this.nested?.held.write(address, value) ?? this.guest.wrmsr(address, value);
   }
 
+  protected get isInjecting(): boolean {
+    return (this.vmx.read(field.entryInterruption) & valid) !== 0n;
+  }
+
   get hasPendingEvent(): boolean {
     return this.nmiWaits || this.interrupts.length > 0;
   }
