@@ -9,7 +9,8 @@ It runs one guest with the processor's own virtualization and gives it all of th
 the local APIC, and a serial port (COM1). Memory goes through EPT or nested paging; where the processor has neither,
 through shadow page tables, filled at page faults as a TLB would be (internal exits). Where VT-x has no "unrestricted
 guest", a guest in real mode runs in virtual-8086 mode, and step by step where that would do something else: with bases
-and limits that protected mode has left (big real mode; loops that write no memory run whole), under TF, with breakpoints. The VMM sends its exceptions and
+and limits that protected mode has left (big real mode; only loops that write no memory run whole), under TF, with
+breakpoints. The VMM sends its exceptions and
 interrupts through the guest's own table (internal exits, EXCEPTION_NMI); I/O, HLT, control registers and MSRs exit as
 in every mode. What it intercepts whether a test asks or not is its **baseline policy**:
 
