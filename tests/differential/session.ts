@@ -43,7 +43,7 @@ export function compare(options: SessionOptions, progress: (text: string) => voi
   const split: string[] = [];
   let compared = 0;
   while (others.length > 0 && compared < options.count && alone.length < options.limit) {
-    const size = Math.min(options.batch ?? 1000, options.count - compared);
+    const size = Math.min(options.batch ?? 250, options.count - compared);
     const generated = Array.from({ length: size }, () =>
       options.next !== undefined
         ? options.next(random)
@@ -86,7 +86,7 @@ const only = (machine: DifferentialMachine, one: Case): Outcome => {
 
 /** Takes away what is not needed, on the fastest of the others; at most so many rounds of candidates. */
 function minimized(one: Case, ours: DifferentialMachine, others: readonly DifferentialMachine[]): Case {
-  const [judge] = others;
+  const [judge, ...rest] = others;
   if (judge === undefined) return one;
   let best = one;
   for (let round = 0; round < 12; round++) {
@@ -95,7 +95,10 @@ function minimized(one: Case, ours: DifferentialMachine, others: readonly Differ
     const theirs = runCases(judge, candidates);
     const next = candidates.find((candidate, i) => {
       const [own, other] = [mine[i], theirs[i]];
-      return own !== undefined && other !== undefined && differences(candidate, own, other, judge).length > 0;
+      if (own === undefined || other === undefined) return false;
+      if (differences(candidate, own, other, judge).length === 0) return false;
+      // The others must still stand together, or another disagreement has come in its place.
+      return rest.every((machine) => differences(candidate, other, only(machine, candidate), judge).length === 0);
     });
     if (next === undefined) break;
     best = next;
