@@ -72,6 +72,11 @@ function fetchPage(linear: u64): bool {
     raiseProtection(RULE_ADDRESS_CANONICAL);
     return false;
   }
+  // Segmentation comes before paging.
+  if (!code64() && cpu.rip >= cpu.codeEnd) {
+    raiseProtection(RULE_CODE_LIMIT);
+    return false;
+  }
   const physical = translate(linear, ACCESS_FETCH | (cpu.cpl == 3 ? ACCESS_USER : 0));
   if (physical == NO_ADDRESS || !guestMayFetch(physical)) return false;
   if (!isRam(physical)) {

@@ -195,6 +195,18 @@ const debugging: readonly Corner[] = [
   }),
 ];
 
+/** SDM vol. 3A, "Limit Checking": a segment ends before the page behind it is asked for. */
+const limits: readonly Corner[] = [
+  corner("code that runs off the end of its segment is #GP, whatever page follows", {
+    mode: "v86",
+    ring: 3,
+    code: "jmp 0x1300:0xffff",
+    change: { patches: [{ address: 0x2_2fff, bytes: Uint8Array.of(0x90) }] },
+    expected: { vector: gp, error: 0n, cs: 0x1300n },
+    wrong: ["QEMU"],
+  }),
+];
+
 /** SDM vol. 3A, "Protected-Mode Memory Management", "Task Management", "Page-Fault Exceptions"; vol. 2, "PUSH". */
 const protection: readonly Corner[] = [
   corner("an inner stack segment is marked accessed in memory", {
@@ -291,4 +303,4 @@ const protection: readonly Corner[] = [
   }),
 ];
 
-export const corners: readonly Corner[] = [...realMode, ...debugging, ...protection];
+export const corners: readonly Corner[] = [...realMode, ...debugging, ...limits, ...protection];
