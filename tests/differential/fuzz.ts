@@ -32,7 +32,7 @@ export function main(argv: readonly string[]): number {
   const modes = text("--modes")?.split(",");
   const tell = (title: string, options: Partial<SessionOptions> & { readonly processor: string }): void => {
     const common = { seed, count, limit, minimize: true, ...(machines !== undefined && { machines }) };
-    const found = compare({ ...common, ...options }, (text) => console.log(`${text}\n`));
+    const found = compare({ ...common, ...options }, (difference) => console.log(`${difference}\n`));
     const names = ["ours", ...found.machines].join(", ");
     const summary = `${title}: seed ${seed}: ${found.compared} cases of ${options.processor} on ${names}; ours stands alone in ${found.ours.length}, the others disagree in ${found.others.length}`;
     print({
