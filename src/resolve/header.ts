@@ -13,7 +13,7 @@ import { misshapen } from "./shape.js";
 const defaultBudget = 1_000_000;
 
 /** Declarations that a test can have once. */
-const singleWords = ["on", "vmm", "golden", "only", "xfail", "budget"] as const;
+const singleWords = ["on", "vmm", "golden", "only", "xfail", "bundled", "budget"] as const;
 
 /** The declarations of a test, sorted by their word. */
 export interface Header {
@@ -97,9 +97,9 @@ export function readBudget(line: Statement | undefined, frame: Frame): number {
   return defaultBudget;
 }
 
-/** Why the test is known to fail, where it is. */
-export function xfailReason(header: Header, frame: Frame): string | undefined {
-  const line = header.once.get("xfail");
+/** Why the test is known to fail (`xfail`) or cannot be carried (`bundled`), where it says so. */
+export function reasonOf(word: "xfail" | "bundled", header: Header, frame: Frame): string | undefined {
+  const line = header.once.get(word);
   if (!line) return undefined;
   const [arg, more] = line.args;
   const expr = arg && !more ? onlyExpr(arg) : undefined;

@@ -93,6 +93,8 @@ export interface ResolvedCase {
   readonly finals: readonly ResolvedExpectation[];
   readonly golden: boolean;
   readonly xfail?: string;
+  /** Why the case holds only on the bundled machine. */
+  readonly bundled?: string;
   readonly budgetInstructions: number;
   readonly span: Span;
   /** The library among which the test was read: a carried image brings parts of it along. */

@@ -6,7 +6,7 @@ import type { SourceFile, Statement } from "../syntax/index.js";
 import { bindExpectation } from "./conditions.js";
 import { CaseUnit, report, suggestion, type Cell, type Frame, type Reports } from "./frame.js";
 import { readGuestHeaders, resolveGuests, type GuestHeader } from "./guests.js";
-import { checkTitle, readBudget, readHeader, xfailReason, type Header } from "./header.js";
+import { checkTitle, readBudget, readHeader, reasonOf, type Header } from "./header.js";
 import { readOn, readRows, readVmms, rowTexts, titleOf, type Row, type WrittenPlatform } from "./matrix.js";
 import { declarationFrame, type ModuleSources } from "./modules.js";
 import { readConstant } from "./named-values.js";
@@ -45,7 +45,7 @@ export function resolveTest(statement: Statement, context: FileContext): Resolve
   if (isSound && !golden && cases.length > 0 && !cases.some((one) => one.skip !== undefined || expectsSomething(one))) {
     report(frame, resolving.noExpectation, { name: header.name }, statement.span);
   }
-  const xfail = xfailReason(header, frame);
+  const xfail = reasonOf("xfail", header, frame);
   return {
     file: context.file.span.source.name,
     name: header.name,
@@ -157,7 +157,8 @@ function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: strin
   const at = isRefused ? rowFrame(inputs, { underVmm: true, isAnyPlatform: true }) : frame;
   const body = known ?? (skip === undefined ? resolveBody(inputs, headers, at) : undefined);
   if (body && !known && !standsIn && !isRefused) shared.set(key, [...(shared.get(key) ?? []), body]);
-  const xfail = xfailReason(header, frame);
+  const xfail = reasonOf("xfail", header, frame);
+  const bundled = reasonOf("bundled", header, frame);
   return {
     file: context.file.span.source.name,
     test: header.name,
@@ -171,6 +172,7 @@ function resolveCell(inputs: CellInputs, shared: Map<string, Body[]>, key: strin
     finals: skip === undefined ? (body?.finals ?? []) : [],
     golden: header.once.has("golden"),
     ...(xfail !== undefined && { xfail }),
+    ...(bundled !== undefined && { bundled }),
     budgetInstructions,
     span: statement.span,
     library: context.library,

@@ -32,6 +32,7 @@ export const keywords: readonly Keyword[] = [
   row("test", "requires FEATURE", "drops members of groups that lack a CPU feature or a VMX control, with the reason"),
   row("test", "golden", "the whole transcript is kept in a file and compared"),
   row("test", 'xfail "REASON"', "the test is known to fail"),
+  row("test", 'bundled "REASON"', "the test holds only on the bundled machine: it is not carried in an image"),
   row("test", "only", "runs no other test of the file; refused in CI"),
   row("test", "budget INSTRUCTIONS", "instructions after which the guest counts as hung"),
   row("test", "const NAME = VALUE", "a number under a name, for this test"),

@@ -49,6 +49,7 @@ const carriedState: ReadonlySet<string> = new Set(["RIP", "RSP", "CR0", "CR3", "
 
 /** Why a case cannot be carried at all. */
 export function carriedRefusals(input: ResolvedCase, setup: GuestSetup): Diagnostic[] {
+  if (input.bundled !== undefined) return [problem(input.span, "this test", input.bundled)];
   if (input.vmm.length > 0) return monitorRefusals(input, setup);
   const { row, place } = setup.environment;
   const { guest } = setup;

@@ -29,7 +29,7 @@ export const isDataWord = (word: string): boolean => dataWords.has(word);
 
 /** Declarations of a header that have their arguments in one column. */
 const headers: Readonly<Partial<Record<Context, ReadonlySet<string>>>> = {
-  test: new Set(["on", "vmm", "each", "requires", "xfail", "budget"]),
+  test: new Set(["on", "vmm", "each", "requires", "xfail", "bundled", "budget"]),
   vmm: new Set(keywordsOf("vmm").keys()),
   platform: new Set(keywordsOf("platform").keys()),
 };
