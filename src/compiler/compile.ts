@@ -2,7 +2,14 @@
 
 import { encoding, hasErrors, type Diagnostic, type Phase } from "../base/index.js";
 import { encode as codecEncode } from "../codec/index.js";
-import { slotAddress, slotOffsets, slotPartBytes, type Lowering, type Program } from "../program/index.js";
+import {
+  slotAddress,
+  slotOffsets,
+  slotPartBytes,
+  type EventPlan,
+  type Lowering,
+  type Program,
+} from "../program/index.js";
 import type { ResolvedCase } from "../resolve/index.js";
 import {
   bootAddress,
@@ -73,6 +80,11 @@ export function checkEncoding(input: ResolvedCase): readonly Diagnostic[] {
   return diagnostics.filter((found) => found.code !== encoding.valueUnknown.entry.code);
 }
 
+/** The plan of a carried program: its addresses, under the names that places have in the bundled one. */
+function planWithPlacesOf(bundled: PlanInput, placed: PlanInput): EventPlan {
+  return makePlan({ ...placed, places: makePlan(bundled).lines.map((line) => line.place) });
+}
+
 /** The carried lowering: the same lines at other addresses, with code in place of points. */
 function carry(
   bundled: PlanInput,
@@ -85,8 +97,7 @@ function carry(
   const carrier = carrierOf(outermost, pointVector(assembly.case), encode);
   const sections = carrySections(assembly, carrier);
   const placed = place(assembly, sections, setups, encode);
-  const places = makePlan(bundled).lines.map((line) => line.place);
-  const plan = makePlan({ ...placed, places });
+  const plan = planWithPlacesOf(bundled, placed);
   const own = [...placed.diagnostics, ...checkPlaces(assembly.case, setups, placed.layout)];
   const diagnostics = checked.length > 0 ? checked : [...own, ...carriedProblems(assembly, plan, carrier)];
   // The guests of the guest use the same stubs where their handlers run in code of the same width.
@@ -123,8 +134,7 @@ function carryUnder(
   const halts = input.vmm[0]?.policy.interceptNothing === true;
   const sections = hypercallSections(assembly, vendor === "intel" ? "vmcall" : "vmmcall", halts);
   const placed = place(assembly, sections, setups, encode);
-  const places = makePlan(bundled).lines.map((line) => line.place);
-  const plan = makePlan({ ...placed, places });
+  const plan = planWithPlacesOf(bundled, placed);
   const outermost = outermostOf(placed.setups);
   const host = hostSetup(input, setups.length);
   const own = [...placed.diagnostics, ...checkPlaces(input, [...setups, host], placed.layout)];
