@@ -2,6 +2,7 @@
 // flat segments, and the TLB must not let it beyond their end, whatever other code has used there.
 
 import { expect, test } from "vitest";
+import { complaints, runTrapFiles } from "../support/trap-suite.js";
 import { Machine, loadCore } from "../../src/machine/index.js";
 import { findPlatform } from "../../src/isa/index.js";
 
@@ -91,4 +92,8 @@ test("segments that end earlier than those before them reach no page beyond thei
   machine.setRegister("RIP", codeAddress + 7n);
   machine.activity = "active";
   expect(run(machine).kind).toBe("shutdown");
+});
+
+test("limits hold in pages that were accessed before, on every model", () => {
+  expect(complaints(runTrapFiles(["tests/core/limited-segments.trap"]))).toBe("");
 });
